@@ -1,0 +1,87 @@
+"""What an algorithm is: hyperparameters, phases of updates, and a policy.
+
+The training loop knows nothing but this page.  Everything an algorithm
+remembers is in its explicit `State` (a pytree of arrays); the algorithm object
+itself is a hashable bundle of hyperparameters with no arrays in it, so a
+compiled program is cached by its values.
+"""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from shared.types import Spec
+
+State = PyTree
+Memory = PyTree
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of equal updates.
+
+    Attributes:
+        name: shown in progress, metrics and checkpoints.
+        steps: number of gradient updates.
+        draw: `(dataset, *, key) -> batch`, compiled, on the device.
+        update: `(state, batch, *, key) -> (state, metrics)`, compiled.
+        refresh: `(state, dataset, *, key) -> (state, metrics)`, compiled, run after
+            every `refresh_every` updates (validation, imagined rollouts, ...).
+        refresh_every: updates between two refreshes; 0 means never.
+        finish: `(state, dataset, *, key) -> state`, compiled, run once after the last
+            update (choose the best validation flow, ...).
+        evaluates: is there a policy to score in the simulator during this phase?
+    """
+
+    name: str
+    steps: int
+    draw: Callable
+    update: Callable
+    refresh: Callable | None = None
+    refresh_every: int = 0
+    finish: Callable | None = None
+    evaluates: bool = True
+
+
+def hyperparameter(help_text: str, **keywords: Any) -> Any:
+    """A documented field of an algorithm; its value comes from `configs/*.yaml`."""
+    return eqx.field(static=True, metadata={"help": help_text}, **keywords)
+
+
+class AbstractAlgorithm(eqx.Module):
+    """One method from one paper.  Its fields are its hyperparameters.
+
+    Concrete classes also set two class variables: `title` (one line for
+    listings) and `paper` (authors, year, identifier).
+    """
+
+    @abc.abstractmethod
+    def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:
+        """A fresh state for data of this `spec`."""
+
+    @abc.abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of training, in order."""
+
+    def initial_memory(self, state: State) -> Memory:
+        """The recurrent carry at the start of an episode; `()` if there is none."""
+        return ()
+
+    @abc.abstractmethod
+    def act(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        *,
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, "action"], Memory]:
+        """An action in [-1, 1] for one observation.
+
+        A `key` draws a sample from the policy; `key=None` gives its
+        deterministic mode.
+        """

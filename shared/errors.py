@@ -1,0 +1,42 @@
+"""Errors that a user can mend, and the exit codes of the commands.
+
+A `UserError` carries one sentence that names what is wrong, where, and what
+to do.  The command line prints that sentence alone and exits with the code of
+the error's class; everything else is a fault of ours and shows its traceback.
+"""
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one full sentence."""
+
+    exit_code = 1
+
+
+class ConfigError(UserError):
+    """An unknown, missing or wrongly typed setting."""
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """A data file that is absent, broken, hostile or of the wrong form."""
+
+    exit_code = 3
+
+
+class RunError(UserError):
+    """A run folder that is locked, damaged or does not fit the request."""
+
+    exit_code = 4
+
+
+class NonFiniteError(UserError):
+    """A loss or metric became NaN or infinite during training."""
+
+    exit_code = 5
+
+
+class SystemPackageError(UserError):
+    """A system package that pip cannot install is missing; names the package."""
+
+    exit_code = 6

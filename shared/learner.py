@@ -1,0 +1,49 @@
+"""A model with its optimizer state, and the one way to descend a loss."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import optax
+from jaxtyping import Array, Float, PyTree
+
+Metrics = dict[str, Float[Array, ""]]
+
+
+class Learner(eqx.Module):
+    """A trained model and the state of its optimizer.
+
+    The optimizer itself is a hyperparameter and belongs to the algorithm.
+    """
+
+    model: PyTree
+    opt_state: PyTree
+
+    @classmethod
+    def create(cls, model: PyTree, optimizer: optax.GradientTransformation) -> "Learner":
+        return cls(model, optimizer.init(eqx.filter(model, eqx.is_inexact_array)))
+
+
+def descend(
+    learner: Learner,
+    optimizer: optax.GradientTransformation,
+    loss: Callable[[Any], tuple[Float[Array, ""], Metrics]],
+) -> tuple[Learner, Metrics]:
+    """One optimizer step on `loss(model) -> (value, metrics)`.
+
+    Gradients flow into `learner.model` and into nothing else: whatever the
+    loss closes over is frozen, and is not differentiated.
+    """
+    (_, metrics), gradients = eqx.filter_value_and_grad(loss, has_aux=True)(learner.model)
+    updates, opt_state = optimizer.update(
+        gradients, learner.opt_state, eqx.filter(learner.model, eqx.is_inexact_array)
+    )
+    return Learner(eqx.apply_updates(learner.model, updates), opt_state), metrics
+
+
+def polyak(target: PyTree, online: PyTree, tau: float) -> PyTree:
+    """Move a slow copy towards the online model: (1 - tau)·target + tau·online."""
+    return jax.tree.map(
+        lambda t, o: (1 - tau) * t + tau * o if eqx.is_inexact_array(t) else t, target, online
+    )

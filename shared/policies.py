@@ -1,0 +1,74 @@
+"""The policy that all latent-action methods share."""
+
+import distrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from shared.distributions import bounded, log_one_minus_tanh_squared
+from shared.networks import MLP
+from shared.types import Box
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class BoundedLatentPolicy(eqx.Module):
+    """z = center + half_width · u with u = tanh(x), x ~ N(mean(s), std(s)²).
+
+    Whatever the network says, z stays inside the box it is given; an
+    unbounded Gaussian (the papers' ablations) is the same policy without a
+    box, z = x.
+    """
+
+    network: MLP
+    log_std_range: tuple[float, float] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        condition_size: int,
+        latent_size: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        log_std_range: tuple[float, float] = LOG_STD_RANGE,
+        key: PRNGKeyArray,
+    ):
+        self.network = MLP(condition_size, 2 * latent_size, hidden_sizes, key=key)
+        self.log_std_range = log_std_range
+
+    def gaussian(
+        self, condition: Float[Array, "condition"]
+    ) -> tuple[Float[Array, "latent"], Float[Array, "latent"]]:
+        """Mean and log standard deviation of x."""
+        mean, log_std = jnp.split(self.network(condition), 2)
+        return mean, jnp.clip(log_std, *self.log_std_range)
+
+    def sample(
+        self, condition: Float[Array, "condition"], box: Box | None, *, key: PRNGKeyArray
+    ) -> Float[Array, "latent"]:
+        """One reparametrised sample of z."""
+        mean, log_std = self.gaussian(condition)
+        return place(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape), box)
+
+    def mode(self, condition: Float[Array, "condition"], box: Box | None) -> Float[Array, "latent"]:
+        """The deterministic latent: the image of the Gaussian's mean."""
+        mean, _ = self.gaussian(condition)
+        return place(mean, box)
+
+    def log_prob(
+        self, condition: Float[Array, "condition"], latent: Float[Array, "latent"], box: Box
+    ) -> Float[Array, ""]:
+        """Log-density of the *bounded variable* u of a latent inside the box, in nats.
+
+        It is taken on u, not on z: a density on z would reward a policy for
+        moving to states whose box is narrow.
+        """
+        mean, log_std = self.gaussian(condition)
+        x = jnp.arctanh(bounded((latent - box.center) / box.half_width))
+        normal = distrax.Normal(mean, jnp.exp(log_std)).log_prob(x)
+        return jnp.sum(normal - log_one_minus_tanh_squared(x))
+
+
+def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:
+    """Squash an unbounded x into the box; without a box x itself is the latent."""
+    return x if box is None else box.center + box.half_width * jnp.tanh(x)
