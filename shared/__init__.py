@@ -1,0 +1,24 @@
+"""Everything both families use; `import shared` gives the Python API of the commands.
+
+The names below are loaded on first use, so that light parts (errors, types)
+do not pay for JAX and simulators.
+"""
+
+import importlib
+
+_API = {
+    "load_data": "shared.data.resolve",
+    "plan": "shared.experiment",
+    "start": "shared.experiment",
+    "resume": "shared.experiment",
+    "evaluate_run": "shared.experiment",
+    "load_policy": "shared.experiment",
+    "read_run": "shared.comparison.read",
+}
+__all__ = list(_API)
+
+
+def __getattr__(name: str):
+    if name in _API:
+        return getattr(importlib.import_module(_API[name]), name)
+    raise AttributeError(f"module 'shared' has no attribute '{name}'")

@@ -32,6 +32,8 @@ class Phase:
         refresh: `(state, dataset, *, key) -> (state, metrics)`, compiled, run after
             every `refresh_every` updates (validation, imagined rollouts, ...).
         refresh_every: updates between two refreshes; 0 means never.
+        start: `(state, dataset, *, key) -> state`, compiled, run once before the first
+            update (statistics of the first batch, ...).
         finish: `(state, dataset, *, key) -> state`, compiled, run once after the last
             update (choose the best validation flow, ...).
         evaluates: is there a policy to score in the simulator during this phase?
@@ -43,6 +45,7 @@ class Phase:
     update: Callable
     refresh: Callable | None = None
     refresh_every: int = 0
+    start: Callable | None = None
     finish: Callable | None = None
     evaluates: bool = True
 

@@ -56,17 +56,22 @@ class BoundedLatentPolicy(eqx.Module):
         return place(mean, box)
 
     def log_prob(
-        self, condition: Float[Array, "condition"], latent: Float[Array, "latent"], box: Box
+        self,
+        condition: Float[Array, "condition"],
+        latent: Float[Array, "latent"],
+        box: Box | None,
     ) -> Float[Array, ""]:
-        """Log-density of the *bounded variable* u of a latent inside the box, in nats.
+        """Log-density, in nats, of the bounded variable u (of z itself without a box).
 
         It is taken on u, not on z: a density on z would reward a policy for
         moving to states whose box is narrow.
         """
         mean, log_std = self.gaussian(condition)
+        gaussian = distrax.Normal(mean, jnp.exp(log_std))
+        if box is None:
+            return jnp.sum(gaussian.log_prob(latent))
         x = jnp.arctanh(bounded((latent - box.center) / box.half_width))
-        normal = distrax.Normal(mean, jnp.exp(log_std)).log_prob(x)
-        return jnp.sum(normal - log_one_minus_tanh_squared(x))
+        return jnp.sum(gaussian.log_prob(x) - log_one_minus_tanh_squared(x))
 
 
 def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:

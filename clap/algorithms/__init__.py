@@ -1,0 +1,3 @@
+"""The model-based family: name -> algorithm class."""
+
+ALGORITHMS = {}

@@ -1,0 +1,68 @@
+"""BC: behaviour cloning, the floor that every offline method must beat.
+
+    min  mean of (a - pi(s))²
+
+The policy is deterministic: tanh of an MLP on normalised observations.
+
+Differences from the paper: none that a reader must know; the paper predates Adam and ReLU.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.learner import Learner, descend
+from shared.networks import MLP, Normalizer
+
+
+class State(NamedTuple):
+    """Everything that BC remembers."""
+
+    normalizer: Normalizer
+    actor: Learner
+
+
+class BC(AbstractAlgorithm):
+    """Behaviour cloning by squared error."""
+
+    steps: int = hyperparameter("updates of the policy")
+    batch_size: int = hyperparameter("rows an update")
+    hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    learning_rate: float = hyperparameter("Adam step size")
+
+    title = "BC: behaviour cloning by squared error"
+    paper = "Pomerleau 1991, Efficient training of artificial neural networks"
+
+    @property
+    def optimizer(self):
+        return optax.adam(self.learning_rate)
+
+    def init(self, spec, *, key):
+        actor = MLP(spec.observation_size, spec.action_size, self.hidden_sizes, key=key)
+        normalizer = Normalizer(
+            jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
+        )
+        return State(normalizer, Learner.create(actor, self.optimizer))
+
+    def phases(self):
+        return (Phase("policy", self.steps, self.draw, self.update),)
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key):
+        s = jax.vmap(state.normalizer)(batch.observation)
+
+        def loss(actor):
+            error = (jnp.tanh(jax.vmap(actor)(s)) - batch.action) ** 2
+            value = jnp.mean(error)
+            return value, {"actor_loss": value}
+
+        actor, metrics = descend(state.actor, self.optimizer, loss)
+        return state._replace(actor=actor), metrics
+
+    def act(self, state, memory, observation, *, key):
+        return jnp.tanh(state.actor.model(state.normalizer(observation))), memory

@@ -1,0 +1,253 @@
+"""CNF: conservative agents in the uniform latent space of a normalizing flow.
+
+"Let Offline RL Flow: Training Conservative Agents in the Latent Space of
+Normalizing Flows" (Akimov et al., 2022), Algorithms 1 and 2.
+
+    pretraining   min_phi  -log p_phi(a|s)                                        (5)
+    critics       y = r + discount (1 - terminal) min_i Q'_i(s', f^-1(z''|s'))    (8)
+                  min  sum_i (Q_i(s, a) - y)^2
+    actor         A = min_i Q_i(s, a) - min_i Q_i(s, f^-1(z'|s))
+                  w = exp(A / temperature), at most 100                           (7)
+                  min  mean of w |a - f^-1(z|s)|,  z ~ pi(.|s)                    (6)
+    targets       Q' <- (1 - tau) Q' + tau Q
+
+f = `latent_space` (frozen in the second phase: gradient passes through it to the
+actor, never into it), pi = `actor`, Q = `critic`, Q' = `target_critic`.
+
+Ablations by configuration: `base: normal` with `latent_clip: null` (figure 5) or
+1, 2, 3 (figure 6); `encoder: vae` (CNF-VAE, figure 7); `learn_in: latent` (AWAC
+entirely in latent space, A.4: log-likelihood of encoded actions in place of (6)).
+
+Differences from the paper:
+    - Odd action sizes are split unevenly.  Padding hopper's three dimensions to
+      four makes the likelihood unbounded.
+    - Validation episodes are held out whole; a split by rows leaks neighbours.
+    - Target critics and a weight ceiling of 100 are the authors' code, not the text.
+    - The advantage uses a policy sample of its own (`baseline_sample: separate`, the
+      authors' code); Algorithm 2 as printed shares one (`shared`), which saves a decode.
+    - The random search over learning rate, weight decay and batch size is one
+      vmapped program (`search_members`), not 50 runs.
+"""
+
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnf.encoders import Pretraining, pretraining_phase
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.latent_actions import AbstractLatentActionSpace
+from shared.learner import Learner, descend, polyak
+from shared.losses import advantage_weight, td_target
+from shared.networks import Critics, Normalizer
+from shared.policies import BoundedLatentPolicy
+
+
+class State(NamedTuple):
+    """Everything that CNF remembers."""
+
+    normalizer: Normalizer
+    pretraining: Pretraining
+    latent_space: AbstractLatentActionSpace
+    actor: Learner
+    critic: Learner
+    target_critic: Critics
+
+
+class CNF(AbstractAlgorithm):
+    """Conservative Normalizing Flows; fields are the hyperparameters."""
+
+    encoder: Literal["flow", "vae"] = hyperparameter("action encoder")
+    base: Literal["uniform", "normal"] = hyperparameter("base distribution of the flow")
+    latent_clip: float | None = hyperparameter(
+        "half width of the box for a normal latent; null = none"
+    )
+    learn_in: Literal["action", "latent"] = hyperparameter("space of the actor loss")
+    flow_layers: int = hyperparameter("layers of the flow")
+    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
+    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
+    decode_dtype: Literal["float32", "bfloat16"] = hyperparameter(
+        "operands of the frozen decode"
+    )
+    pretrain_steps: int = hyperparameter("updates of the encoder")
+    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: float = hyperparameter("AdamW step size of the encoder")
+    pretrain_weight_decay: float = hyperparameter(
+        "decoupled weight decay of the encoder"
+    )
+    pretrain_clip: float = hyperparameter("ceiling of the encoder's gradient norm")
+    search_members: int = hyperparameter(
+        "encoders trained side by side in the random search; 1 = none"
+    )
+    validate_every: int = hyperparameter("updates between two validation passes")
+    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
+    steps: int = hyperparameter("updates of the policy")
+    batch_size: int = hyperparameter("rows a policy update")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter(
+        "hidden layers of each critic"
+    )
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of the target critics")
+    temperature: float = hyperparameter("lambda of the advantage weights")
+    baseline_sample: Literal["separate", "shared"] = hyperparameter(
+        "policy sample of the advantage"
+    )
+    reward_shift: float = hyperparameter("added to every reward (-1 on mazes)")
+
+    title = (
+        "CNF: policies in the uniform latent space of a conditional normalizing flow"
+    )
+    paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
+
+    def init(self, spec, *, key):
+        k_encoder, k_actor, k_critic = jax.random.split(key, 3)
+        pretraining = Pretraining.create(self, spec, key=k_encoder)
+        latent_space = pretraining.frozen()
+        actor = BoundedLatentPolicy(
+            spec.observation_size,
+            latent_space.latent_size,
+            self.actor_hidden_sizes,
+            key=k_actor,
+        )
+        judged = (
+            latent_space.latent_size if self.learn_in == "latent" else spec.action_size
+        )
+        critic = Critics(
+            spec.observation_size, judged, self.critic_hidden_sizes, key=k_critic
+        )
+        return State(
+            Normalizer(
+                jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
+            ),
+            pretraining,
+            latent_space,
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            critic,
+        )
+
+    @property
+    def actor_optimizer(self):
+        return optax.adam(self.actor_learning_rate)
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    def phases(self):
+        policy = Phase("policy", self.steps, self.draw, self.update)
+        return (pretraining_phase(self), policy)
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key):
+        """One step of Algorithm 2: critics, actor, target critics."""
+        size = batch.reward.shape[0]
+        s = jax.vmap(state.normalizer)(batch.observation)
+        s_next = jax.vmap(state.normalizer)(batch.next_observation)
+        a = (
+            batch.action
+            if self.learn_in == "action"
+            else self._encode(state, s, batch.action)
+        )
+        k_actor, k_others = jax.random.split(key)
+
+        # Decoded samples that carry no gradient go through the flow in one batch.
+        if self.baseline_sample == "separate":
+            both = jnp.concatenate([s_next, s])
+            samples = self._sample(
+                state, state.actor.model, both, jax.random.split(k_others, 2 * size)
+            )
+            a_next, a_policy = samples[:size], samples[size:]
+        else:
+            a_next = self._sample(
+                state, state.actor.model, s_next, jax.random.split(k_others, size)
+            )
+            a_policy = None
+
+        y = jax.vmap(self.target, (None, 0, 0, 0, 0))(
+            state.target_critic, batch.reward, batch.terminal, s_next, a_next
+        )
+        critic, critic_metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: self.critic_loss(m, s, a, y)
+        )
+        actor, actor_metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(
+                m, state, critic.model, s, a, a_policy, key=k_actor
+            ),
+        )
+        target_critic = polyak(state.target_critic, critic.model, self.tau)
+        state = state._replace(actor=actor, critic=critic, target_critic=target_critic)
+        return state, critic_metrics | actor_metrics
+
+    def target(self, target_critic, reward, terminal, s_next, a_next):
+        """y of equation 8, for one transition."""
+        next_value = jnp.min(target_critic(s_next, a_next))
+        return td_target(
+            reward + self.reward_shift, terminal, next_value, self.discount
+        )
+
+    def critic_loss(self, critic, s, a, y):
+        """Equation 8 over a batch."""
+        q = jax.vmap(critic)(s, a)
+        loss = jnp.mean(jnp.sum((q - y[:, None]) ** 2, axis=1))
+        return loss, {"critic_loss": loss, "q": jnp.mean(q)}
+
+    def actor_loss(self, actor, state, critic, s, a, a_policy, *, key):
+        """Equations 6 and 7 over a batch; the weights carry no gradient."""
+        keys = jax.random.split(key, s.shape[0])
+        imitated = (
+            self._sample(state, actor, s, keys) if self.learn_in == "action" else None
+        )
+        if a_policy is None:
+            fresh = (
+                imitated
+                if imitated is not None
+                else self._sample(state, actor, s, keys)
+            )
+            a_policy = jax.lax.stop_gradient(fresh)
+        q_data, q_policy = (
+            jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, a_policy]))
+            .min(axis=1)
+            .reshape(2, -1)
+        )
+        advantage = q_data - q_policy
+        weight = advantage_weight(advantage, self.temperature)
+        if self.learn_in == "action":
+            distance = jnp.mean(jnp.abs(a - imitated), axis=1)
+        else:
+            boxes = jax.vmap(state.latent_space.box)(s)
+            distance = -jax.vmap(actor.log_prob)(s, a, boxes)
+        loss = jnp.mean(weight * distance)
+        return loss, {
+            "actor_loss": loss,
+            "distance": jnp.mean(distance),
+            "advantage": jnp.mean(advantage),
+            "weight": jnp.mean(weight),
+        }
+
+    def act(self, state, memory, observation, *, key):
+        s = state.normalizer(observation)
+        box = state.latent_space.box(s)
+        actor = state.actor.model
+        z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
+        return state.latent_space.decode(s, z), memory
+
+    def _sample(self, state, actor, s, keys):
+        """Judged actions of a batch of observations: decoded, or latents when learning in them."""
+
+        def one(s, key):
+            z = actor.sample(s, state.latent_space.box(s), key=key)
+            return z if self.learn_in == "latent" else state.latent_space.decode(s, z)
+
+        return jax.vmap(one)(s, keys)
+
+    def _encode(self, state, s, action):
+        return jax.vmap(state.latent_space.encode)(s, action)

@@ -1,0 +1,221 @@
+"""Supervised pretraining of action encoders (CNF, equation 5; PLAS, equation 3).
+
+One or many encoders are trained side by side: the paper's random search over
+learning rate, weight decay and batch size is the same vmapped program with
+`search_members` > 1.  The encoder with the lowest loss on held-out *episodes*,
+at its best validation, is the one that is frozen.
+"""
+
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+from cnf.flow import ConditionalFlow, freeze, saturated_fraction
+from cnf.vae import ConditionalVAE
+from shared.algorithm import Phase
+from shared.latent_actions import AbstractLatentActionSpace
+from shared.learner import Learner, descend
+
+SEARCH_LEARNING_RATE = (1e-5, 3e-3)
+SEARCH_WEIGHT_DECAY = (0.0, 1e-2)
+SEARCH_BATCH_SIZES = (512, 1024, 2048)
+"""Ranges of the random search: CNF, table 3."""
+
+KL_WEIGHT = 0.5
+"""Weight of the VAE's KL term against the squared error (PLAS, authors' code)."""
+
+
+class Pretraining(eqx.Module):
+    """Encoders under training; every array has a leading axis of search members."""
+
+    members: Learner
+    batch_sizes: Int[Array, "member"]
+    best: PyTree
+    best_loss: Float[Array, "member"]
+
+    @classmethod
+    def create(cls, algorithm, spec, *, key) -> "Pretraining":
+        """Fresh encoders with the configured or the searched settings."""
+        k_model, k_rate, k_decay, k_batch = jax.random.split(key, 4)
+        count = algorithm.search_members
+        rates = jnp.full((count,), algorithm.pretrain_learning_rate)
+        decays = jnp.full((count,), algorithm.pretrain_weight_decay)
+        sizes = jnp.full((count,), algorithm.pretrain_batch_size, jnp.int32)
+        if count > 1:
+            low, high = SEARCH_LEARNING_RATE
+            rates = jax.random.uniform(k_rate, (count,), minval=low, maxval=high)
+            low, high = SEARCH_WEIGHT_DECAY
+            decays = jax.random.uniform(k_decay, (count,), minval=low, maxval=high)
+            sizes = jax.random.choice(
+                k_batch, jnp.asarray(SEARCH_BATCH_SIZES, jnp.int32), (count,)
+            )
+
+        def make(key, rate, decay):
+            model = make_encoder(
+                algorithm, spec.observation_size, spec.action_size, key=key
+            )
+            return Learner.create(
+                model, make_optimizer(algorithm.pretrain_clip, rate, decay)
+            )
+
+        members = eqx.filter_vmap(make)(jax.random.split(k_model, count), rates, decays)
+        # A copy: the training loop donates its state, and donated buffers must not be shared.
+        best = jax.tree.map(jnp.copy, members.model)
+        return cls(members, sizes, best, jnp.full((count,), jnp.inf))
+
+    def frozen(self) -> AbstractLatentActionSpace:
+        """The member with the lowest validation loss, ready for the policy phase."""
+        winner = jnp.argmin(self.best_loss)
+        model = jax.tree.map(lambda x: x[winner], self.best)
+        return freeze(model) if isinstance(model, ConditionalFlow) else model
+
+
+def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
+    """The encoder that the hyperparameters describe."""
+    if algorithm.encoder == "vae":
+        return ConditionalVAE(
+            condition_size,
+            action_size,
+            hidden_sizes=algorithm.vae_hidden_sizes,
+            latent_clip=algorithm.latent_clip,
+            key=key,
+        )
+    return ConditionalFlow(
+        condition_size,
+        action_size,
+        layers=algorithm.flow_layers,
+        hidden_size=algorithm.flow_hidden_size,
+        base=algorithm.base,
+        latent_clip=algorithm.latent_clip,
+        matmul_dtype=algorithm.decode_dtype,
+        key=key,
+    )
+
+
+def make_optimizer(clip: float, rate, decay) -> optax.GradientTransformation:
+    """AdamW whose step size and decay live in its state, so that they can differ by member."""
+    adamw = optax.inject_hyperparams(optax.adamw)(
+        learning_rate=rate, weight_decay=decay
+    )
+    return optax.chain(optax.clip_by_global_norm(clip), adamw)
+
+
+def encoder_loss(model, s, a, weights, *, key):
+    """Weighted mean loss of a batch: negative log-likelihood, or the VAE's negative bound."""
+    if isinstance(model, ConditionalFlow):
+        losses = -jax.vmap(model.log_prob)(s, a)
+    else:
+        error, kl = jax.vmap(lambda s, a, k: model.loss(s, a, key=k))(
+            s, a, jax.random.split(key, s.shape[0])
+        )
+        losses = error + KL_WEIGHT * kl
+    return jnp.sum(weights * losses) / jnp.sum(weights)
+
+
+def pretraining_phase(algorithm) -> Phase:
+    """Algorithm 1 as a phase: first batch, updates, validation, choice of the best."""
+    return Phase(
+        "pretrain",
+        algorithm.pretrain_steps,
+        partial(_draw, algorithm),
+        partial(_update, algorithm),
+        refresh=partial(_validate, algorithm),
+        refresh_every=algorithm.validate_every,
+        start=partial(_initialize, algorithm),
+        finish=_choose,
+        evaluates=False,
+    )
+
+
+def _batch_size(algorithm) -> int:
+    searching = algorithm.search_members > 1
+    return max(SEARCH_BATCH_SIZES) if searching else algorithm.pretrain_batch_size
+
+
+def _draw(algorithm, dataset, *, key):
+    return dataset.draw_training(_batch_size(algorithm), key=key)
+
+
+def _update(algorithm, state, batch, *, key):
+    s = jax.vmap(state.normalizer)(batch.observation)
+    optimizer = make_optimizer(algorithm.pretrain_clip, 0.0, 0.0)
+
+    def one(member, size, key):
+        weights = (jnp.arange(s.shape[0]) < size).astype(s.dtype)
+
+        def loss(model):
+            value = encoder_loss(model, s, batch.action, weights, key=key)
+            return value, {"train_nll": value}
+
+        return descend(member, optimizer, loss)
+
+    pretraining = state.pretraining
+    keys = jax.random.split(key, pretraining.batch_sizes.shape[0])
+    members, metrics = eqx.filter_vmap(one)(
+        pretraining.members, pretraining.batch_sizes, keys
+    )
+    metrics = {name: jnp.min(value) for name, value in metrics.items()}
+    metrics["saturated"] = saturated_fraction(batch.action)
+    pretraining = eqx.tree_at(lambda p: p.members, pretraining, members)
+    return state._replace(pretraining=pretraining), metrics
+
+
+def _validate(algorithm, state, dataset, *, key):
+    """Loss on held-out episodes (on the data itself if nothing could be held out)."""
+    held = dataset.validation_rows
+    held = held if held.shape[0] else dataset.training_rows
+    count = min(algorithm.validation_rows, held.shape[0])
+    # Evenly spaced, so that a part of the rows still touches every held-out episode.
+    index = (jnp.arange(count, dtype=jnp.float32) * (held.shape[0] / count)).astype(
+        jnp.int32
+    )
+    batch = dataset.rows(held[index])
+    s = jax.vmap(state.normalizer)(batch.observation)
+
+    def one(model):
+        return encoder_loss(
+            model, s, batch.action, jnp.ones_like(batch.reward), key=key
+        )
+
+    pretraining = state.pretraining
+    models = pretraining.members.model
+    losses = eqx.filter_vmap(one)(models)
+    better = losses < pretraining.best_loss
+
+    def keep(new, old):
+        return jnp.where(better.reshape((-1,) + (1,) * (new.ndim - 1)), new, old)
+
+    pretraining = eqx.tree_at(
+        lambda p: (p.best, p.best_loss),
+        pretraining,
+        (
+            jax.tree.map(keep, models, pretraining.best),
+            jnp.where(better, losses, pretraining.best_loss),
+        ),
+    )
+    return state._replace(pretraining=pretraining), {"validation_nll": jnp.min(losses)}
+
+
+def _initialize(algorithm, state, dataset, *, key):
+    """ActNorm starts from the statistics of a first batch; a VAE needs nothing."""
+    models = state.pretraining.members.model
+    if not isinstance(models, ConditionalFlow):
+        return state
+    batch = _draw(algorithm, dataset, key=key)
+    s = jax.vmap(state.normalizer)(batch.observation)
+    models = eqx.filter_vmap(lambda model: model.initialize(s, batch.action))(models)
+    pretraining = eqx.tree_at(
+        lambda p: (p.members.model, p.best),
+        state.pretraining,
+        (models, models),
+    )
+    return state._replace(pretraining=pretraining)
+
+
+def _choose(state, dataset, *, key):
+    """Freeze the encoder of the best validation for the phases that follow."""
+    return state._replace(latent_space=state.pretraining.frozen())

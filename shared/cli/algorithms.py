@@ -1,0 +1,66 @@
+"""`algorithms`: what can be trained, from which paper, with which values."""
+
+import click
+
+from shared.cli.completion import complete_algorithm
+
+
+def algorithms_command(family: str) -> click.Command:
+    """The `algorithms` command of one family."""
+
+    @click.command(name="algorithms")
+    @click.argument("name", required=False, shell_complete=complete_algorithm(family))
+    @click.option(
+        "--env", "dataset", default="", help="Show the values for this data set."
+    )
+    @click.option("--preset", default="paper", show_default=True)
+    def algorithms(name, dataset, preset):
+        """List the algorithms, or one with its equations and every hyperparameter."""
+        from rich.console import Console
+
+        console = Console()
+        if name is None:
+            _list(console, family)
+        else:
+            _show(console, family, name, dataset, preset)
+
+    return algorithms
+
+
+def _list(console, family: str) -> None:
+    from rich.table import Table
+
+    from shared import experiment, registry
+
+    table = Table("name", "what", "phases", "paper", title=f"{family} algorithms")
+    for name, algorithm_class in registry.algorithms(family).items():
+        phases = experiment.plan(family, name, "").build().phases()
+        steps = ", ".join(f"{p.name} {p.steps:,}" for p in phases)
+        table.add_row(name, algorithm_class.title, steps, algorithm_class.paper)
+    console.print(table)
+
+
+def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
+    import dataclasses
+    import inspect
+
+    from rich.table import Table
+
+    from shared import experiment, registry
+    from shared.training.settings import RunSettings
+
+    algorithm_class = registry.find(family, name)
+    console.print(inspect.getmodule(algorithm_class).__doc__.strip(), markup=False)
+    plan = experiment.plan(family, name, dataset, preset=preset)
+    table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
+    run = {
+        f.name: (getattr(plan.settings, f.name), f)
+        for f in dataclasses.fields(RunSettings)
+    }
+    fields = {
+        f.name: (plan.hyperparameters[f.name], f)
+        for f in dataclasses.fields(algorithm_class)
+    }
+    for key, (value, field) in {**fields, **run}.items():
+        table.add_row(key, str(value), field.metadata["help"])
+    console.print(table)

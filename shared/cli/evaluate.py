@@ -1,0 +1,66 @@
+"""`evaluate`: play a trained policy, and film it."""
+
+from pathlib import Path
+
+import click
+
+
+def evaluate_command() -> click.Command:
+    """The `evaluate` command."""
+
+    @click.command(name="evaluate")
+    @click.argument("run", type=click.Path(path_type=Path))
+    @click.option(
+        "--episodes",
+        default=10,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Episodes of each seed and policy mode.",
+    )
+    @click.option(
+        "--video",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Film one episode of the first seed (.mp4 or .gif).",
+    )
+    def evaluate(run, episodes, video):
+        """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
+        import numpy as np
+        from rich.console import Console
+        from rich.table import Table
+
+        from shared import experiment
+
+        rows = experiment.evaluate_run(run, episodes=episodes)
+        table = Table(
+            "seed",
+            "mode",
+            "episodes",
+            "return",
+            "std",
+            "score",
+            "length",
+            title=str(run),
+        )
+        for seed, mode in dict.fromkeys((r["seed"], r["mode"]) for r in rows):
+            own = [r for r in rows if (r["seed"], r["mode"]) == (seed, mode)]
+            returns = np.array([r["return"] for r in own])
+            score = np.mean([r["score"] for r in own])
+            length = np.mean([r["length"] for r in own])
+            table.add_row(
+                str(seed),
+                mode,
+                str(len(own)),
+                f"{returns.mean():.1f}",
+                f"{returns.std():.1f}",
+                f"{score:.1f}",
+                f"{length:.0f}",
+            )
+        Console().print(table)
+        if video is not None:
+            from shared.environments.video import film
+
+            frames = film(experiment.load_policy(run), video)
+            click.echo(f"{video}: {frames} frames")
+
+    return evaluate

@@ -1,0 +1,69 @@
+"""One command line for both families."""
+
+import sys
+
+import click
+
+from shared.errors import UserError
+
+
+class Command(click.Group):
+    """A group that turns a `UserError` into one sentence and its exit code."""
+
+    def main(self, *args, **kwargs):
+        try:
+            return super().main(*args, **kwargs)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            click.echo(
+                f"error: {error.filename or 'output'}: {error.strerror}.", err=True
+            )
+            sys.exit(1)
+
+
+EPILOG = """\b
+Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
+5 a loss became NaN, 6 a system package is missing, 130 interrupted."""
+
+
+def make_cli(family: str, summary: str, examples: str) -> click.Group:
+    """The whole command line of one family: train, evaluate, data, algorithms, compare.
+
+    Arguments:
+        family: `cnf` or `clap`; also the name of the command.
+        summary: first line of the help.
+        examples: shown below it, one a line.
+    """
+    from shared.cli.algorithms import algorithms_command
+    from shared.cli.compare import compare
+    from shared.cli.data import data_group
+    from shared.cli.evaluate import evaluate_command
+    from shared.cli.train import train_command
+
+    @click.group(
+        name=family,
+        cls=Command,
+        help=f"{summary}\n\n\b\n{examples}",
+        epilog=EPILOG,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+        },
+    )
+    @click.version_option(package_name="latent-policies")
+    def cli():
+        pass
+
+    for command in (
+        train_command(family),
+        evaluate_command(),
+        data_group,
+        algorithms_command(family),
+        compare,
+    ):
+        cli.add_command(command)
+    return cli

@@ -1,0 +1,191 @@
+"""`train`: from a data set's name to a trained, evaluated policy."""
+
+from pathlib import Path
+
+import click
+
+from shared.cli.completion import complete_algorithm, complete_dataset
+from shared.errors import ConfigError, DataError
+
+
+def train_command(family: str) -> click.Command:
+    """The `train` command of one family."""
+
+    @click.command(name="train")
+    @click.option(
+        "--env",
+        "dataset",
+        metavar="NAME",
+        shell_complete=complete_dataset,
+        help="Data set, e.g. hopper-medium; see 'data list'.",
+    )
+    @click.option(
+        "--algo",
+        default=family,
+        show_default=True,
+        metavar="NAME",
+        shell_complete=complete_algorithm(family),
+        help="Algorithm; see 'algorithms'.",
+    )
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A D4RL-format HDF5 file in place of the named set's own.",
+    )
+    @click.option(
+        "--source",
+        type=click.Choice(["d4rl", "collected"]),
+        help="Insist on the official file, or on the collected stand-in.",
+    )
+    @click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        envvar="LATENT_POLICIES_DATA",
+        metavar="DIR",
+        help="Where data sets are kept.",
+    )
+    @click.option(
+        "--preset",
+        default="paper",
+        show_default=True,
+        help="'paper' for the paper's values, 'quick' for minutes on a CPU.",
+    )
+    @click.option(
+        "--seeds",
+        default=1,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Number of seeds, trained side by side in one program.",
+    )
+    @click.option(
+        "--seed", "first_seed", default=0, show_default=True, help="The first seed."
+    )
+    @click.option("--steps", type=click.IntRange(1), help="Updates of the policy.")
+    @click.option(
+        "--set",
+        "pairs",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any hyperparameter or run setting; see 'algorithms NAME'.",
+    )
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The new run folder  [default: runs/ENV/ALGO-PRESET]",
+    )
+    @click.option(
+        "--resume",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Carry this run on; same bits as if it had never stopped.",
+    )
+    @click.option("--label", help="Name of this variant in tables and plots.")
+    @click.option(
+        "--logger",
+        "loggers",
+        multiple=True,
+        type=click.Choice(["tensorboard", "wandb"]),
+        help="Mirror metrics there too.",
+    )
+    def train(
+        dataset,
+        algo,
+        data,
+        source,
+        data_dir,
+        preset,
+        seeds,
+        first_seed,
+        steps,
+        pairs,
+        out,
+        resume,
+        label,
+        loggers,
+    ):
+        """Train a policy on a fixed data set, and score it in its simulator."""
+        from shared import config, experiment
+        from shared.data.resolve import load_data
+        from shared.training.progress import terminal_progress
+
+        progress = terminal_progress()
+        if resume is not None:
+            _refuse_with_resume(click.get_current_context())
+            found = lambda record: _again(record, data, data_dir)  # noqa: E731
+            path = experiment.resume(
+                resume, load_data=found, progress=progress, loggers=loggers
+            )
+        else:
+            if dataset is None:
+                raise ConfigError(
+                    "train needs --env NAME (see 'data list') or --resume RUN."
+                )
+            overrides = config.parse_overrides(pairs)
+            if steps is not None:
+                overrides["steps"] = steps
+            numbers = tuple(range(first_seed, first_seed + seeds))
+            plan = experiment.plan(
+                family, algo, dataset, preset=preset, seeds=numbers, overrides=overrides
+            )
+            loaded = load_data(
+                dataset,
+                data=data,
+                source=source,
+                data_dir=data_dir,
+                rows=plan.settings.rows,
+            )
+            for note in loaded.notes:
+                click.echo(note, err=True)
+            out = out or Path("runs") / dataset / f"{algo}-{preset}"
+            path = experiment.start(
+                plan,
+                loaded,
+                out,
+                progress=progress,
+                loggers=loggers,
+                label=label or algo,
+            )
+        _report(path)
+
+    return train
+
+
+def _refuse_with_resume(context: click.Context) -> None:
+    """A resumed run is what it was: options that would change it are an error."""
+    allowed = {"resume", "data", "data_dir", "loggers"}
+    for name in context.params:
+        given = (
+            context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+        )
+        if given and name not in allowed:
+            raise ConfigError(
+                f"--resume takes the run's own settings; leave out '--{name.replace('_', '-')}'."
+            )
+
+
+def _again(record, data, data_dir):
+    """The data of a run that is resumed: the same file, or the same set re-made."""
+    from shared.data.resolve import load_data
+
+    path = data or Path(record["data"]["path"])
+    if path.exists():
+        return load_data(record["dataset"], data=path, trusted_source=record["source"])
+    if record["source"] == "yours":
+        raise DataError(
+            f"{path}: the run's data file is gone; give it with --data FILE."
+        )
+    source = {"official": "d4rl"}.get(record["source"], record["source"])
+    return load_data(
+        record["dataset"], source=source, data_dir=data_dir, rows=record["data"]["rows"]
+    )
+
+
+def _report(path: Path) -> None:
+    """The final table of one run, as `compare` prints it."""
+    from shared.comparison.read import read_run
+    from shared.comparison.table import print_table
+
+    print_table([read_run(path)])
+    click.echo(f"run folder: {path}")

@@ -1,0 +1,167 @@
+"""Scoring policies in real simulators, while training goes on.
+
+All episodes of all seeds and both policy modes run in lockstep, so that one
+compiled call gives the actions of all of them.  Starts and policy noise depend
+on the seed, the update and the episode alone: an evaluation that is repeated
+after a resume gives the same returns.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shared.environments.scores import normalized_score
+from shared.environments.simulators import make_environment
+from shared.training.program import seed_keys
+
+MODES = ("deterministic", "sampled")
+EVALUATION = 1_000_003
+"""Folded into a seed's key to keep evaluation noise apart from training noise."""
+
+
+@partial(jax.jit, static_argnames=("algorithm", "episodes"))
+def _initial_memory(algorithm, episodes, state):
+    def one(state):
+        memory = algorithm.initial_memory(state)
+        return jax.tree.map(
+            lambda x: jnp.broadcast_to(x, (2, episodes, *jnp.shape(x))), memory
+        )
+
+    return jax.vmap(one)(state)
+
+
+@partial(jax.jit, static_argnames=("algorithm",))
+def _act(algorithm, state, memory, observation, keys, step, time):
+    """Actions of every (seed, mode, episode): observation is (seeds, 2, episodes, size)."""
+
+    def one_seed(state, memory, observation, key):
+        for number in (EVALUATION, step, time):
+            key = jax.random.fold_in(key, number)
+
+        def act(memory, observation, key):
+            return algorithm.act(state, memory, observation, key=key)
+
+        first, second = (jax.tree.map(lambda x, m=m: x[m], memory) for m in (0, 1))
+        mode = jax.vmap(partial(act, key=None))(first, observation[0])
+        episode_keys = jax.random.split(key, observation.shape[1])
+        sample = jax.vmap(act)(second, observation[1], episode_keys)
+        return jax.tree.map(lambda a, b: jnp.stack([a, b]), mode, sample)
+
+    return jax.vmap(one_seed)(state, memory, observation, keys)
+
+
+def evaluate(
+    algorithm,
+    state,
+    environment: str,
+    *,
+    seeds: tuple[int, ...],
+    step: int,
+    episodes: int = 10,
+    simulators: list | None = None,
+) -> list[dict[str, Any]]:
+    """Play `episodes` episodes of each seed in both modes to their end.
+
+    Arguments:
+        state: leading axis = seeds.
+        environment: name of the task, e.g. `hopper`.
+        step: the update that is scored; it picks the starts and the noise.
+        simulators: `len(seeds) · 2 · episodes` environments to re-use.
+
+    Returns:
+        One row an episode: step, seed, mode, episode, return, score, length.
+    """
+    count = len(seeds) * 2 * episodes
+    simulators = simulators or [make_environment(environment) for _ in range(count)]
+    index = [
+        (s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)
+    ]
+    observations = np.stack(
+        [
+            simulator.reset(seed=_start_seed(seeds[s], step, e))[0]
+            for simulator, (s, _, e) in zip(simulators, index, strict=True)
+        ]
+    ).astype(np.float32)
+    shape = (len(seeds), 2, episodes, observations.shape[-1])
+    memory = _initial_memory(algorithm, episodes, state)
+    keys = seed_keys(seeds)
+    returns, lengths, alive = (
+        np.zeros(count),
+        np.zeros(count, int),
+        np.ones(count, bool),
+    )
+    time = 0
+    while alive.any():
+        actions, memory = _act(
+            algorithm, state, memory, observations.reshape(shape), keys, step, time
+        )
+        actions = np.asarray(actions).reshape(count, -1)
+        for i in np.flatnonzero(alive):
+            observation, reward, terminal, timeout, _ = simulators[i].step(actions[i])
+            observations[i] = observation
+            returns[i] += reward
+            lengths[i] += 1
+            alive[i] = not (terminal or timeout)
+        time += 1
+    return [
+        {
+            "step": step,
+            "seed": seeds[s],
+            "mode": MODES[m],
+            "episode": e,
+            "return": float(returns[i]),
+            "score": float(normalized_score(environment, returns[i])),
+            "length": int(lengths[i]),
+        }
+        for i, (s, m, e) in enumerate(index)
+    ]
+
+
+def _start_seed(seed: int, step: int, episode: int) -> int:
+    """Both modes of a seed get the same starts, so that their difference is the policy's."""
+    return int(np.random.SeedSequence([seed, step, episode]).generate_state(1)[0])
+
+
+class BackgroundEvaluator:
+    """Runs `evaluate` in a thread beside training; results come back in order."""
+
+    def __init__(
+        self, algorithm, environment: str, seeds: tuple[int, ...], episodes: int
+    ):
+        count = len(seeds) * 2 * episodes
+        self._simulators = [make_environment(environment) for _ in range(count)]
+        self._evaluate = partial(
+            evaluate,
+            algorithm,
+            environment=environment,
+            seeds=seeds,
+            episodes=episodes,
+            simulators=self._simulators,
+        )
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
+        self._pending: list[tuple[dict, Future]] = []
+
+    def submit(self, state, step: int, label: dict) -> None:
+        """Score a private copy of `state`; `label` comes back with the rows."""
+        copy = jax.tree.map(jnp.copy, state)
+        self._pending.append(
+            (label, self._pool.submit(self._evaluate, copy, step=step))
+        )
+
+    def finished(self, *, wait: bool) -> list[tuple[dict, list[dict]]]:
+        """(label, rows) of finished evaluations, oldest first; `wait` for all of them."""
+        done = []
+        while self._pending and (wait or self._pending[0][1].done()):
+            label, future = self._pending.pop(0)
+            done.append((label, future.result()))
+        return done
+
+    def close(self) -> None:
+        """Stop the thread and the simulators; unfinished evaluations are dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for simulator in self._simulators:
+            simulator.close()

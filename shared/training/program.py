@@ -1,0 +1,108 @@
+"""The compiled part of training: many updates of all seeds in one call.
+
+Keys are folded from the step number, never threaded, and the number of
+updates in a call is an argument of one compiled program, so that chunk size, a
+stop and a resume cannot change a bit of the result.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from shared.types import Spec
+
+START, UPDATE, REFRESH, FINISH = range(4)
+
+
+def step_key(seed_key, phase_index, step, kind):
+    """The key of one event; `kind` separates updates from the phase's other calls."""
+    for number in (phase_index, kind, step):
+        seed_key = jax.random.fold_in(seed_key, number)
+    return seed_key
+
+
+def seed_keys(seeds: tuple[int, ...]):
+    """One key a seed; leading axis = seeds."""
+    return jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
+
+
+@partial(jax.jit, static_argnames=("algorithm", "sizes"))
+def _init(algorithm, sizes, mean, std, keys):
+    spec = Spec(*sizes, mean, std)
+    return jax.vmap(lambda key: algorithm.init(spec, key=key))(keys)
+
+
+def init_state(algorithm, spec: Spec, seeds: tuple[int, ...]):
+    """Fresh states of all seeds; leading axis = seeds, strongly typed, no shared buffers."""
+    state = _init(algorithm, spec[:2], *map(jnp.asarray, spec[2:]), seed_keys(seeds))
+    # A weak type would compile every program twice; a shared buffer cannot be donated twice.
+    return jax.tree.map(lambda x: jnp.array(x, dtype=x.dtype, copy=True), state)
+
+
+def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
+    """Shapes and types of `init_state`, without computing anything."""
+    return jax.eval_shape(lambda: init_state(algorithm, spec, seeds))
+
+
+@partial(
+    jax.jit,
+    static_argnames=("algorithm", "index", "capacity"),
+    donate_argnames=("state",),
+)
+def run_updates(algorithm, index, capacity, state, dataset, keys, first, count):
+    """`count` <= `capacity` updates of phase `index`, from step `first` on.
+
+    Returns:
+        The new state and the metrics of every update: name -> (capacity, seeds);
+        rows from `count` on are zero.
+    """
+    phase = algorithm.phases()[index]
+
+    def one(state, key):
+        k_draw, k_update = jax.random.split(key)
+        return phase.update(state, phase.draw(dataset, key=k_draw), key=k_update)
+
+    def update(state, step):
+        folded = jax.vmap(lambda key: step_key(key, index, step, UPDATE))(keys)
+        return jax.vmap(one)(state, folded)
+
+    shapes = jax.eval_shape(update, state, first)[1]
+    history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
+
+    def body(i, carry):
+        state, history = carry
+        state, metrics = update(state, first + i)
+        history = jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
+        return state, history
+
+    return jax.lax.fori_loop(0, count, body, (state, history))
+
+
+@partial(
+    jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",)
+)
+def run_event(algorithm, index, kind, state, dataset, keys, step):
+    """The `start`, `refresh` or `finish` of phase `index`; refresh also returns metrics."""
+    phase = algorithm.phases()[index]
+    function = {START: phase.start, REFRESH: phase.refresh, FINISH: phase.finish}[kind]
+
+    def one(state, key):
+        folded = step_key(key, index, step, kind)
+        result = function(state, dataset, key=folded)
+        return result if kind == REFRESH else (result, {})
+
+    return jax.vmap(one)(state, keys)
+
+
+def metric_names(algorithm, spec: Spec, dataset) -> list[str]:
+    """Names of all metrics of all phases, in order, without computing anything."""
+    state, keys = state_shapes(algorithm, spec, (0,)), seed_keys((0,))
+    names: dict[str, None] = {}
+    for index, phase in enumerate(algorithm.phases()):
+        update = partial(run_updates, algorithm, index, 1)
+        names |= dict.fromkeys(jax.eval_shape(update, state, dataset, keys, 0, 1)[1])
+        if phase.refresh is not None:
+            refresh = partial(run_event, algorithm, index, REFRESH)
+            names |= dict.fromkeys(jax.eval_shape(refresh, state, dataset, keys, 0)[1])
+    return list(names)

@@ -1,0 +1,110 @@
+"""Progress of a run on the terminal: a bar with ETA, or a plain line now and then."""
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+
+
+class Progress:
+    """Silent; the interface that the training loop speaks to."""
+
+    def begin(self, name: str, total: int, done: int = 0) -> None:
+        """A stretch of `total` steps starts, `done` of them done already."""
+
+    def advance(self, done: int, metrics: dict[str, float]) -> None:
+        """`done` steps of the current stretch are done."""
+
+    def score(self, score: float) -> None:
+        """An evaluation finished with this mean normalised score."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+
+class BarProgress(Progress):
+    """One bar a stretch, with rate, ETA, a loss and the last score."""
+
+    def __init__(self):
+        self._bars = Bars(
+            TextColumn("[bold]{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(file=sys.stderr),
+        )
+        self._task = None
+        self._note, self._score = "", ""
+
+    def begin(self, name, total, done=0):
+        self._task = self._bars.add_task(
+            name, total=total, completed=done, note="compiling"
+        )
+
+    def advance(self, done, metrics):
+        shown = [f"{key} {value:.3g}" for key, value in list(metrics.items())[:2]]
+        self._note = "  ".join(shown)
+        self._bars.update(self._task, completed=done, note=f"{self._note}{self._score}")
+
+    def score(self, score):
+        self._score = f"  [green]score {score:.1f}"
+        if self._task is not None:
+            self._bars.update(self._task, note=f"{self._note}{self._score}")
+
+    def __enter__(self):
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._bars.stop()
+
+
+class LineProgress(Progress):
+    """For logs that are no terminal: at most one line every `interval` seconds."""
+
+    def __init__(self, interval: float = 10.0):
+        self._interval, self._last, self._begun = interval, 0.0, 0.0
+        self._name, self._total, self._first, self._score = "", 0, 0, ""
+
+    def begin(self, name, total, done=0):
+        self._name, self._total, self._first = name, total, done
+        self._begun, self._last = time.monotonic(), 0.0
+        print(f"{name}: {done}/{total}", file=sys.stderr, flush=True)
+
+    def advance(self, done, metrics):
+        now = time.monotonic()
+        if now - self._last < self._interval and done < self._total:
+            return
+        self._last = now
+        rate = (done - self._first) / max(now - self._begun, 1e-9)
+        eta = (self._total - done) / max(rate, 1e-9)
+        shown = "  ".join(
+            f"{key} {value:.3g}" for key, value in list(metrics.items())[:2]
+        )
+        print(
+            f"{self._name}: {done}/{self._total}  {rate:.0f}/s  eta {eta:.0f}s  {shown}{self._score}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def score(self, score):
+        self._score = f"  score {score:.1f}"
+
+
+def terminal_progress() -> Progress:
+    """A bar on a terminal, lines otherwise."""
+    return BarProgress() if sys.stderr.isatty() else LineProgress()

@@ -1,0 +1,24 @@
+"""How a run is carried out, whatever the algorithm; values in `configs/run.yaml`."""
+
+from dataclasses import dataclass, field
+
+
+def _setting(help_text: str):
+    return field(metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything about a run that no paper speaks of."""
+
+    rows: int = _setting("rows recorded when the collected stand-in is used")
+    validation_fraction: float = _setting(
+        "share of the episodes held out for validation"
+    )
+    steps_per_call: int = _setting(
+        "updates in one compiled call, and in one row of metrics"
+    )
+    evaluate_every: int = _setting("updates between two evaluations")
+    episodes: int = _setting("episodes of each seed and policy mode in an evaluation")
+    save_every: int = _setting("updates between two checkpoints")
+    keep_checkpoints: int = _setting("newest checkpoints kept, besides the best")
