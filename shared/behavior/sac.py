@@ -22,14 +22,14 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from shared.behavior.policies import LOG_STD_HIGH, LOG_STD_LOW, Layers
 from shared.learner import Learner, Metrics, descend, polyak
 from shared.networks import MLP, Critics
 from shared.types import Transition
-
-LOG_STD_LOW, LOG_STD_HIGH = -5.0, 2.0
 
 
 class TanhGaussianActor(eqx.Module):
@@ -67,6 +67,10 @@ class TanhGaussianActor(eqx.Module):
         log_normal = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         log_slope = 2 * (math.log(2) - u - jax.nn.softplus(-2 * u))  # log(1 - tanh(u)²)
         return jnp.tanh(u), jnp.sum(log_normal - log_slope)
+
+    def layers(self) -> Layers:
+        """Weights and biases as NumPy arrays, for `policies.forward`."""
+        return tuple((np.asarray(x.weight), np.asarray(x.bias)) for x in self.network.layers)
 
 
 class SACState(NamedTuple):
@@ -146,7 +150,10 @@ class SAC(eqx.Module):
             loss, log_prob = jax.vmap(self.actor_loss, (None, None, None, 0, 0))(
                 actor, critics.model, temperature, batch.observation, noise[1]
             )
-            return jnp.mean(loss), {"actor_loss": jnp.mean(loss), "log_prob": jnp.mean(log_prob)}
+            return jnp.mean(loss), {
+                "actor_loss": jnp.mean(loss),
+                "log_prob": jnp.mean(log_prob),
+            }
 
         actor, actor_metrics = descend(
             state.actor, optax.adam(self.actor_learning_rate), actor_objective
@@ -157,7 +164,9 @@ class SAC(eqx.Module):
             return loss, {"temperature": temperature}
 
         learner, temperature_metrics = descend(
-            state.temperature, optax.adam(self.temperature_learning_rate), temperature_objective
+            state.temperature,
+            optax.adam(self.temperature_learning_rate),
+            temperature_objective,
         )
         target_critics = polyak(state.target_critics, critics.model, self.tau)
         metrics = critic_metrics | actor_metrics | temperature_metrics

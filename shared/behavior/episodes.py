@@ -1,0 +1,106 @@
+"""Whole episodes in order, run by one process or by several.
+
+Episodes are numbered; workers run blocks of them ahead of need and the blocks
+are consumed strictly in order, so the rows do not depend on the workers.
+"""
+
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.behavior.policies import load_behavior
+from shared.behavior.rollout import Episode, run_episode
+from shared.behavior.simulator import Simulator
+
+_BLOCK_ROWS = 2000  # about a quarter of a second of simulation
+
+_simulator = cache(Simulator)
+_policy = cache(load_behavior)
+
+
+class Segment(NamedTuple):
+    """`rows` consecutive rows of a data set that come from one policy."""
+
+    environment: str
+    policy: str
+    rows: int
+
+
+def stream_blocks(
+    segments: tuple[Segment, ...], *, seed: int, workers: int
+) -> Iterator[tuple[Episode, int]]:
+    """The rows of all segments in order, as blocks, each with its number of episodes.
+
+    Every segment ends after exactly its rows: its last episode is cut there
+    and the cut row is a timeout, unless it is terminal.
+    """
+    if workers == 1:
+        for index, segment in enumerate(segments):
+            yield from _cut(segment, _serial(segment, seed, index))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        for index, segment in enumerate(segments):
+            yield from _cut(segment, _parallel(pool, segment, seed, index, 2 * workers))
+
+
+def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:
+    """Run the numbered episodes of segment `index`; what a worker executes."""
+    simulator, policy = (
+        _simulator(segment.environment),
+        _policy(segment.environment, segment.policy),
+    )
+    seeds = [np.random.SeedSequence([seed, index, i]) for i in episodes]
+    return [run_episode(simulator, policy, s) for s in seeds]
+
+
+def _serial(segment: Segment, seed: int, index: int) -> Iterator[list[Episode]]:
+    for i in itertools.count():
+        yield run_block(segment, seed, index, range(i, i + 1))
+
+
+def _parallel(pool, segment, seed, index, ahead) -> Iterator[list[Episode]]:
+    """Blocks in order; `ahead` of them are under way.  Block sizes follow the episodes' length."""
+    pending, start, size = deque(), 0, 1
+    try:
+        while True:
+            while len(pending) < ahead:
+                block = range(start, start + size)
+                pending.append(pool.submit(run_block, segment, seed, index, block))
+                start += size
+            episodes = pending.popleft().result()
+            rows = sum(len(e["rewards"]) for e in episodes)
+            size = max(1, min(100, _BLOCK_ROWS * len(episodes) // rows))
+            yield episodes
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _cut(segment: Segment, blocks: Iterator[list[Episode]]) -> Iterator[tuple[Episode, int]]:
+    remaining = segment.rows
+    for episodes in blocks:
+        for count, episode in enumerate(episodes, start=1):
+            n = len(episode["rewards"])
+            if n >= remaining:
+                yield _join([*episodes[: count - 1], _head(episode, remaining)]), count
+                blocks.close()
+                return
+            remaining -= n
+        yield _join(episodes), len(episodes)
+
+
+def _head(episode: Episode, rows: int) -> Episode:
+    head = {key: value[:rows].copy() for key, value in episode.items()}
+    head["timeouts"][-1] = not head["terminals"][-1]
+    return head
+
+
+def _join(episodes: list[Episode]) -> Episode:
+    return {key: np.concatenate([e[key] for e in episodes]) for key in episodes[0]}

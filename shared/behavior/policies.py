@@ -1,0 +1,149 @@
+"""Behaviour policies as plain NumPy: one observation in, one action out.
+
+A collected data set must be the same bits every time, so its policies depend
+on no compiler and no device: a few matrix-vector products in float32, at about
+15 µs a step.  `weights/<environment>.npz` holds, for one training,
+
+    <policy>/weight0, <policy>/bias0, ...   float16, (out, in) and (out,)
+    record                                  JSON: command, seed, versions, and for every
+                                            policy its environment steps and returns
+
+where `<policy>` is `expert`, `medium`, or `step-<environment steps>` for the
+snapshots on the way.  Every recorded return was measured *after* the rounding
+to float16.  `random` draws uniform actions and has no weights.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shared.behavior.simulator import environment_id
+from shared.errors import DataError
+
+LOG_STD_LOW, LOG_STD_HIGH = -5.0, 2.0
+WEIGHTS = Path(__file__).parent / "weights"
+
+Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def forward(layers: Layers, observation: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+    """The tanh-Gaussian actor of `sac.TanhGaussianActor`, without a compiler.
+
+    Arguments:
+        layers: weights (out, in) and biases (out,), float32.
+        observation: float32, (observation,) or (batch, observation).
+        noise: standard normal float32 of the action's shape; None for the
+            deterministic action tanh(mean).
+    """
+    x = observation
+    for weight, bias in layers[:-1]:
+        x = np.maximum(x @ weight.T + bias, 0)
+    weight, bias = layers[-1]
+    u = x @ weight.T + bias
+    size = u.shape[-1] // 2
+    mean = u[..., :size]
+    if noise is None:
+        return np.tanh(mean)
+    log_std = LOG_STD_LOW + 0.5 * (LOG_STD_HIGH - LOG_STD_LOW) * (np.tanh(u[..., size:]) + 1)
+    return np.tanh(mean + np.exp(log_std) * noise)
+
+
+@dataclass(frozen=True)
+class BehaviorPolicy:
+    """One behaviour policy; `layers` is empty for uniform random actions.
+
+    `returns` holds what the weights' record says of it: mean and standard
+    deviation of deterministic and of sampled returns.
+    """
+
+    environment: str
+    quality: str
+    layers: Layers
+    environment_steps: int
+    returns: dict
+
+    def draw_noise(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        """The randomness of `shape[0]` actions, float32: normal, or the actions themselves."""
+        if not self.layers:
+            return generator.uniform(-1, 1, shape).astype(np.float32)
+        return generator.standard_normal(shape, np.float32)
+
+    def act(self, observation: np.ndarray, noise: np.ndarray | None) -> np.ndarray:
+        """A float32 action in [-1, 1] from one float32 observation.
+
+        `noise` is one row of `draw_noise`; None gives the deterministic action.
+        """
+        if self.layers:
+            return forward(self.layers, observation, noise)
+        if noise is None:
+            raise ValueError("the random policy has no deterministic action")
+        return noise
+
+
+def weights_path(environment: str) -> Path:
+    """Where the weights of an environment are stored."""
+    environment_id(environment)
+    return WEIGHTS / f"{environment}.npz"
+
+
+def weights_sha256(environment: str) -> str:
+    """SHA-256 of the weight file, in hexadecimal."""
+    return hashlib.sha256(_existing(environment).read_bytes()).hexdigest()
+
+
+def load_record(environment: str) -> dict:
+    """The JSON record of a weight file: `command`, `seed`, `versions`, `policies`."""
+    with np.load(_existing(environment), allow_pickle=False) as file:
+        return json.loads(str(file["record"]))
+
+
+def load_behavior(environment: str, quality: str) -> BehaviorPolicy:
+    """A behaviour policy: `random`, `medium`, `expert` or a training snapshot.
+
+    Raises:
+        DataError: the environment, the weights or the policy do not exist.
+    """
+    environment_id(environment)
+    if quality == "random":
+        return BehaviorPolicy(environment, quality, (), 0, {})
+    policies = load_record(environment)["policies"]
+    if quality not in policies:
+        raise DataError(
+            f"No behaviour policy '{quality}' for {environment}; "
+            f"{weights_path(environment)} holds {', '.join(policies)}."
+        )
+    info = policies[quality]
+    with np.load(weights_path(environment), allow_pickle=False) as file:
+        count = sum(name.startswith(f"{quality}/weight") for name in file.files)
+        layers = tuple(
+            (
+                file[f"{quality}/weight{i}"].astype(np.float32),
+                file[f"{quality}/bias{i}"].astype(np.float32),
+            )
+            for i in range(count)
+        )
+    return BehaviorPolicy(environment, quality, layers, info["environment_steps"], info["returns"])
+
+
+def training_snapshots(environment: str, until: str) -> tuple[str, ...]:
+    """Names of the snapshots in training order, up to and including policy `until`."""
+    policies = load_record(environment)["policies"]
+    last = policies[until]["environment_steps"]
+    earlier = [name for name in policies if policies[name]["environment_steps"] < last]
+    return (
+        *sorted(earlier, key=lambda name: policies[name]["environment_steps"]),
+        until,
+    )
+
+
+def _existing(environment: str) -> Path:
+    path = weights_path(environment)
+    if not path.exists():
+        raise DataError(
+            f"The behaviour weights {path} are missing; reinstall the package, or train them "
+            f"with 'python -m shared.behavior.train {environment} --out DIR'."
+        )
+    return path

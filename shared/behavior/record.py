@@ -1,0 +1,188 @@
+"""Records collected data sets in D4RL's file format, from this project's own policies.
+
+Protocol, following D4RL's (Fu et al., 2020) for the gymnasium locomotion tasks:
+
+    random          uniform actions
+    medium          the training snapshot whose return is nearest a third of the expert's
+    expert          the last and best policy of the training
+    medium-expert   the first half from medium, the second half from expert
+    medium-replay   equal numbers of rows from the training snapshots up to medium, in order
+    full-replay     the same up to expert
+
+Actions are sampled from the policy, episodes end after 1000 steps (`timeouts`)
+or where the robot falls (`terminals`), and the file is cut at exactly the rows
+asked for (a cut episode ends with a timeout).
+
+Differences from D4RL: the replay sets are fresh episodes of stored snapshots,
+not the replay buffer itself, so that they need no training to be reproduced;
+the simulators are `-v4`; `next_observations` holds the true next observation
+on the last row of an episode too; there is no `infos/action_log_probs`.  The
+files say so: their `source` is "collected", and they are never called D4RL.
+
+The unit is the episode.  Episode i of segment s depends on
+`SeedSequence([seed, s, i])` alone, so that workers may run episodes in any
+order: the same name, rows and seed give the same file, byte for byte, on the
+same machine and package versions whatever the number of workers.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from shared.behavior.episodes import Segment, stream_blocks
+from shared.behavior.policies import (
+    load_behavior,
+    training_snapshots,
+    weights_path,
+    weights_sha256,
+)
+from shared.behavior.simulator import ENVIRONMENTS, environment_id
+from shared.errors import DataError
+
+QUALITIES = (
+    "random",
+    "medium",
+    "medium-replay",
+    "full-replay",
+    "medium-expert",
+    "expert",
+)
+PROTOCOL = "recorded by latent-policies; not D4RL"
+_CHUNK_BYTES = 1 << 18
+_PACKAGES = ("numpy", "gymnasium", "mujoco", "h5py")
+
+
+class Recorded(NamedTuple):
+    """What `record` wrote."""
+
+    path: Path
+    rows: int
+    episodes: int
+    sha256: str
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Every name that `record` accepts."""
+    return tuple(f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES)
+
+
+def plan(name: str, rows: int) -> tuple[Segment, ...]:
+    """The segments of a data set in file order; their rows add up to `rows`.
+
+    Raises:
+        DataError: the name is not one of `dataset_names()`, there is less than
+            one row for every segment, or weights are missing.
+    """
+    environment, _, quality = name.partition("-")
+    if environment not in ENVIRONMENTS or quality not in QUALITIES:
+        raise DataError(f"No collected data set '{name}'; choose one of {list(dataset_names())}.")
+    policies = {
+        "medium-expert": lambda: ("medium", "expert"),
+        "medium-replay": lambda: training_snapshots(environment, "medium"),
+        "full-replay": lambda: training_snapshots(environment, "expert"),
+    }.get(quality, lambda: (quality,))()
+    if rows < len(policies):
+        raise DataError(
+            f"Data set '{name}' needs at least {len(policies)} rows; {rows} were asked."
+        )
+    ends = [rows * (i + 1) // len(policies) for i in range(len(policies))]
+    quotas = np.diff([0, *ends])
+    return tuple(Segment(environment, p, int(n)) for p, n in zip(policies, quotas, strict=True))
+
+
+def record(
+    name: str,
+    rows: int,
+    *,
+    seed: int,
+    path: str | Path,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recorded:
+    """Record a data set of exactly `rows` transitions and write it to `path`.
+
+    Arguments:
+        name: `<environment>-<quality>`, one of `dataset_names()`.
+        rows: number of transitions.
+        seed: not negative; the file's bytes depend on `(name, rows, seed)`.
+        path: the HDF5 file; it appears only when complete.
+        workers: processes; with more than one, a script that calls this needs
+            the usual `if __name__ == "__main__"`.
+        progress: called with `(rows done, rows in total)`.
+
+    Raises:
+        DataError: an unknown name, a bad number, or missing weights.
+    """
+    if seed < 0 or workers < 1:
+        raise DataError(f"seed {seed} must be at least 0 and workers {workers} at least 1.")
+    segments = plan(name, rows)
+    data: dict[str, np.ndarray] = {}
+    done = episodes = 0
+    for block, finished in stream_blocks(segments, seed=seed, workers=workers):
+        if not data:
+            data = {k: np.empty((rows, *x.shape[1:]), x.dtype) for k, x in block.items()}
+        n = len(block["rewards"])
+        for key, value in block.items():
+            data[key][done : done + n] = value
+        done, episodes = done + n, episodes + finished
+        if progress is not None:
+            progress(done, rows)
+    path = Path(path)
+    _write(path, data, _attributes(name, rows, seed, segments))
+    return Recorded(path, rows, episodes, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) -> dict:
+    environment = segments[0].environment
+    policies = [load_behavior(environment, s.policy) for s in segments]
+    weights = weights_sha256(environment) if any(p.layers for p in policies) else "none"
+    description = [
+        {"policy": s.policy, "rows": s.rows, "environment_steps": p.environment_steps}
+        | {"returns": p.returns}
+        for s, p in zip(segments, policies, strict=True)
+    ]
+    return {
+        "source": "collected",
+        "generator": "latent-policies",
+        "protocol": PROTOCOL,
+        "dataset": name,
+        "environment": environment_id(environment),
+        "rows": rows,
+        "seed": seed,
+        "behavior_weights": weights_path(environment).name if weights != "none" else "none",
+        "behavior_weights_sha256": weights,
+        "segments": json.dumps(description),
+        "versions": json.dumps({p: importlib.metadata.version(p) for p in _PACKAGES}),
+    }
+
+
+def _write(path: Path, data: dict[str, np.ndarray], attributes: dict) -> None:
+    """Write beside `path` and rename; checksummed chunks, no times, so bytes repeat."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with h5py.File(temporary, "w") as file:
+            for key, value in attributes.items():
+                file.attrs[key] = value
+            for key, value in data.items():
+                row_bytes = value.itemsize * int(np.prod(value.shape[1:]))
+                chunk = min(len(value), max(1, _CHUNK_BYTES // row_bytes))
+                file.create_dataset(
+                    key,
+                    data=value,
+                    chunks=(chunk, *value.shape[1:]),
+                    fletcher32=True,  # a flipped bit becomes a read error
+                    track_times=False,
+                )
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
