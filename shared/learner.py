@@ -36,9 +36,10 @@ def descend(
     loss closes over is frozen, and is not differentiated.
     """
     (_, metrics), gradients = eqx.filter_value_and_grad(loss, has_aux=True)(learner.model)
-    updates, opt_state = optimizer.update(
-        gradients, learner.opt_state, eqx.filter(learner.model, eqx.is_inexact_array)
-    )
+    parameters = eqx.filter(learner.model, eqx.is_inexact_array)
+    # Adam's bias correction in optax raises a float to an integer power; our own code is strict.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = optimizer.update(gradients, learner.opt_state, parameters)
     return Learner(eqx.apply_updates(learner.model, updates), opt_state), metrics
 
 
