@@ -143,7 +143,7 @@ def start(
         "environment": data.environment,
         "dataset": plan.dataset,
         "source": data.source,
-        "data": data.summary(),
+        "data": _describe(data),
         "spec": {
             "observation_size": data.spec.observation_size,
             "action_size": data.spec.action_size,
@@ -162,6 +162,19 @@ def start(
         Path(out), config=plan.to_dict(), record=record, metric_names=names
     )
     return _carry_out(run, plan, dataset, data.spec, progress or Progress(), loggers)
+
+
+def _describe(data) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "path": str(Path(data.path).resolve()),
+        "sha256": data.sha256,
+        "rows": data.rows,
+        "episodes": len(data.episode_returns),
+        "mean_return": data.mean_return,
+        "mean_score": data.mean_score,
+        "best_return": float(data.episode_returns.max()),
+    }
 
 
 def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=()):

@@ -32,11 +32,11 @@ class Window(NamedTuple):
     it earned.  `is_first[t]` marks the first row of an episode.
     """
 
-    observation: Float[Array, "*batch time *observation"]
-    action: Float[Array, "*batch time action"]
-    reward: Float[Array, "*batch time"]
-    terminal: Bool[Array, "*batch time"]
-    is_first: Bool[Array, "*batch time"]
+    observation: Float[Array, "time *observation"]
+    action: Float[Array, "time action"]
+    reward: Float[Array, "time"]
+    terminal: Bool[Array, "time"]
+    is_first: Bool[Array, "time"]
 
 
 class Box(NamedTuple):

@@ -2,13 +2,8 @@
 
 import warnings
 
-TIME_LIMIT = 1000
-LOCOMOTION = {
-    "hopper": "Hopper-v4",
-    "halfcheetah": "HalfCheetah-v4",
-    "walker2d": "Walker2d-v4",
-}
-"""gymnasium's `-v4` is D4RL's `v2` physics: same dimensions, limits and rewards."""
+SIMULATORS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
+"""gymnasium's `-v4` is D4RL's `v2` physics: same dimensions, time limit and rewards."""
 
 
 def make_environment(name: str, *, render: bool = False):
@@ -25,15 +20,13 @@ def make_environment(name: str, *, render: bool = False):
 
     from shared.errors import ConfigError
 
-    if name not in LOCOMOTION:
-        known = ", ".join(LOCOMOTION)
-        raise ConfigError(
-            f"no simulator scores '{name}' yet; choose data of one of: {known}."
-        )
+    if name not in SIMULATORS:
+        known = ", ".join(SIMULATORS)
+        raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
         return gymnasium.make(
-            LOCOMOTION[name],
+            SIMULATORS[name],
             render_mode="rgb_array" if render else None,
             disable_env_checker=True,
         )

@@ -173,15 +173,13 @@ def save(run: RunFolder, state, phase: Phase, position: Position, log: "Log") ->
             f"phase '{phase.name}', step {position.step}: a parameter became NaN; {_last_good(run)}; "
             "lower the learning rate or look at the data with 'data inspect'."
         )
-    run.checkpoints.save(
+    run.save(
         state,
         {
             "phase": phase.name,
             "phase_index": position.index,
             "step": position.step,
             "global_step": log.global_step(position),
-            "metrics_rows": run.metrics.rows,
-            "scores_rows": run.scores.rows,
         },
     )
 
