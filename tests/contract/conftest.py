@@ -1,0 +1,59 @@
+"""A small real data set, and every registered algorithm at toy size."""
+
+import pytest
+
+from shared import experiment, registry
+
+TINY = {
+    "steps": 12,
+    "batch_size": 32,
+    "evaluate_every": 1000,
+    "save_every": 1000,
+    "steps_per_call": 4,
+    "episodes": 1,
+}
+"""For every algorithm; the tables below add what only some of them have."""
+
+SMALL = {
+    "flow_layers": 2,
+    "flow_hidden_size": 16,
+    "vae_hidden_sizes": [16, 16],
+    "hidden_sizes": [16, 16],
+    "actor_hidden_sizes": [16, 16],
+    "critic_hidden_sizes": [16, 16],
+    "pretrain_steps": 8,
+    "pretrain_batch_size": 32,
+    "validate_every": 4,
+    "validation_rows": 64,
+}
+
+VARIANTS = {
+    "cnf": {},
+    "cnf (normal base, no clip)": {"base": "normal"},
+    "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0},
+    "cnf (VAE encoder)": {"encoder": "vae", "latent_clip": 2.0},
+    "cnf (AWAC in latent space)": {"learn_in": "latent"},
+    "cnf (normal base, AWAC in latent space)": {"learn_in": "latent", "base": "normal"},
+    "cnf (shared baseline sample)": {"baseline_sample": "shared"},
+}
+"""Every ablation of the papers passes the same contract as its algorithm."""
+
+
+def tiny_plan(case: str, seeds=(0,), **more):
+    """The plan of one case of the contract."""
+    name = case.split(" ")[0]
+    fields = registry.find("cnf", name).__dataclass_fields__
+    small = {key: value for key, value in SMALL.items() if key in fields}
+    overrides = TINY | small | VARIANTS.get(case, {}) | more
+    return experiment.plan("cnf", name, "hopper-random", seeds=seeds, overrides=overrides)
+
+
+def cases() -> list[str]:
+    """Every registered algorithm, and every variant."""
+    return list(dict.fromkeys([*registry.algorithms("cnf"), *VARIANTS]))
+
+
+@pytest.fixture(params=cases())
+def case(request) -> str:
+    """One algorithm or variant."""
+    return request.param

@@ -1,0 +1,131 @@
+"""The training loop as a whole: tables, resume, NaN, other writers."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from contract.conftest import tiny_plan
+
+from shared import experiment
+from shared.errors import NonFiniteError, RunError
+
+MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
+
+
+def bytes_of(run):
+    """What two equal runs must share: scores, and metrics without times."""
+    with open(run / "metrics.csv") as file:
+        rows = [
+            {k: v for k, v in row.items() if k not in ("seconds", "updates_per_second")}
+            for row in csv.DictReader(file)
+        ]
+    return (run / "scores.csv").read_bytes(), rows
+
+
+def arrays(run):
+    _, _, _, state, _ = experiment.load_state(run)
+    import jax
+
+    return [np.asarray(x) for x in jax.tree.leaves(state)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, hopper_random):
+    """An uninterrupted run of both phases, two seeds."""
+    return experiment.start(
+        tiny_plan("cnf", seeds=(0, 1), **MORE), hopper_random, tmp_path_factory.mktemp("a") / "run"
+    )
+
+
+def test_two_equal_runs_share_every_bit(finished, hopper_random, tmp_path):
+    plan = tiny_plan("cnf", seeds=(0, 1), **MORE)
+    again = experiment.start(plan, hopper_random, tmp_path / "run")
+    assert bytes_of(again) == bytes_of(finished)
+    for x, y in zip(arrays(again), arrays(finished), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("stop_at", [4, 8, 12, 16])
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    finished, hopper_random, tmp_path, stop_at, monkeypatch
+):
+    """Stopped in either phase and at their border, right after a checkpoint."""
+    from shared.training import run_folder
+
+    class Stop(BaseException):
+        pass
+
+    save = run_folder.RunFolder.save
+
+    def save_and_stop(self, state, progress):
+        name = save(self, state, progress)
+        if progress["global_step"] == stop_at:
+            raise Stop
+        return name
+
+    monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
+    out = tmp_path / "run"
+    with pytest.raises(Stop):
+        experiment.start(tiny_plan("cnf", seeds=(0, 1), **MORE), hopper_random, out)
+    monkeypatch.undo()
+    experiment.resume(out, load_data=lambda record: hopper_random)
+    assert bytes_of(out) == bytes_of(finished)
+    for x, y in zip(arrays(out), arrays(finished), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_the_tables(finished):
+    with open(finished / "scores.csv") as file:
+        scores = list(csv.DictReader(file))
+    assert set(scores[0]) == {
+        "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
+    }  # fmt: skip
+    assert sorted({int(row["step"]) for row in scores}) == [14, 20]
+    assert {row["mode"] for row in scores} == {"deterministic", "sampled"}
+    assert {row["source"] for row in scores} == {"collected"}
+    with open(finished / "metrics.csv") as file:
+        metrics = list(csv.DictReader(file))
+    assert {row["phase"] for row in metrics} == {"pretrain", "policy"}
+    assert any(row["validation_nll"] for row in metrics)
+    record = json.loads((finished / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["data"]["sha256"] and record["versions"]["jax"] and record["source"] == "collected"
+
+
+def test_a_new_run_never_overwrites(finished, hopper_random):
+    before = bytes_of(finished)
+    with pytest.raises(RunError):
+        experiment.start(tiny_plan("cnf"), hopper_random, finished)
+    assert bytes_of(finished) == before
+
+
+def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_random, tmp_path):
+    plan = tiny_plan("bc", learning_rate=1e30, steps=40, save_every=1, steps_per_call=1)
+    with pytest.raises(NonFiniteError) as caught:
+        experiment.start(plan, hopper_random, tmp_path / "run")
+    assert "phase 'policy', step" in str(caught.value)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_loaded_policy_acts(finished, hopper_random):
+    observation = hopper_random.transitions.observation[0]
+    policy = experiment.load_policy(finished, seed=1)
+    np.testing.assert_array_equal(policy.act(observation), policy.act(observation))
+    sampler = experiment.load_policy(finished, deterministic=False)
+    assert not np.array_equal(sampler.act(observation), sampler.act(observation))
+    with pytest.raises(RunError, match="has no seed 7"):
+        experiment.load_policy(finished, seed=7)
+
+
+def test_an_evaluation_repeats(finished):
+    first, second = (experiment.evaluate_run(finished, episodes=1) for _ in range(2))
+    assert first == second
+
+
+def test_resuming_with_other_data_is_refused(finished, hopper_random):
+    import dataclasses
+
+    other = dataclasses.replace(hopper_random, sha256="0" * 64)
+    with pytest.raises(RunError, match="SHA-256"):
+        experiment.resume(finished, load_data=lambda record: other)
