@@ -27,7 +27,10 @@ def test_every_file_builds_for_every_dataset(algorithm, preset):
         ("steps=1.5", "must be of type int"),
         ("steps=true", "must be of type int"),
         ("discount=fast", "must be of type float"),
-        ("base=unifrom", "choose one of ['uniform', 'normal']; the nearest valid name is 'uniform'"),
+        (
+            "base=unifrom",
+            "choose one of ['uniform', 'normal']; the nearest valid name is 'uniform'",
+        ),
         ("actor_hidden_sizes=64", "write a list such as"),
         ("evaluate_evry=5", "nearest valid name is 'evaluate_every'"),
     ],

@@ -4,9 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from contract.conftest import tiny_plan
+from tiny import cases, tiny_plan
 
 from shared.training import program
+
+
+@pytest.fixture(params=cases())
+def case(request) -> str:
+    """One algorithm or ablation."""
+    return request.param
 
 
 def run(plan, data, *, chunk, seeds=None, stop_after=None):
@@ -91,6 +97,9 @@ def test_actions_stay_in_range(case, hopper_random, scale):
         return algorithm.act(one, algorithm.initial_memory(one), observation, key=key)[0]
 
     keys = jax.random.split(jax.random.key(0), 16)
-    for actions in (jax.vmap(act)(observations, keys), jax.vmap(lambda o: act(o, None))(observations)):
+    for actions in (
+        jax.vmap(act)(observations, keys),
+        jax.vmap(lambda o: act(o, None))(observations),
+    ):
         assert actions.shape == (16, 3) and actions.dtype == jnp.float32
         assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0

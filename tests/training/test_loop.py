@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from contract.conftest import tiny_plan
+from tiny import tiny_plan
 
 from shared import experiment
 from shared.errors import NonFiniteError, RunError
@@ -90,7 +90,9 @@ def test_the_tables(finished):
     assert any(row["validation_nll"] for row in metrics)
     record = json.loads((finished / "run.json").read_text())
     assert record["status"] == "finished"
-    assert record["data"]["sha256"] and record["versions"]["jax"] and record["source"] == "collected"
+    assert (
+        record["data"]["sha256"] and record["versions"]["jax"] and record["source"] == "collected"
+    )
 
 
 def test_a_new_run_never_overwrites(finished, hopper_random):

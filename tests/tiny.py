@@ -1,6 +1,4 @@
-"""A small real data set, and every registered algorithm at toy size."""
-
-import pytest
+"""Every registered algorithm and every ablation at toy size."""
 
 from shared import experiment, registry
 
@@ -51,9 +49,3 @@ def tiny_plan(case: str, seeds=(0,), **more):
 def cases() -> list[str]:
     """Every registered algorithm, and every variant."""
     return list(dict.fromkeys([*registry.algorithms("cnf"), *VARIANTS]))
-
-
-@pytest.fixture(params=cases())
-def case(request) -> str:
-    """One algorithm or variant."""
-    return request.param
