@@ -47,7 +47,7 @@ def stream_blocks(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         for index, segment in enumerate(segments):
-            yield from _cut(segment, _parallel(pool, segment, seed, index, 2 * workers))
+            yield from _cut(segment, _parallel(pool, segment, seed, index, workers + 1))
 
 
 def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:

@@ -1,0 +1,98 @@
+"""Simulators that feed the replay buffer while a behaviour policy is trained."""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from shared.behavior.policies import Layers, forward
+from shared.behavior.simulator import Simulator
+from shared.types import Transition
+
+
+def row_size(observation_size: int, action_size: int) -> int:
+    """Length of one packed transition."""
+    return 2 * observation_size + action_size + 2
+
+
+def pack(
+    observation: np.ndarray,
+    action: np.ndarray,
+    reward: np.ndarray,
+    terminal: np.ndarray,
+    next_observation: np.ndarray,
+) -> np.ndarray:
+    """Float32 rows of the buffer: the five parts of a transition side by side."""
+    columns = [observation, action, reward[:, None], terminal[:, None], next_observation]
+    return np.concatenate(columns, axis=1, dtype=np.float32, casting="unsafe")
+
+
+def unpack(rows: Float[Array, "batch row"], action_size: int) -> Transition:
+    """The batch of transitions that `pack` laid side by side."""
+    n = (rows.shape[1] - action_size - 2) // 2
+    m = n + action_size
+    return Transition(rows[:, :n], rows[:, n:m], rows[:, m], rows[:, m + 1] > 0.5, rows[:, m + 2 :])
+
+
+@jax.jit(donate_argnums=0)
+def write(
+    buffer: Float[Array, "capacity row"], rows: Float[Array, "chunk row"], start: Int[Array, ""]
+) -> Float[Array, "capacity row"]:
+    """Overwrite `rows` from row `start` on, in place: the old buffer is gone."""
+    return jax.lax.dynamic_update_slice_in_dim(buffer, rows, start, axis=0)
+
+
+class Collector:
+    """Steps several simulators with the current actor and restarts finished episodes.
+
+    Episode e of simulator i starts from `SeedSequence([seed, 1, i, e])`, so the
+    counters `episodes` and the simulators' states are all there is to save.
+    """
+
+    def __init__(self, environment: str, simulators: int, seed: int):
+        self.simulators = [Simulator(environment) for _ in range(simulators)]
+        self.seed = seed
+        self.episodes = np.zeros(simulators, np.int64)
+        self.observations = np.stack([self._restart(i) for i in range(simulators)])
+
+    def _restart(self, i: int) -> np.ndarray:
+        self.episodes[i] += 1
+        seed = np.random.SeedSequence([self.seed, 1, i, int(self.episodes[i])])
+        return self.simulators[i].reset(seed).astype(np.float32)
+
+    def collect(
+        self, layers: Layers | None, rows: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        """`rows` packed transitions, a multiple of the simulators' number.
+
+        The actor's actions are sampled; `layers` None takes uniform ones.
+        """
+        steps = rows // len(self.simulators)
+        return np.concatenate([self._step_all(layers, generator) for _ in range(steps)])
+
+    def _step_all(self, layers: Layers | None, generator: np.random.Generator) -> np.ndarray:
+        shape = (len(self.simulators), self.simulators[0].action_size)
+        if layers is None:
+            actions = generator.uniform(-1, 1, shape).astype(np.float32)
+        else:
+            noise = generator.standard_normal(shape, np.float32)
+            actions = forward(layers, self.observations, noise)
+        outcomes = [s.step(a) for s, a in zip(self.simulators, actions, strict=True)]
+        following = np.stack([o.observation for o in outcomes]).astype(np.float32)
+        reward = np.array([o.reward for o in outcomes])
+        terminal = np.array([o.terminal for o in outcomes])
+        packed = pack(self.observations, actions, reward, terminal, following)
+        for i, outcome in enumerate(outcomes):
+            if outcome.terminal or outcome.timeout:
+                following[i] = self._restart(i)
+        self.observations = following
+        return packed
+
+    def get_states(self) -> np.ndarray:
+        """Exact states of all simulators, (simulators, state) float64."""
+        return np.stack([s.get_state() for s in self.simulators])
+
+    def set_states(self, states: np.ndarray, episodes: np.ndarray) -> None:
+        """Continue from `get_states` and the episode counters of that moment."""
+        self.episodes = np.array(episodes)
+        observations = [s.set_state(x) for s, x in zip(self.simulators, states, strict=True)]
+        self.observations = np.stack(observations).astype(np.float32)
