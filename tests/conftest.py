@@ -1,0 +1,55 @@
+"""What every test runs under: strict JAX, checked shapes, one thread, no display.
+
+Shapes and types of `cnf`, `clap` and `shared` are checked at run time by the
+jaxtyping import hook (`--jaxtyping-packages` in pyproject.toml), and every
+warning is an error but the few named below.
+"""
+
+import os
+import sys
+
+# Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
+# thread each; results must not depend on the number of cores either.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("LP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+if sys.platform == "linux":
+    os.environ.setdefault("MUJOCO_GL", "egl")
+
+# Compiled programs are kept between test runs.  Child processes do not inherit this: tests
+# kill some of them at random moments, and JAX does not write its cache atomically.
+CACHE = os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+if CACHE is not None:
+    jax.config.update("jax_compilation_cache_dir", CACHE)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+THIRD_PARTY_WARNINGS = (
+    # distrax 0.1.9 reads a name that JAX 0.10 deprecated.
+    "ignore:jax.core.pytype_aval_mappings is deprecated:DeprecationWarning",
+    # An entry that two test processes wrote at once is compiled again: nothing is lost.
+    "ignore:Error reading persistent compilation cache entry:UserWarning",
+)
+
+
+def pytest_configure(config):
+    for line in THIRD_PARTY_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def hopper_random(tmp_path_factory):
+    """A small real data set: 3,000 rows of a random hopper, recorded here and now."""
+    from shared.behavior.record import record
+    from shared.data.d4rl import read_d4rl
+
+    path = tmp_path_factory.mktemp("data") / "hopper-random.hdf5"
+    record("hopper-random", 3000, seed=0, path=path, workers=1)
+    return read_d4rl(path, name="hopper-random")
