@@ -37,6 +37,8 @@ class Phase:
         finish: `(state, dataset, *, key) -> state`, compiled, run once after the last
             update (choose the best validation flow, ...).
         evaluates: is there a policy to score in the simulator during this phase?
+        takes_step: does `update` also take `step=`, the number of updates done so far in
+            this phase?  It has no seed axis, so a `lax.cond` on it stays a branch.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Phase:
     start: Callable | None = None
     finish: Callable | None = None
     evaluates: bool = True
+    takes_step: bool = False
 
 
 def hyperparameter(help_text: str, **keywords: Any) -> Any:

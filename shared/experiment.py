@@ -282,7 +282,8 @@ def load_state(path: Path, *, checkpoint: str | None = None):
     size = run.record["spec"]["observation_size"]
     # The statistics themselves come with the state.
     blank = np.zeros(size, np.float32)
-    spec = Spec(size, run.record["spec"]["action_size"], blank, blank)
+    returns = np.zeros(2, np.float32)
+    spec = Spec(size, run.record["spec"]["action_size"], blank, blank, returns)
     template = program.state_shapes(algorithm, spec, plan.seeds)
     state, position = run.checkpoints.restore(template, checkpoint)
     return plan, run.record, algorithm, jax.tree.map(jax.numpy.asarray, state), position

@@ -17,11 +17,18 @@ class MLP(eqx.Module):
         hidden_sizes: width of every hidden layer, e.g. `(256, 256)`.
         activation: applied after every hidden layer.
         zero_output: start with an output of exactly zero (flow conditioners).
-        key: initialises weights and biases uniformly in ±1/sqrt(fan-in).
+        layer_norm: normalise every hidden layer's activations.
+        dropout: share of hidden activations zeroed in a call with a `key`; a call
+            without one is deterministic.
+        orthogonal: start from orthogonal weights of this gain and zero biases, in
+            place of the default, uniform in ±1/sqrt(fan-in).
+        key: initialises weights and biases.
     """
 
     layers: tuple[eqx.nn.Linear, ...]
+    norms: tuple[eqx.nn.LayerNorm, ...]
     activation: Callable = eqx.field(static=True)
+    dropout: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -31,6 +38,9 @@ class MLP(eqx.Module):
         *,
         activation: Callable = jax.nn.relu,
         zero_output: bool = False,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+        orthogonal: float | None = None,
         key: PRNGKeyArray,
     ):
         sizes = (in_size, *hidden_sizes, out_size)
@@ -39,22 +49,42 @@ class MLP(eqx.Module):
             eqx.nn.Linear(n_in, n_out, key=k)
             for n_in, n_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
         ]
+        if orthogonal is not None:
+            layers = [
+                _orthogonal(layer, orthogonal, key=k) for layer, k in zip(layers, keys, strict=True)
+            ]
         if zero_output:
             layers[-1] = jax.tree.map(jnp.zeros_like, layers[-1])
         self.layers = tuple(layers)
+        self.norms = tuple(eqx.nn.LayerNorm(n) for n in hidden_sizes) if layer_norm else ()
         self.activation = activation
+        self.dropout = dropout
 
-    def __call__(self, x: Float[Array, "n"]) -> Float[Array, "m"]:
-        for layer in self.layers[:-1]:
+    def __call__(
+        self, x: Float[Array, "n"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "m"]:
+        for i, layer in enumerate(self.layers[:-1]):
             x = self.activation(layer(x))
+            if self.norms:
+                x = self.norms[i](x)
+            if self.dropout > 0 and key is not None:
+                kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - self.dropout, x.shape)
+                x = jnp.where(kept, x / (1 - self.dropout), 0.0)
         return self.layers[-1](x)
+
+
+def _orthogonal(layer: eqx.nn.Linear, gain: float, *, key: PRNGKeyArray) -> eqx.nn.Linear:
+    weight = jax.nn.initializers.orthogonal(gain)(key, layer.weight.shape, layer.weight.dtype)
+    return eqx.tree_at(
+        lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros_like(layer.bias))
+    )
 
 
 class Critics(eqx.Module):
     """An ensemble of state-action value functions Q_i(s, a), i = 1..size.
 
     The members share no weight; they are stacked along a leading axis so that
-    one call evaluates all of them.
+    one call evaluates all of them.  Further keywords (`layer_norm`, ...) are those of `MLP`.
     """
 
     members: MLP
@@ -67,9 +97,10 @@ class Critics(eqx.Module):
         *,
         size: int = 2,
         key: PRNGKeyArray,
+        **keywords,
     ):
         def make(k):
-            return MLP(observation_size + action_size, 1, hidden_sizes, key=k)
+            return MLP(observation_size + action_size, 1, hidden_sizes, key=k, **keywords)
 
         self.members = eqx.filter_vmap(make)(jax.random.split(key, size))
 
@@ -90,6 +121,12 @@ class Normalizer(eqx.Module):
     mean: Float[Array, "observation"]
     std: Float[Array, "observation"]
     epsilon: float = eqx.field(static=True, default=1e-3)
+
+    @classmethod
+    def of(cls, spec, *, active: bool = True) -> "Normalizer":
+        """With the statistics of a `Spec`; one that is not `active` changes nothing."""
+        mean, std = jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
+        return cls(mean, std) if active else cls(jnp.zeros_like(mean), jnp.ones_like(std), 0.0)
 
     def __call__(self, observation: Float[Array, "observation"]) -> Float[Array, "observation"]:
         return (observation - self.mean) / (self.std + self.epsilon)

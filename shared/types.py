@@ -51,9 +51,12 @@ class Spec(NamedTuple):
 
     `observation_mean` and `observation_std` are taken over every row of the
     data set in float64 (never over padding) and stored as float32.
+    `return_range` is the lowest and the highest raw return of an episode, for
+    the papers that scale rewards by it.
     """
 
     observation_size: int
     action_size: int
     observation_mean: np.ndarray
     observation_std: np.ndarray
+    return_range: np.ndarray

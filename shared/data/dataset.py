@@ -4,8 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from shared.data.windows import EpisodeRows, EpisodeWindow, draw_windows, episode_rows
 from shared.types import Spec, Transition
 
 
@@ -16,11 +17,18 @@ class TransitionDataset(eqx.Module):
         transitions: leading axis = rows.
         training_rows: row numbers of the training episodes.
         validation_rows: row numbers of the held-out episodes (may be empty).
+        ranked_rows: all row numbers, those of the episode with the highest return first.
+        sarsa_rows: row numbers with a known next action: the episode goes on in the
+            following row, or ends there for good (`terminal`).
+        episodes: which rows make up which episode.
     """
 
     transitions: Transition
     training_rows: Int[Array, "training"]
     validation_rows: Int[Array, "validation"]
+    ranked_rows: Int[Array, "rows"]
+    sarsa_rows: Int[Array, "sarsa"]
+    episodes: EpisodeRows
 
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
@@ -35,6 +43,41 @@ class TransitionDataset(eqx.Module):
         """`batch_size` rows, uniformly with replacement, from the training episodes."""
         pick = jax.random.randint(key, (batch_size,), 0, self.training_rows.shape[0])
         return self.rows(self.training_rows[pick])
+
+    def draw_best(self, batch_size: int, fraction: float, *, key: PRNGKeyArray) -> Transition:
+        """`batch_size` rows from that `fraction` of all rows whose episodes earned most."""
+        size = max(1, round(fraction * self.ranked_rows.shape[0]))
+        return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
+
+    def draw_sarsa(
+        self, batch_size: int, *, key: PRNGKeyArray
+    ) -> tuple[Transition, Float[Array, "batch action"]]:
+        """Rows of `sarsa_rows` and the action that the data takes next.
+
+        Behind a terminal row there is none, and what is returned means nothing.
+        """
+        pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
+        index = self.sarsa_rows[pick]
+        following = jnp.minimum(index + 1, self.transitions.reward.shape[0] - 1)
+        return self.rows(index), self.transitions.action[following]
+
+    def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
+        """`batch_size` windows of `length` observations, from *all* episodes."""
+        return draw_windows(self.transitions, self.episodes, None, batch_size, length, key=key)
+
+    def draw_training_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """`batch_size` windows of `length` observations, from the training episodes."""
+        rows = self.training_rows
+        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
+
+    def draw_validation_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """The same from the held-out episodes; from all, if none is held out."""
+        rows = self.validation_rows if self.validation_rows.shape[0] else None
+        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
 
 
 def make_dataset(
@@ -60,20 +103,26 @@ def make_dataset(
         held = min(max(held, 1), len(numbers) - 1)
     order = np.random.default_rng(seed).permutation(numbers)
     is_held = np.isin(episode, order[:held])
+    returns = np.bincount(episode, np.asarray(transitions.reward, np.float64))
+    goes_on = np.append(episode[1:] == episode[:-1], False) | transitions.terminal
     device = Transition(*(jnp.asarray(x) for x in transitions))
-    return TransitionDataset(
-        device,
-        jnp.asarray(np.flatnonzero(~is_held), jnp.int32),
-        jnp.asarray(np.flatnonzero(is_held), jnp.int32),
+    indices = (
+        np.flatnonzero(~is_held),
+        np.flatnonzero(is_held),
+        np.argsort(-returns[episode], kind="stable"),
+        np.flatnonzero(goes_on),
     )
+    rows = (jnp.asarray(x, jnp.int32) for x in indices)
+    return TransitionDataset(device, *rows, episode_rows(episode))
 
 
-def spec_of(transitions: Transition) -> Spec:
-    """Sizes and observation statistics (over every row, in float64) of a data set."""
+def spec_of(transitions: Transition, episode_returns: np.ndarray) -> Spec:
+    """Sizes, observation statistics (over every row, in float64) and extreme returns."""
     observation = np.asarray(transitions.observation, np.float64)
     return Spec(
         observation.shape[1],
         transitions.action.shape[1],
         observation.mean(0).astype(np.float32),
         observation.std(0).astype(np.float32),
+        np.asarray([episode_returns.min(), episode_returns.max()], np.float32),
     )

@@ -28,14 +28,14 @@ def seed_keys(seeds: tuple[int, ...]):
 
 
 @partial(jax.jit, static_argnames=("algorithm", "sizes"))
-def _init(algorithm, sizes, mean, std, keys):
-    spec = Spec(*sizes, mean, std)
+def _init(algorithm, sizes, statistics, keys):
+    spec = Spec(*sizes, *statistics)
     return jax.vmap(lambda key: algorithm.init(spec, key=key))(keys)
 
 
 def init_state(algorithm, spec: Spec, seeds: tuple[int, ...]):
     """Fresh states of all seeds; leading axis = seeds, strongly typed, no shared buffers."""
-    state = _init(algorithm, spec[:2], *map(jnp.asarray, spec[2:]), seed_keys(seeds))
+    state = _init(algorithm, spec[:2], tuple(map(jnp.asarray, spec[2:])), seed_keys(seeds))
     # A weak type would compile every program twice; a shared buffer cannot be donated twice.
     return jax.tree.map(lambda x: jnp.array(x, dtype=x.dtype, copy=True), state)
 
@@ -59,13 +59,15 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count):
     """
     phase = algorithm.phases()[index]
 
-    def one(state, key):
+    def one(state, key, step):
         k_draw, k_update = jax.random.split(key)
-        return phase.update(state, phase.draw(dataset, key=k_draw), key=k_update)
+        batch = phase.draw(dataset, key=k_draw)
+        more = {"step": step} if phase.takes_step else {}
+        return phase.update(state, batch, key=k_update, **more)
 
     def update(state, step):
         folded = jax.vmap(lambda key: step_key(key, index, step, UPDATE))(keys)
-        return jax.vmap(one)(state, folded)
+        return jax.vmap(one, in_axes=(0, 0, None))(state, folded, step)
 
     shapes = jax.eval_shape(update, state, first)[1]
     history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
@@ -79,9 +81,7 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count):
     return jax.lax.fori_loop(0, count, body, (state, history))
 
 
-@partial(
-    jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",)
-)
+@partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))
 def run_event(algorithm, index, kind, state, dataset, keys, step):
     """The `start`, `refresh` or `finish` of phase `index`; refresh also returns metrics."""
     phase = algorithm.phases()[index]
