@@ -69,7 +69,7 @@ def save_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     os.replace(temporary, path)
 
 
-def _append(path: Path, row: dict[str, float]) -> None:
+def _append(path: Path, row: dict[str, int | float]) -> None:
     new = not path.exists()
     with open(path, "a", newline="") as file:
         writer = csv.DictWriter(file, list(row))

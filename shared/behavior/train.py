@@ -165,7 +165,7 @@ def _start(
         return *fresh, 0
     leaves, structure = jax.tree.flatten(Training(*fresh, *[np.zeros(0)] * 3))
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = [file[f"leaf{i}"] for i in range(len(leaves))]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}); delete it to train anew.") from error
