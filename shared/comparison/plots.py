@@ -1,0 +1,166 @@
+"""Learning curves, loss curves and performance profiles as PNG files."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.comparison import panels
+from shared.comparison.across import shared_scores
+from shared.comparison.csv_tables import MODES, Metrics
+from shared.comparison.record import Run, pool
+from shared.comparison.statistics import bootstrap_interval, performance_profile
+from shared.errors import RunError
+
+NLL_STYLES = {"train_nll": ("training", "-"), "validation_nll": ("validation", "--")}
+
+
+def learning_curves(runs: Sequence[Run], path: Path, *, mode: str = "deterministic") -> Path:
+    """Draw scores over updates: one panel per environment, one line per label.
+
+    A line is the mean over seeds of each seed's mean score, its band the 95 %
+    bootstrap interval over seeds (the range for fewer than three).  The dashed
+    line is the mean score of the behaviour data.
+
+    Args:
+        runs: as `read_run` returns them.
+        path: the PNG file to write.
+        mode: `deterministic` or `sampled`.
+
+    Raises:
+        RunError: if no run has an evaluation in `mode`.
+    """
+    scored = [run for run in pool(runs) if run.final_episodes(mode)]
+    if not scored:
+        raise RunError(f"there is no {mode} evaluation to draw; train until the first one is done.")
+    labels = list(dict.fromkeys(run.label for run in scored))
+    environments = sorted({run.environment for run in scored})
+    with panels.figure_of(len(environments), path) as (figure, axes):
+        for axis, environment in zip(axes, environments, strict=True):
+            group = [run for run in scored if run.environment == environment]
+            for run in group:
+                steps, values = run.curve(mode, panels.value_of(group))
+                panels.draw_line(axis, steps, values, run.label, labels.index(run.label))
+            panels.finish(axis, group, environment)
+        figure.supxlabel(f"updates (all phases), {mode} policy", fontsize=10)
+    return path
+
+
+def curve_of_run(run: Run, path: Path) -> Path:
+    """Draw one run: its deterministic and sampled policies, each seed as a thin line.
+
+    Raises:
+        RunError: if the run has no evaluation yet.
+    """
+    modes = [mode for mode in MODES if run.final_episodes(mode)]
+    if not modes:
+        raise RunError(
+            f"{run.folders[0]} has no evaluation to draw; train until the first is done."
+        )
+    with panels.figure_of(1, path) as (_, (axis,)):
+        for k, mode in enumerate(modes):
+            steps, values = run.curve(mode, panels.value_of([run]))
+            if values.shape[1] > 1:
+                axis.plot(steps, values, color=panels.COLORS[k], alpha=0.35, linewidth=0.8)
+            panels.draw_line(axis, steps, values, mode, k, style=("-", "--")[k])
+        panels.finish(axis, [run], f"{run.label} on {run.environment}")
+        axis.set_xlabel("updates (all phases)")
+    return path
+
+
+def nll_curves(runs: Sequence[Run], path: Path) -> Path:
+    """Draw the pretraining of the action encoder (CNF, figure 8): NLL over updates.
+
+    Solid lines are training batches, dashed lines held-out episodes, both
+    means over seeds; the dot marks the lowest validation value, around which
+    the encoder is taken.  For a VAE the value is its bound.
+
+    Raises:
+        RunError: if no run has the metrics `train_nll` or `validation_nll`.
+    """
+    tables = [(run, run.metrics()) for run in pool(runs)]
+    tables = [(run, t) for run, t in tables if any(len(seed_means(t, n)[0]) for n in NLL_STYLES)]
+    if not tables:
+        raise RunError("no run has the metrics train_nll or validation_nll; name runs of CNF.")
+    labels = list(dict.fromkeys(run.label for run, _ in tables))
+    environments = sorted({run.environment for run, _ in tables})
+    with panels.figure_of(len(environments), path) as (figure, axes):
+        for axis, environment in zip(axes, environments, strict=True):
+            group = [(run, table) for run, table in tables if run.environment == environment]
+            for run, table in group:
+                _draw_nll(axis, run, table, labels.index(run.label))
+            axis.set_title(f"{panels.plain(environment)}\n{panels.sources([r for r, _ in group])}")
+            axis.set_ylabel("negative log-likelihood (nats per action)")
+            panels.thousands(axis)
+            axis.legend(loc="upper right")
+        figure.supxlabel("updates", fontsize=10)
+    return path
+
+
+def _draw_nll(axis: Any, run: Run, table: Metrics, k: int) -> None:
+    color = panels.COLORS[k % len(panels.COLORS)]
+    for name, (text, style) in NLL_STYLES.items():
+        steps, values = seed_means(table, name)
+        if not len(steps):
+            continue
+        width = 1.1 if name == "train_nll" else 1.9
+        seeds = panels.counted(len(run.seeds), "seed")
+        label = f"{panels.plain(run.label)}, {text} ({seeds})"
+        axis.plot(steps, values, style, color=color, linewidth=width, label=label)
+        if name == "validation_nll":
+            best = int(values.argmin())
+            axis.plot(steps[best], values[best], "o", color=color, markersize=6)
+
+
+def seed_means(table: Metrics, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (n,) and the mean over seeds (n,) of a metric, blanks left out.
+
+    Only steps at which every seed has the metric are kept.
+    """
+    values = table.values.get(name, np.full(len(table.step), np.nan))
+    filled = np.isfinite(values)
+    steps, where = np.unique(table.step[filled], return_inverse=True)
+    counts = np.bincount(where, minlength=len(steps))
+    sums = np.bincount(where, weights=values[filled], minlength=len(steps))
+    whole = counts == len(set(table.seed[filled].tolist()))
+    return steps[whole], sums[whole] / counts[whole]
+
+
+def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "deterministic") -> Path:
+    """Draw the share of runs above each score, over the environments that all labels share.
+
+    Bands are 95 % stratified bootstrap intervals where every environment has
+    two seeds or more.
+
+    Raises:
+        RunError: if the labels share no scored environment.
+    """
+    shared = shared_scores(pool(runs), mode)
+    if not shared.environments:
+        raise RunError(f"the runs share no environment with {mode} scores; name runs that do.")
+    every = np.concatenate([task for label in shared.scores for task in shared.tasks(label)])
+    margin = 0.05 * max(float(np.ptp(every)), 1.0)
+    thresholds = np.linspace(every.min() - margin, every.max() + margin, 101)
+    profile = partial(performance_profile, thresholds=thresholds)
+    with panels.figure_of(1, path) as (_, (axis,)):
+        for k, label in enumerate(shared.scores):
+            color = panels.COLORS[k % len(panels.COLORS)]
+            tasks = shared.tasks(label)
+            share = profile(tasks)
+            axis.plot(
+                thresholds, share, color=color, drawstyle="steps-post", label=panels.plain(label)
+            )
+            interval = bootstrap_interval(profile, tasks, repetitions=panels.REPETITIONS)
+            if interval is not None:
+                axis.fill_between(
+                    thresholds, *interval, step="post", color=color, alpha=0.16, linewidth=0
+                )
+        axis.set_xlabel(f"normalized score ({mode} policy)")
+        axis.set_ylabel("share of runs above")
+        count = panels.counted(len(shared.environments), "environment")
+        used = [run for run in runs if run.environment in shared.environments]
+        axis.set_title(f"{count}\n{panels.sources(used)}")
+        axis.legend(loc="lower left")
+    return path

@@ -1,0 +1,146 @@
+"""Rows as a table: on the terminal, and as CSV, JSON and Markdown."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from shared.comparison.record import Run, pool
+from shared.comparison.rows import Row, make_notes, make_rows
+from shared.comparison.statistics import Interval
+
+COLUMNS = (
+    "environment", "algorithm", "data", "mode", "seeds", "updates",
+    "return", "score", "95 % interval", "IQM", "data score",
+)  # fmt: skip
+CAPTION = (
+    "Final evaluation of each seed, never the best one. Return: raw sum of rewards; score: the "
+    "benchmark's normalised return; both are means over seeds. Interval: bootstrap of the mean "
+    "score over seeds, which with fewer than five seeds is too narrow. Data score: mean over the "
+    "episodes of the behaviour data."
+)
+
+
+def cells(row: Row) -> list[str]:
+    """The texts of one row, in the order of `COLUMNS`."""
+    return [
+        row.environment,
+        row.label,
+        f"{row.source} {row.data_sha256[:8]}",
+        row.mode,
+        str(len(row.seeds)),
+        f"{row.step:,}",
+        format_number(row.return_mean),
+        format_number(row.score_mean),
+        "n/a" if math.isnan(row.score_mean) else format_interval(row.score_interval),
+        format_number(row.score_iqm),
+        format_number(row.data_score),
+    ]
+
+
+def format_number(value: float | None, digits: int = 1) -> str:
+    """A number with `digits` decimals, or n/a."""
+    return "n/a" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def format_interval(interval: Interval | None, digits: int = 1) -> str:
+    """`[low, high]`; a single seed has none."""
+    if interval is None:
+        return "n/a (1 seed)"
+    return f"[{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]"
+
+
+def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | None = None) -> None:
+    """Print the final scores of `runs` and what limits their comparison.
+
+    Args:
+        runs: as `read_run` returns them.
+        mode: `deterministic`, `sampled` or `both`.
+        console: where to print; standard output if None.
+    """
+    console = console or make_console()
+    pooled = pool(runs)
+    rows = make_rows(pooled, mode)
+    table = Table(caption=CAPTION, caption_justify="left", header_style="bold")
+    for k, name in enumerate(COLUMNS):
+        table.add_column(name, justify="left" if k < 4 else "right", overflow="fold")
+    previous = None
+    for row in rows:
+        if previous not in (None, row.environment):
+            table.add_section()
+        previous = row.environment
+        # Text, not str: a label may hold square brackets that rich would read as markup.
+        table.add_row(*map(Text, cells(row)))
+    console.print(table)
+    for note in make_notes(pooled):
+        console.print(Text(f"Note: {note}", style="yellow"))
+
+
+def make_console() -> Console:
+    """A console that does not fold tables into a pipe or a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write one line per row with every field unrounded; what does not exist is blank."""
+    records = [_flat(row) for row in rows]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write dictionaries, lists and numbers; NaN, which JSON lacks, becomes null."""
+    path.write_text(json.dumps(_json(content), indent=2) + "\n", encoding="utf-8")
+
+
+def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+    """The table, its caption and its notes as a Markdown text."""
+    lines = markdown_table(COLUMNS, map(cells, rows), left=4)
+    return "\n".join([lines, "", CAPTION, *(f"\n> **Note:** {escape(note)}" for note in notes), ""])
+
+
+def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
+    """A Markdown table whose first `left` columns are texts and whose others are numbers."""
+    rule = [":--" if k < left else "--:" for k in range(len(names))]
+    lines = [names, rule, *([escape(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, also inside a table, and never as a link."""
+    return "".join("\\" + c if c in "\\|`*<" else c for c in text).replace("](", "]\\(")
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """One column per number: an interval becomes two, the seeds are joined by spaces."""
+    record = {}
+    for name, value in row._asdict().items():
+        if name.endswith("_interval"):
+            low, high = value or ("", "")
+            record |= {f"{name[:-9]}_low": low, f"{name[:-9]}_high": high}
+        elif isinstance(value, float) and math.isnan(value):
+            record[name] = ""
+        else:
+            record[name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return record
+
+
+def _json(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

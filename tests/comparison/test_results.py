@@ -1,0 +1,90 @@
+"""The page of results and the compare command."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from shared.cli.compare import compare
+from shared.comparison.read import read_run
+from shared.comparison.results import write_results
+from shared.errors import RunError
+
+
+def test_the_page_holds_all_that_is_needed_to_check_it(make_run, tmp_path):
+    runs = [
+        read_run(make_run("a").path),
+        read_run(make_run("b", label="plas", source="official", sha256="ee" * 32).path),
+    ]
+    page = write_results(
+        runs,
+        tmp_path / "docs" / "results" / "hopper.md",
+        title="Hopper",
+        commands=["cnf train --env hopper-medium --seeds 2", "cnf compare runs"],
+        notes=["A small run."],
+    )
+    text = page.read_text()
+    assert text.startswith("# Hopper\n\nA small run.\n\n## Scores\n")
+    for needed in (
+        "cnf train --env hopper-medium --seeds 2\ncnf compare runs",
+        "ee" * 32,
+        "1234abcd" * 8,
+        "official: the benchmark's own file",
+        "pretrain 1,000, policy 5,000",
+        "| jax | 0.10.2 |",
+        "different sources",
+        "![Learning curves](hopper.png)",
+        "[hopper-episodes.csv](hopper-episodes.csv)",
+    ):
+        assert needed in text
+    assert "private" not in text and str(tmp_path) not in text
+    assert (page.parent / "hopper.png").stat().st_size > 5000
+
+
+def test_the_page_has_every_raw_return(make_run, tmp_path):
+    run = read_run(make_run("a").path)
+    write_results([run], tmp_path / "page.md", title="T", commands=[])
+    lines = list(csv.DictReader((tmp_path / "page-episodes.csv").read_text().splitlines()))
+    assert len(lines) == 2 * 2 * 3
+    expected = [e.return_ for e in run.episodes if e.step == 6000 and e.mode == "sampled"]
+    assert [float(e["return"]) for e in lines if e["mode"] == "sampled"] == expected
+
+
+def test_a_page_needs_an_evaluation(make_run, tmp_path):
+    run = read_run(make_run("a", steps=()).path)
+    with pytest.raises(RunError, match="no.* evaluation yet"):
+        write_results([run], tmp_path / "page.md", title="T", commands=[])
+
+
+def test_compare_prints_and_writes(make_run, tmp_path):
+    make_run("a")
+    make_run("b", label="plas")
+    make_run("c", environment="walker2d-medium")
+    make_run("d", environment="walker2d-medium", label="plas")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(compare, [str(tmp_path / "runs"), "--out", str(out)])
+    assert result.exception is None, result.output
+    assert "walker2d-medium" in result.output and "collected 1234abcd" in result.output
+    names = {"comparison.csv", "comparison.json", "comparison.md", "curves.png", "profiles.png"}
+    assert {file.name for file in out.iterdir()} == names
+    assert len(json.loads((out / "comparison.json").read_text())["rows"]) == 8
+
+
+def test_compare_shows_one_mode(make_run, tmp_path):
+    path = make_run("a").path
+    out = tmp_path / "out"
+    result = CliRunner().invoke(compare, [str(path), "--out", str(out), "--mode", "sampled"])
+    assert result.exception is None, result.output
+    assert "sampled" in result.output and "deterministic" not in result.output
+    assert "deterministic" not in (out / "comparison.md").read_text()
+
+
+def test_compare_refuses_with_one_sentence(make_run, tmp_path):
+    result = CliRunner().invoke(compare, [str(tmp_path), "--out", str(tmp_path / "out")])
+    assert isinstance(result.exception, RunError)
+    assert not (tmp_path / "out").exists()
+    path = make_run("a", steps=()).path
+    result = CliRunner().invoke(compare, [str(path), "--out", str(tmp_path / "out")])
+    assert "no evaluation yet" in str(result.exception)
+    assert not (tmp_path / "out").exists()
