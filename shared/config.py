@@ -17,6 +17,7 @@ import difflib
 import fnmatch
 import types
 import typing
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def resolve(
     dataset: str,
     preset: str = "paper",
     overrides: dict[str, Any] | None = None,
-    also_known: typing.Iterable[str] = (),
+    also_known: Iterable[str] = (),
     file: Path | None = None,
 ) -> dict[str, Any]:
     """Every hyperparameter of `algorithm_class` for one data set, checked and typed.
@@ -185,7 +186,7 @@ def _preset_blocks(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_unknown(
-    values: dict[str, Any], known: typing.Iterable[str], where: str
+    values: dict[str, Any], known: Iterable[str], where: str
 ) -> None:
     known = list(known)
     for key in values:
