@@ -67,11 +67,13 @@ class Pretraining(eqx.Module):
         best = jax.tree.map(jnp.copy, members.model)
         return cls(members, sizes, best, jnp.full((count,), jnp.inf))
 
-    def frozen(self) -> AbstractLatentActionSpace:
+    def frozen(self, decode_dtype: str) -> AbstractLatentActionSpace:
         """The member with the lowest validation loss, ready for the policy phase."""
         winner = jnp.argmin(self.best_loss)
         model = jax.tree.map(lambda x: x[winner], self.best)
-        return freeze(model) if isinstance(model, ConditionalFlow) else model
+        if isinstance(model, ConditionalFlow):
+            return freeze(model, matmul_dtype=decode_dtype)
+        return model
 
 
 def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
@@ -91,7 +93,6 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
         hidden_size=algorithm.flow_hidden_size,
         base=algorithm.base,
         latent_clip=algorithm.latent_clip,
-        matmul_dtype=algorithm.decode_dtype,
         key=key,
     )
 
@@ -126,7 +127,7 @@ def pretraining_phase(algorithm) -> Phase:
         refresh=partial(_validate, algorithm),
         refresh_every=algorithm.validate_every,
         start=partial(_initialize, algorithm),
-        finish=_choose,
+        finish=partial(_choose, algorithm),
         evaluates=False,
     )
 
@@ -216,6 +217,6 @@ def _initialize(algorithm, state, dataset, *, key):
     return state._replace(pretraining=pretraining)
 
 
-def _choose(state, dataset, *, key):
+def _choose(algorithm, state, dataset, *, key):
     """Freeze the encoder of the best validation for the phases that follow."""
-    return state._replace(latent_space=state.pretraining.frozen())
+    return state._replace(latent_space=state.pretraining.frozen(algorithm.decode_dtype))

@@ -47,8 +47,7 @@ class BoundedLatentPolicy(eqx.Module):
         self, condition: Float[Array, "condition"], box: Box | None, *, key: PRNGKeyArray
     ) -> Float[Array, "latent"]:
         """One reparametrised sample of z."""
-        mean, log_std = self.gaussian(condition)
-        return place(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape), box)
+        return draw(*self.gaussian(condition), box, key=key)
 
     def mode(self, condition: Float[Array, "condition"], box: Box | None) -> Float[Array, "latent"]:
         """The deterministic latent: the image of the Gaussian's mean."""
@@ -72,6 +71,17 @@ class BoundedLatentPolicy(eqx.Module):
             return jnp.sum(gaussian.log_prob(latent))
         x = jnp.arctanh(bounded((latent - box.center) / box.half_width))
         return jnp.sum(gaussian.log_prob(x) - log_one_minus_tanh_squared(x))
+
+
+def draw(
+    mean: Float[Array, "latent"],
+    log_std: Float[Array, "latent"],
+    box: Box | None,
+    *,
+    key: PRNGKeyArray,
+) -> Float[Array, "latent"]:
+    """One reparametrised sample of z from the Gaussian of x (several may share a network call)."""
+    return place(mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape), box)
 
 
 def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:

@@ -29,6 +29,7 @@ Differences from the paper:
       vmapped program (`search_members`), not 50 runs.
 """
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -41,7 +42,7 @@ from shared.latent_actions import AbstractLatentActionSpace
 from shared.learner import Learner, descend, polyak
 from shared.losses import advantage_weight, td_target
 from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy
+from shared.policies import BoundedLatentPolicy, draw
 
 
 class State(NamedTuple):
@@ -67,15 +68,11 @@ class CNF(AbstractAlgorithm):
     flow_layers: int = hyperparameter("layers of the flow")
     flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
     vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    decode_dtype: Literal["float32", "bfloat16"] = hyperparameter(
-        "operands of the frozen decode"
-    )
+    decode_dtype: Literal["float32", "bfloat16"] = hyperparameter("operands of the frozen decode")
     pretrain_steps: int = hyperparameter("updates of the encoder")
     pretrain_batch_size: int = hyperparameter("rows a pretraining update")
     pretrain_learning_rate: float = hyperparameter("AdamW step size of the encoder")
-    pretrain_weight_decay: float = hyperparameter(
-        "decoupled weight decay of the encoder"
-    )
+    pretrain_weight_decay: float = hyperparameter("decoupled weight decay of the encoder")
     pretrain_clip: float = hyperparameter("ceiling of the encoder's gradient norm")
     search_members: int = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
@@ -85,9 +82,7 @@ class CNF(AbstractAlgorithm):
     steps: int = hyperparameter("updates of the policy")
     batch_size: int = hyperparameter("rows a policy update")
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter(
-        "hidden layers of each critic"
-    )
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
     actor_learning_rate: float = hyperparameter("Adam step size of the actor")
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
     discount: float = hyperparameter("discount of future rewards")
@@ -98,31 +93,23 @@ class CNF(AbstractAlgorithm):
     )
     reward_shift: float = hyperparameter("added to every reward (-1 on mazes)")
 
-    title = (
-        "CNF: policies in the uniform latent space of a conditional normalizing flow"
-    )
+    title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)
         pretraining = Pretraining.create(self, spec, key=k_encoder)
-        latent_space = pretraining.frozen()
+        latent_space = pretraining.frozen(self.decode_dtype)
         actor = BoundedLatentPolicy(
             spec.observation_size,
             latent_space.latent_size,
             self.actor_hidden_sizes,
             key=k_actor,
         )
-        judged = (
-            latent_space.latent_size if self.learn_in == "latent" else spec.action_size
-        )
-        critic = Critics(
-            spec.observation_size, judged, self.critic_hidden_sizes, key=k_critic
-        )
+        judged = latent_space.latent_size if self.learn_in == "latent" else spec.action_size
+        critic = Critics(spec.observation_size, judged, self.critic_hidden_sizes, key=k_critic)
         return State(
-            Normalizer(
-                jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
-            ),
+            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
             pretraining,
             latent_space,
             Learner.create(actor, self.actor_optimizer),
@@ -147,31 +134,15 @@ class CNF(AbstractAlgorithm):
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 2: critics, actor, target critics."""
-        size = batch.reward.shape[0]
+        k_next, k_actor = jax.random.split(key)
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
-        a = (
-            batch.action
-            if self.learn_in == "action"
-            else self._encode(state, s, batch.action)
-        )
-        k_actor, k_others = jax.random.split(key)
+        a = batch.action
+        if self.learn_in == "latent":
+            a = jax.vmap(state.latent_space.encode)(s, a)
 
-        # Decoded samples that carry no gradient go through the flow in one batch.
-        if self.baseline_sample == "separate":
-            both = jnp.concatenate([s_next, s])
-            samples = self._sample(
-                state, state.actor.model, both, jax.random.split(k_others, 2 * size)
-            )
-            a_next, a_policy = samples[:size], samples[size:]
-        else:
-            a_next = self._sample(
-                state, state.actor.model, s_next, jax.random.split(k_others, size)
-            )
-            a_policy = None
-
-        y = jax.vmap(self.target, (None, 0, 0, 0, 0))(
-            state.target_critic, batch.reward, batch.terminal, s_next, a_next
+        y = jax.vmap(partial(self.target, state))(
+            batch.reward, batch.terminal, s_next, jax.random.split(k_next, a.shape[0])
         )
         critic, critic_metrics = descend(
             state.critic, self.critic_optimizer, lambda m: self.critic_loss(m, s, a, y)
@@ -179,20 +150,19 @@ class CNF(AbstractAlgorithm):
         actor, actor_metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(
-                m, state, critic.model, s, a, a_policy, key=k_actor
-            ),
+            lambda m: self.actor_loss(m, critic.model, state.latent_space, s, a, key=k_actor),
         )
         target_critic = polyak(state.target_critic, critic.model, self.tau)
         state = state._replace(actor=actor, critic=critic, target_critic=target_critic)
         return state, critic_metrics | actor_metrics
 
-    def target(self, target_critic, reward, terminal, s_next, a_next):
-        """y of equation 8, for one transition."""
-        next_value = jnp.min(target_critic(s_next, a_next))
-        return td_target(
-            reward + self.reward_shift, terminal, next_value, self.discount
+    def target(self, state, reward, terminal, s_next, key):
+        """The target y of equation 8, for one transition."""
+        z = state.actor.model.sample(s_next, state.latent_space.box(s_next), key=key)
+        next_value = jnp.min(
+            state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
 
     def critic_loss(self, critic, s, a, y):
         """Equation 8 over a batch."""
@@ -200,31 +170,31 @@ class CNF(AbstractAlgorithm):
         loss = jnp.mean(jnp.sum((q - y[:, None]) ** 2, axis=1))
         return loss, {"critic_loss": loss, "q": jnp.mean(q)}
 
-    def actor_loss(self, actor, state, critic, s, a, a_policy, *, key):
+    def actor_loss(self, actor, critic, latent_space, s, a, *, key):
         """Equations 6 and 7 over a batch; the weights carry no gradient."""
-        keys = jax.random.split(key, s.shape[0])
-        imitated = (
-            self._sample(state, actor, s, keys) if self.learn_in == "action" else None
-        )
-        if a_policy is None:
-            fresh = (
-                imitated
-                if imitated is not None
-                else self._sample(state, actor, s, keys)
-            )
-            a_policy = jax.lax.stop_gradient(fresh)
-        q_data, q_policy = (
-            jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, a_policy]))
-            .min(axis=1)
-            .reshape(2, -1)
-        )
+
+        def samples(s, keys):
+            """Latents: z of equation 6 and z' of the advantage, from one call of the network."""
+            gaussian, box = actor.gaussian(s), latent_space.box(s)
+            return draw(*gaussian, box, key=keys[0]), draw(*gaussian, box, key=keys[1])
+
+        keys = jax.vmap(jax.random.split)(jax.random.split(key, s.shape[0]))
+        z, z_baseline = jax.vmap(samples)(s, keys)
+        judged = jax.vmap(partial(self.judged, latent_space))
+        imitation = judged(s, z) if self.learn_in == "action" else None
+        if self.baseline_sample == "separate" or imitation is None:
+            baseline = judged(s, jax.lax.stop_gradient(z_baseline))
+        else:
+            baseline = jax.lax.stop_gradient(imitation)
+
+        q = jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, baseline]))
+        q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
         weight = advantage_weight(advantage, self.temperature)
-        if self.learn_in == "action":
-            distance = jnp.mean(jnp.abs(a - imitated), axis=1)
+        if imitation is not None:
+            distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:
-            boxes = jax.vmap(state.latent_space.box)(s)
-            distance = -jax.vmap(actor.log_prob)(s, a, boxes)
+            distance = -jax.vmap(lambda s, z: actor.log_prob(s, z, latent_space.box(s)))(s, a)
         loss = jnp.mean(weight * distance)
         return loss, {
             "actor_loss": loss,
@@ -240,14 +210,6 @@ class CNF(AbstractAlgorithm):
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
 
-    def _sample(self, state, actor, s, keys):
-        """Judged actions of a batch of observations: decoded, or latents when learning in them."""
-
-        def one(s, key):
-            z = actor.sample(s, state.latent_space.box(s), key=key)
-            return z if self.learn_in == "latent" else state.latent_space.decode(s, z)
-
-        return jax.vmap(one)(s, keys)
-
-    def _encode(self, state, s, action):
-        return jax.vmap(state.latent_space.encode)(s, action)
+    def judged(self, latent_space, s, z):
+        """What the critics judge: the decoded action, or the latent when learning in it."""
+        return z if self.learn_in == "latent" else latent_space.decode(s, z)
