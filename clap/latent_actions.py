@@ -1,0 +1,147 @@
+"""The latent actions of a world model: a conditional VAE over actions whose prior is learned.
+
+The condition is the model's feature [h, s].
+
+    p(u | h, s)     = N(mu, sigma²)                       prior
+    q(u | h, s, a)                                        posterior
+    p(a | h, s, u)  = N(decoder(h, s, u), action_std²)    decoder, its mean is in [-1, 1]
+    box             = mu ± support · sigma                (equations 10-12)
+
+The decoder's standard deviation is fixed: with unit variance the latent dies,
+because reconstructing actions in [-1, 1] then hardly pays for its divergence.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.gaussian import Gaussian, from_network, kl_divergence, log_normal, regularizer
+from shared.latent_actions import AbstractLatentActionSpace
+from shared.networks import MLP
+from shared.types import Box
+
+ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
+"""Name -> (value, value as it enters the loss) of the action's part of the ELBO."""
+
+
+class GaussianLatentActions(AbstractLatentActionSpace):
+    """The action heads of C-LAP.
+
+    Arguments:
+        feature_size: length of [h, s].
+        action_size: of the data.
+        latent_size: length of u.
+        hidden_sizes: of all three networks.
+        action_std: standard deviation of the decoder.
+        support: half width of the box in prior standard deviations; None = no box.
+    """
+
+    latent_size: int = eqx.field(static=True)
+    action_std: float = eqx.field(static=True)
+    support: float | None = eqx.field(static=True)
+    prior_network: MLP
+    posterior_network: MLP
+    decoder_network: MLP
+
+    def __init__(
+        self,
+        feature_size: int,
+        action_size: int,
+        latent_size: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        action_std: float,
+        support: float | None,
+        key: PRNGKeyArray,
+    ):
+        self.latent_size = latent_size
+        self.action_std, self.support = action_std, support
+
+        def network(n_in, n_out, key):
+            return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
+
+        k_prior, k_posterior, k_decoder = jax.random.split(key, 3)
+        self.prior_network = network(feature_size, 2 * latent_size, k_prior)
+        self.posterior_network = network(feature_size + action_size, 2 * latent_size, k_posterior)
+        self.decoder_network = network(feature_size + latent_size, action_size, k_decoder)
+
+    def prior(self, condition: Float[Array, "feature"]) -> Gaussian:
+        """p(u | h, s)."""
+        return from_network(self.prior_network(condition))
+
+    def posterior(
+        self, condition: Float[Array, "feature"], action: Float[Array, "action"]
+    ) -> Gaussian:
+        """q(u | h, s, a)."""
+        return from_network(self.posterior_network(jnp.concatenate([condition, action])))
+
+    def encode(self, condition, action, *, key=None):
+        posterior = self.posterior(condition, action)
+        if key is None:
+            return posterior.mean
+        return posterior.sample(jax.random.normal(key, posterior.mean.shape))
+
+    def decode(self, condition, latent):
+        return jnp.tanh(self.decoder_network(jnp.concatenate([condition, latent])))
+
+    def log_likelihood(
+        self,
+        condition: Float[Array, "feature"],
+        latent: Float[Array, "latent"],
+        action: Float[Array, "action"],
+    ) -> Float[Array, ""]:
+        """Log p(a | h, s, u) in nats."""
+        log_std = jnp.full(action.shape, jnp.log(self.action_std))
+        return log_normal(action, self.decode(condition, latent), log_std)
+
+    def terms(
+        self,
+        condition: Float[Array, "feature"],
+        action: Float[Array, "action"],
+        noise: Float[Array, "latent"],
+        *,
+        balance: float | None,
+        free_nats: float,
+    ) -> ActionTerms:
+        """-log p(a | h, s, u) and KL(q(u) ‖ p(u)), for one sample of u."""
+        prior, posterior = self.prior(condition), self.posterior(condition, action)
+        nll = -self.log_likelihood(condition, posterior.sample(noise), action)
+        loss = regularizer(posterior, prior, balance=balance, free_nats=free_nats)
+        kl = kl_divergence(posterior, prior)
+        return {"action_nll": (nll, nll), "latent_action_kl": (kl, loss)}
+
+    def log_prob(self, condition, action, *, key=None):
+        """A lower bound, the ELBO of one action: from one posterior sample, or its mean."""
+        latent = self.encode(condition, action, key=key)
+        divergence = kl_divergence(self.posterior(condition, action), self.prior(condition))
+        return self.log_likelihood(condition, latent, action) - divergence
+
+    def box(self, condition):
+        if self.support is None:
+            return None
+        prior = self.prior(condition)
+        return Box(prior.mean, self.support * prior.std)
+
+
+class DirectActions(AbstractLatentActionSpace):
+    """No latent action: the policy moves in [-1, 1]^n itself, as in Dreamer (ablation)."""
+
+    latent_size: int = eqx.field(static=True)
+
+    def encode(self, condition, action, *, key=None):
+        return action
+
+    def decode(self, condition, latent):
+        return latent
+
+    def terms(self, condition, action, noise, *, balance, free_nats) -> ActionTerms:
+        """None: the plain state-space model does not model actions."""
+        return {}
+
+    def log_prob(self, condition, action, *, key=None):
+        """Of the uniform density on [-1, 1]^n: this space knows nothing of the data."""
+        return jnp.asarray(-self.latent_size * jnp.log(2.0), jnp.float32)
+
+    def box(self, condition):
+        return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))

@@ -1,0 +1,179 @@
+"""The recurrent core of every world model here: one transition, three ways to run it.
+
+    h_t = GRU(h_{t-1}, [s_{t-1}, a_{t-1}])          deterministic path
+    s_t ~ p(s_t | h_t)                              prior, in dreams
+    s_t ~ q(s_t | h_t, e(o_t))                      posterior, where there is an observation
+
+`observe` runs over a recorded window, `filter` over one new observation at a
+time, `imagine` without observations; all three call `advance`.  Only what truly
+depends on the step before is in the scan: embeddings, the action's part of the
+GRU's input and the prior of recorded windows are computed over all time at once.
+
+The posterior's first layer is a sum of a part of h_t and a part of o_t; the
+second is the last layer of the encoder and needs no h_t.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.gaussian import Gaussian, from_network
+from shared.networks import MLP
+
+
+class Latent(NamedTuple):
+    """The model's state: h and s."""
+
+    deterministic: Float[Array, "*batch deterministic"]
+    stochastic: Float[Array, "*batch stochastic"]
+
+    @property
+    def feature(self) -> Float[Array, "*batch feature"]:
+        """[h, s], what every head and the policy see."""
+        return jnp.concatenate([self.deterministic, self.stochastic], axis=-1)
+
+
+class RSSM(eqx.Module):
+    """Recurrent state-space model with Gaussian stochastic states, for one sequence.
+
+    Arguments:
+        observation_size, action_size: of the data.
+        deterministic, stochastic: lengths of h and s.
+        hidden_sizes: of the encoder and the prior; the last one is also the width of
+            the posterior's hidden layer.
+        encoder: maps an observation to a vector of that width; an MLP if None.
+    """
+
+    encoder: Callable
+    from_action: eqx.nn.Linear
+    from_stochastic: eqx.nn.Linear
+    recurrent: eqx.nn.Linear
+    posterior_hidden: eqx.nn.Linear
+    posterior_output: eqx.nn.Linear
+    prior_network: MLP
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        deterministic: int,
+        stochastic: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        encoder: Callable | None = None,
+        key: PRNGKeyArray,
+    ):
+        keys = iter(jax.random.split(key, 7))
+        width = hidden_sizes[-1]
+        linear, gates = eqx.nn.Linear, 3 * deterministic
+        self.encoder = encoder or MLP(
+            observation_size, width, hidden_sizes[:-1], activation=jax.nn.selu, key=next(keys)
+        )
+        self.from_action = linear(action_size, gates, key=next(keys))
+        self.from_stochastic = linear(stochastic, gates, use_bias=False, key=next(keys))
+        self.recurrent = linear(deterministic, gates, key=next(keys))
+        self.posterior_hidden = linear(deterministic, width, use_bias=False, key=next(keys))
+        self.posterior_output = linear(width, 2 * stochastic, key=next(keys))
+        self.prior_network = MLP(
+            deterministic, 2 * stochastic, hidden_sizes, activation=jax.nn.selu, key=next(keys)
+        )
+
+    def initial(self) -> Latent:
+        """The state before the first observation: nothing is known."""
+        return Latent(
+            jnp.zeros(self.recurrent.in_features), jnp.zeros(self.from_stochastic.in_features)
+        )
+
+    def advance(
+        self, latent: Latent, action_input: Float[Array, "gates"]
+    ) -> Float[Array, "deterministic"]:
+        """h_t from the state before and `from_action(a_{t-1})`: a GRU cell."""
+        x = self.from_stochastic(latent.stochastic) + action_input
+        y = self.recurrent(latent.deterministic)
+        (x_reset, x_update, x_new), (y_reset, y_update, y_new) = jnp.split(x, 3), jnp.split(y, 3)
+        update = jax.nn.sigmoid(x_update + y_update)
+        new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
+        return new + update * (latent.deterministic - new)
+
+    def prior(self, deterministic: Float[Array, "deterministic"]) -> Gaussian:
+        """p(s_t | h_t)."""
+        return from_network(self.prior_network(deterministic))
+
+    def posterior(
+        self, deterministic: Float[Array, "deterministic"], embedding: Float[Array, "embedding"]
+    ) -> Gaussian:
+        """q(s_t | h_t, o_t) for an embedded observation."""
+        hidden = jax.nn.selu(self.posterior_hidden(deterministic) + embedding)
+        return from_network(self.posterior_output(hidden))
+
+    def observe(
+        self,
+        observation: Float[Array, "time *observation"],
+        action: Float[Array, "time action"],
+        noise: Float[Array, "time stochastic"],
+    ) -> tuple[Latent, Gaussian, Gaussian]:
+        """States, posteriors and priors along a window; leading axis = time.
+
+        `action[t]` is the one taken at `observation[t]`; it leads to the state at t + 1.
+        Standard normal `noise` draws the states, zero noise gives posterior means.
+        """
+        embedding = jax.vmap(self.encoder)(observation)
+        # Before the window nothing is known: no action, and the initial state.
+        before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
+        action_input = jax.vmap(self.from_action)(before)
+
+        def step(latent, inputs):
+            action_input, embedding, noise = inputs
+            deterministic = self.advance(latent, action_input)
+            posterior = self.posterior(deterministic, embedding)
+            latent = Latent(deterministic, posterior.sample(noise))
+            return latent, (latent, posterior)
+
+        inputs = (action_input, embedding, noise)
+        _, (latents, posteriors) = jax.lax.scan(step, self.initial(), inputs)
+        return latents, posteriors, jax.vmap(self.prior)(latents.deterministic)
+
+    def filter(
+        self,
+        latent: Latent,
+        action: Float[Array, "action"],
+        observation: Float[Array, "*observation"],
+        noise: Float[Array, "stochastic"],
+    ) -> Latent:
+        """The state at a new observation, from the state before and the action between."""
+        deterministic = self.advance(latent, self.from_action(action))
+        posterior = self.posterior(deterministic, self.encoder(observation))
+        return Latent(deterministic, posterior.sample(noise))
+
+    def imagine(
+        self,
+        latent: Latent,
+        choose: Callable[[Float[Array, "feature"], Any], tuple[Float[Array, "action"], Any]],
+        inputs: Any,
+        noise: Float[Array, "horizon stochastic"],
+    ) -> tuple[Latent, Any]:
+        """A dream of `horizon` actions from one state.
+
+        Arguments:
+            latent: where it begins.
+            choose: `(feature, input) -> (action, extras)`, the policy.
+            inputs: what `choose` is given at every step, e.g. keys; leading axis = horizon.
+            noise: standard normal; draws the states from the prior.
+
+        Returns:
+            The states behind the actions (without the first one) and the policy's extras.
+        """
+
+        def step(latent, step_inputs):
+            policy_input, noise = step_inputs
+            action, extras = choose(latent.feature, policy_input)
+            deterministic = self.advance(latent, self.from_action(action))
+            latent = Latent(deterministic, self.prior(deterministic).sample(noise))
+            return latent, (latent, extras)
+
+        _, (latents, extras) = jax.lax.scan(step, latent, (inputs, noise))
+        return latents, extras

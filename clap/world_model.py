@@ -1,0 +1,184 @@
+"""The recurrent latent-action state-space model and its evidence lower bound.
+
+The loss of one window (equations 4 and 5), summed over its time steps and
+divided by their number, i.e. in nats a step:
+
+    observation_nll     -log p(o_t | h_t, s_t)
+    reward_nll          -log p(r_{t-1} | h_t, s_t)
+    continue_nll        -log p(not terminal_{t-1} | h_t, s_t)
+    state_kl            KL(q(s_t | h_t, o_t) ‖ p(s_t | h_t))
+    action_nll          -log p(a_t | h_t, s_t, u_t)
+    latent_action_kl    KL(q(u_t | h_t, s_t, a_t) ‖ p(u_t | h_t, s_t))
+
+Reward and end of the episode are read off the state that the action led to.
+Without action heads (`DirectActions`) the last two terms are missing and this is
+a plain recurrent state-space model.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.gaussian import kl_divergence, log_normal, regularizer
+from clap.latent_actions import DirectActions, GaussianLatentActions
+from clap.rssm import RSSM, Latent
+from shared.data.windows import EpisodeWindow
+from shared.learner import Metrics
+from shared.networks import MLP
+
+LOG_STD_RANGE = (-4.0, 1.0)
+"""Of the learned standard deviations of observations and rewards."""
+
+
+class Noise(NamedTuple):
+    """Standard normal noise of one window; leading axis = time."""
+
+    state: Float[Array, "*batch time stochastic"]
+    action: Float[Array, "*batch time latent"]
+
+
+class WorldModel(eqx.Module):
+    """Core, action heads, and the decoders of observation, reward and continuation.
+
+    Arguments:
+        rssm: the recurrent core.
+        actions: the latent action space.
+        observation_size: length of a (normalised) observation vector.
+        hidden_sizes: of the three decoders.
+        learned_std: learn one standard deviation for every observation dimension and
+            for the reward; otherwise they are 1.
+    """
+
+    rssm: RSSM
+    actions: GaussianLatentActions | DirectActions
+    observation_decoder: MLP
+    reward_head: MLP
+    continue_head: MLP
+    log_std: Float[Array, "outputs"]
+    learned_std: bool = eqx.field(static=True)
+
+    def __init__(
+        self,
+        rssm: RSSM,
+        actions: GaussianLatentActions | DirectActions,
+        observation_size: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        learned_std: bool,
+        key: PRNGKeyArray,
+    ):
+        self.rssm, self.actions = rssm, actions
+        start = rssm.initial()
+        size = start.deterministic.size + start.stochastic.size
+
+        def head(n_out, key):
+            return MLP(size, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
+
+        k_observation, k_reward, k_continue = jax.random.split(key, 3)
+        self.observation_decoder = head(observation_size, k_observation)
+        self.reward_head = head(1, k_reward)
+        self.continue_head = head(1, k_continue)
+        self.log_std = jnp.zeros(observation_size + 1)
+        self.learned_std = learned_std
+
+    def log_stds(self) -> tuple[Float[Array, "observation"], Float[Array, "1"]]:
+        """Log standard deviations of the observation and of the reward."""
+        log_std = self.log_std if self.learned_std else jnp.zeros_like(self.log_std)
+        log_std = jnp.clip(log_std, *LOG_STD_RANGE)
+        return log_std[:-1], log_std[-1:]
+
+    def reward(self, feature: Float[Array, "feature"]) -> Float[Array, ""]:
+        """Mean reward of the action that led here."""
+        return self.reward_head(feature)[0]
+
+    def continuation(self, feature: Float[Array, "feature"]) -> Float[Array, ""]:
+        """Probability that the episode goes on from here."""
+        return jax.nn.sigmoid(self.continue_head(feature)[0])
+
+    def decoder_terms(
+        self,
+        feature: Float[Array, "feature"],
+        observation: Float[Array, "observation"],
+        reward: Float[Array, ""],
+        goes_on: Float[Array, ""],
+    ) -> dict[str, Float[Array, ""]]:
+        """Negative log-likelihoods of what is seen at one state."""
+        std_observation, std_reward = self.log_stds()
+        logit = self.continue_head(feature)[0]
+        return {
+            "observation_nll": -log_normal(
+                observation, self.observation_decoder(feature), std_observation
+            ),
+            "reward_nll": -log_normal(reward[None], self.reward_head(feature), std_reward),
+            "continue_nll": jax.nn.softplus(logit) - goes_on * logit,
+        }
+
+    def elbo_terms(
+        self,
+        data: EpisodeWindow,
+        noise: Noise,
+        *,
+        balance: float | None,
+        free_nats: float,
+        action_free_nats: float,
+    ) -> tuple[dict[str, Float[Array, "time"]], Float[Array, "time"]]:
+        """Every term at every step of one window (padding zeroed), and the loss of each step."""
+        window, observed, acted = data
+        latents, posterior, prior = self.rssm.observe(
+            window.observation, window.action, noise.state
+        )
+        features = latents.feature
+        # What the action before led to; a window's first state has no such action.
+        reward = jnp.concatenate([jnp.zeros(1), window.reward[:-1]])
+        goes_on = jnp.concatenate([jnp.ones(1), jnp.where(window.terminal[:-1], 0.0, 1.0)])
+        arrived = observed & jnp.concatenate([jnp.zeros(1, bool), acted[:-1]])
+
+        def action_terms(feature, action, noise):
+            return self.actions.terms(
+                feature, action, noise, balance=balance, free_nats=action_free_nats
+            )
+
+        decoded = jax.vmap(self.decoder_terms)(features, window.observation, reward, goes_on)
+        acts = jax.vmap(action_terms)(features, window.action, noise.action)
+        masks = {"observation_nll": observed, "reward_nll": arrived, "continue_nll": arrived}
+        terms = {name: jnp.where(masks[name], decoded[name], 0.0) for name in decoded}
+        terms["state_kl"] = jnp.where(observed, kl_divergence(posterior, prior), 0.0)
+        terms |= {name: jnp.where(acted, value, 0.0) for name, (value, _) in acts.items()}
+        state_loss = regularizer(posterior, prior, balance=balance, free_nats=free_nats)
+        loss = jnp.where(observed, state_loss, 0.0) + sum(terms[name] for name in masks)
+        for _, value in acts.values():
+            loss = loss + jnp.where(acted, value, 0.0)
+        return terms, loss
+
+    def noise(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> Noise:
+        """Fresh noise for a batch of windows."""
+        k_state, k_action = jax.random.split(key)
+        sizes = self.rssm.initial().stochastic.size, self.actions.latent_size
+        return Noise(
+            jax.random.normal(k_state, (batch_size, length, sizes[0])),
+            jax.random.normal(k_action, (batch_size, length, sizes[1])),
+        )
+
+    def loss(
+        self, batch: EpisodeWindow, *, key: PRNGKeyArray, **options
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """The negative ELBO in nats a step, and each of its terms; `options` as `elbo_terms`."""
+        noise = self.noise(*batch.observed.shape, key=key)
+        terms, loss = jax.vmap(lambda b, n: self.elbo_terms(b, n, **options))(batch, noise)
+        count = jnp.sum(batch.observed, dtype=jnp.float32)
+        loss = jnp.sum(loss) / count
+        return loss, {name: jnp.sum(value) / count for name, value in terms.items()} | {
+            "model_loss": loss
+        }
+
+    def states(self, batch: EpisodeWindow, *, key: PRNGKeyArray) -> Latent:
+        """Posterior states of a batch of windows; leading axes = batch, time."""
+        noise = self.noise(*batch.observed.shape, key=key).state
+
+        def observe(window, noise):
+            return self.rssm.observe(window.observation, window.action, noise)[0]
+
+        return jax.vmap(observe)(batch.window, noise)
