@@ -1,0 +1,155 @@
+"""The `data` commands: what is on disk, fetching, recording and inspecting."""
+
+from pathlib import Path
+
+import click
+
+from shared.errors import DataError
+
+_DATA_DIR = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="LATENT_POLICIES_DATA",
+    default=Path("~/.cache/latent-policies"),
+    show_default=True,
+    callback=lambda context, parameter, value: value.expanduser(),
+    help="Root of the data cache.",
+)
+
+
+@click.group("data")
+def data_group() -> None:
+    """List, fetch, record and inspect data sets."""
+
+
+@data_group.command("list")
+@_DATA_DIR
+def list_command(data_dir: Path) -> None:
+    """All data sets, and which of them are on disk."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from shared.data.catalog import CATALOG
+    from shared.data.fetch import official_path
+
+    table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
+    for column in ("data set", "suite", "scored by", "on disk", "size"):
+        table.add_column(column, justify="right" if column == "size" else "left")
+    for entry in CATALOG.values():
+        official = official_path(entry, data_dir)
+        files = [("official", official)] if official.exists() else []
+        pattern = f"{entry.name}-[0-9]*-seed[0-9]*.hdf5"
+        for path in sorted((data_dir / "collected").glob(pattern)):
+            files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
+        sizes = [f"{path.stat().st_size / 2**20:,.1f} MiB" for _, path in files]
+        simulator = entry.environment.simulator or "not yet"
+        labels = "\n".join(label for label, _ in files)
+        table.add_row(entry.name, entry.suite, simulator, labels, "\n".join(sizes))
+    Console().print(table)
+
+
+@data_group.command("fetch")
+@click.argument("name")
+@_DATA_DIR
+def fetch_command(name: str, data_dir: Path) -> None:
+    """Download the official file of the data set NAME; continues where it stopped."""
+    from shared.cli.progress import show_progress
+    from shared.data.catalog import lookup
+    from shared.data.fetch import fetch
+
+    entry = lookup(name)
+    with show_progress(entry.name) as update:
+        path = fetch(entry, data_dir, progress=lambda done, total: update("download", done, total))
+    click.echo(f"{entry.name}: {path}")
+
+
+@data_group.command("collect")
+@click.argument("name")
+@click.option("--rows", type=click.IntRange(min=1), help="Rows to record.  [default: D4RL's]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@_DATA_DIR
+def collect_command(
+    name: str,
+    rows: int | None,
+    seed: int,
+    out: Path | None,
+    workers: int,
+    force: bool,
+    data_dir: Path,
+) -> None:
+    """Record the data set NAME from the real simulator; a stand-in, not D4RL."""
+    from shared.cli.progress import show_progress
+    from shared.data.catalog import lookup
+    from shared.data.resolve import collect, collected_path
+
+    entry = lookup(name)
+    rows = entry.rows if rows is None else rows
+    path = collected_path(entry.name, rows, seed, data_dir) if out is None else out
+    if path.exists() and not force:
+        raise DataError(f"{path}: exists already; use --force to replace it, or another --out.")
+    with show_progress(entry.name) as update:
+        collect(
+            entry.name,
+            rows,
+            seed=seed,
+            data_dir=data_dir,
+            out=path,
+            workers=workers,
+            force=force,
+            progress=update,
+        )
+    click.echo(f"{entry.name}: {path} ({rows:,} rows, collected, not D4RL)")
+
+
+@data_group.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--env", "name", help="Data set that the file is, for scores and sizes.")
+@click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
+@click.option("--no-plot", is_flag=True, help="Write no histogram.")
+@_DATA_DIR
+def inspect_command(
+    file: Path, name: str | None, plot: Path | None, no_plot: bool, data_dir: Path
+) -> None:
+    """Show what FILE holds, its faults, and a histogram of its returns.
+
+    FILE may also be the name of a data set in the cache.
+    """
+    from rich.console import Console
+
+    from shared.data.catalog import CATALOG
+    from shared.data.d4rl import examine
+    from shared.data.fetch import official_path
+    from shared.data.inspect import plot_returns, print_report
+
+    official = False
+    if str(file) in CATALOG and not file.exists():
+        name = name or str(file)
+        file, official = official_path(CATALOG[str(file)], data_dir), True
+    examined = examine(file, name=name, official=official)
+    print_report(examined, Console())
+    if examined.columns is not None and not no_plot:
+        target = plot or Path(f"{file.stem}-returns.png")
+        plot_returns(examined, target)
+        click.echo(f"histogram: {target}")
+    errors = sum(fault.severity == "error" for fault in examined.faults)
+    if errors:
+        raise DataError(f"{file}: training refuses this file because of {errors} error(s) above.")
+
+
+@data_group.command("train-behavior")
+@click.argument("environment")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Output folder.")
+@click.option("--steps", type=click.IntRange(min=1), help="Environment steps.  [default: 3000000]")
+@_DATA_DIR
+def train_behavior_command(
+    environment: str, seed: int, out: Path, steps: int | None, data_dir: Path
+) -> None:
+    """Train a behaviour policy for ENVIRONMENT online; continues if OUT holds a state."""
+    from shared.behavior.train import Settings, train_behavior
+
+    settings = Settings() if steps is None else Settings(environment_steps=steps)
+    train_behavior(environment, seed=seed, out=out, settings=settings)

@@ -1,0 +1,89 @@
+"""Reads the root attributes of an HDF5 file that nobody has to trust.
+
+Strings of variable length lie in a heap of the file, and a damaged heap sends
+the HDF5 library into an endless loop (one in a thousand of randomly mutated
+files did; nothing else in them hung or crashed it).  So, unless the file's
+digest vouches for it, those strings are read by a child process with a time limit.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from shared.data.signature import AGAIN
+from shared.errors import DataError
+
+MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES = 256, 1 << 16
+CHILD_SECONDS = 60.0
+_CHILD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from shared.data.attributes import tell_attributes
+tell_attributes(sys.argv[2])
+"""
+
+Attributes = dict[str, str | int | float | bool]
+
+
+def read_attributes(path: Path, file: h5py.File, *, vouched: bool) -> Attributes:
+    """The root's small, plain attributes; anything else is left out, not trusted.
+
+    Arguments:
+        path: of the file.
+        file: open at `path`.
+        vouched: the file has a digest that somebody noted.
+
+    Raises:
+        DataError: the attributes crash or hang the HDF5 library.
+    """
+    if vouched or not any(_is_heap_string(file, name) for name in _names(file)):
+        return _plain(file)
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", _CHILD, root, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=CHILD_SECONDS, check=True)
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        reason = f"reading them did not end within {CHILD_SECONDS:g} s"
+        raise DataError(f"{path}: its attributes are damaged ({reason}); {AGAIN}.") from error
+    except (subprocess.CalledProcessError, ValueError) as error:
+        raise DataError(f"{path}: its attributes cannot be read; {AGAIN}.") from error
+
+
+def tell_attributes(path: str) -> None:
+    """Print a file's attributes as JSON; what the child process runs."""
+    with h5py.File(path, "r", locking=False) as file:
+        print(json.dumps(_plain(file)))
+
+
+def _names(file: h5py.File) -> list[str]:
+    return list(map(str, file.attrs))[:MAXIMUM_ATTRIBUTES]
+
+
+def _is_heap_string(file: h5py.File, name: str) -> bool:
+    kind = h5py.h5a.open(file.id, name.encode()).get_type()
+    return isinstance(kind, h5py.h5t.TypeStringID) and bool(kind.is_variable_str())
+
+
+def _plain(file: h5py.File) -> Attributes:
+    found: Attributes = {}
+    for name in _names(file):
+        attribute = h5py.h5a.open(file.id, name.encode())
+        if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+            continue
+        if attribute.get_storage_size() > MAXIMUM_BYTES:
+            continue
+        kind = attribute.get_type()
+        numeric = isinstance(kind, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID)
+        if not (numeric or isinstance(kind, h5py.h5t.TypeStringID | h5py.h5t.TypeEnumID)):
+            continue
+        value = file.attrs[name]
+        value = value.item() if isinstance(value, np.generic) else value
+        value = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if isinstance(value, str | int | float | bool):
+            found[name] = value
+    return found

@@ -1,0 +1,198 @@
+"""The one table of data sets: name -> official file, environment, reference returns.
+
+Names are D4RL's without the version suffix (`hopper-medium`); the suffix of
+the file that is read (`hopper-medium-v2`) is accepted too, any other version is
+refused, because it holds other data.
+
+Source of paths and reference returns: D4RL (Fu et al., 2020), Apache-2.0.
+SHA-256 values are given where independent public records of the file agree.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from shared.errors import DataError
+
+CONTINUING = "continuing"
+"""One endless trajectory: neither terminals nor timeouts are set (maze2d).
+It is cut every `horizon` rows, as D4RL's own reader does.  Also, reward[t] is
+judged on observation[t], not on what action[t] leads to; it is kept as it is."""
+TERMINALS_INSIDE = "terminals-inside"
+"""A trajectory goes on after a terminal row: the goal marks a cluster of rows (antmaze).
+Episodes end at timeouts only; `terminal` still masks the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A task, its sizes, and D4RL's reference returns.
+
+    Attributes:
+        simulator: gymnasium id that scores policies; None if there is none yet.
+        minimum: return of a random policy (score 0).
+        maximum: return of an expert (score 100).
+        horizon: environment steps of an episode without a terminal.
+        quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
+    """
+
+    name: str
+    simulator: str | None
+    minimum: float
+    maximum: float
+    horizon: int
+    observation_size: int
+    action_size: int
+    quirk: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set.
+
+    Attributes:
+        suite: `gym-mujoco`, `maze2d`, `antmaze`, `adroit` or `kitchen`.
+        file: path of the official file below a mirror's root.
+        version: suffix of D4RL's name for this file.
+        rows: about how many rows the official file has.
+        sha256: digest of the official file; None where it is not known.
+    """
+
+    name: str
+    suite: str
+    file: str
+    version: str
+    environment: Environment
+    rows: int
+    sha256: str | None = None
+
+
+_ENVIRONMENTS = (
+    Environment("hopper", "Hopper-v4", -20.272305, 3234.3, 1000, 11, 3),
+    Environment("halfcheetah", "HalfCheetah-v4", -280.178953, 12135.0, 1000, 17, 6),
+    Environment("walker2d", "Walker2d-v4", 1.629008, 4592.3, 1000, 17, 6),
+    Environment("maze2d-umaze", None, 23.85, 161.86, 300, 4, 2, CONTINUING),
+    Environment("maze2d-medium", None, 13.13, 277.39, 600, 4, 2, CONTINUING),
+    Environment("maze2d-large", None, 6.7, 273.99, 800, 4, 2, CONTINUING),
+    Environment("maze2d-umaze-dense", None, 68.537689, 193.662856, 300, 4, 2, CONTINUING),
+    Environment("maze2d-medium-dense", None, 44.264742, 297.455255, 600, 4, 2, CONTINUING),
+    Environment("maze2d-large-dense", None, 30.569041, 303.485738, 800, 4, 2, CONTINUING),
+    Environment("antmaze-umaze", None, 0.0, 1.0, 700, 29, 8, TERMINALS_INSIDE),
+    Environment("antmaze-medium", None, 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
+    Environment("antmaze-large", None, 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
+    Environment("pen", None, 96.262799, 3076.8331017826877, 100, 45, 24),
+    Environment("hammer", None, -274.856578, 12794.134825156867, 200, 46, 26),
+    Environment("door", None, -56.512833, 2880.5693087298737, 200, 39, 28),
+    Environment("relocate", None, -6.425911, 4233.877797728884, 200, 39, 30),
+    Environment("kitchen", None, 0.0, 4.0, 280, 60, 9),
+)
+ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
+
+QUALITIES = ("random", "medium", "medium-replay", "full-replay", "medium-expert", "expert")
+_REPLAY_ROWS = {"hopper": 402_000, "halfcheetah": 202_000, "walker2d": 302_000}
+_SHA256 = {
+    "hopper-medium": "5bdf1bc4a713c82941de44633df669b36c89850b652a25985166796d25cf71a0",
+    "hopper-medium-replay": "e121c5f7c9857a307baa9edc6a2c3b48e85fedb9ac316ecddd0f48ca7ef4e39b",
+    "halfcheetah-medium": "41324e8487a9556d8cfa4538827f8937f4d63dae3030825ebc9f3a726ed08ca0",
+    "halfcheetah-medium-replay": "48d494a4770c11f48260736dec090b78bdca8375647ed4d24bfa5b6610c7f683",
+    "walker2d-medium": "cf00f43add04c17fdfc2958dd581dea0851b2e5bedbe6fda073758a8f841aeda",
+}
+_ANTMAZE = {  # file name: (maze, several starts, several goals)
+    "antmaze-umaze": ("u-maze", False, False),
+    "antmaze-umaze-diverse": ("u-maze", True, True),
+    "antmaze-medium-play": ("big-maze", True, False),
+    "antmaze-medium-diverse": ("big-maze", True, True),
+    "antmaze-large-play": ("hardest-maze", True, False),
+    "antmaze-large-diverse": ("hardest-maze", True, True),
+}
+_KITCHEN = {
+    "kitchen-complete": ("mini_kitchen_microwave_kettle_light_slider-v0", 3_680),
+    "kitchen-partial": ("kitchen_microwave_kettle_light_slider-v0", 136_950),
+    "kitchen-mixed": ("kitchen_microwave_kettle_bottomburner_light-v0", 136_950),
+}
+_ADROIT_ROWS = {"human": 6_700, "cloned": 1_000_000, "expert": 1_000_000}
+
+
+def _locomotion():
+    for environment in ("hopper", "halfcheetah", "walker2d"):
+        for quality in QUALITIES:
+            name = f"{environment}-{quality}"
+            file = f"gym_mujoco_v2/{environment}_{quality.replace('-', '_')}-v2.hdf5"
+            rows = {"medium-expert": 2_000_000, "medium-replay": _REPLAY_ROWS[environment]}
+            yield Entry(
+                name,
+                "gym-mujoco",
+                file,
+                "v2",
+                ENVIRONMENTS[environment],
+                rows.get(quality, 1_000_000),
+                _SHA256.get(name),
+            )
+
+
+def _others():
+    for size, rows in (("umaze", 1_000_000), ("medium", 2_000_000), ("large", 4_000_000)):
+        for reward in ("sparse", "dense"):
+            name = f"maze2d-{size}" + ("-dense" if reward == "dense" else "")
+            file = f"maze2d/maze2d-{size}-{reward}-v1.hdf5"
+            yield Entry(name, "maze2d", file, "v1", ENVIRONMENTS[name], rows)
+    for name, (maze, starts, goals) in _ANTMAZE.items():
+        file = f"Ant_maze_{maze}_noisy_multistart_{starts}_multigoal_{goals}_sparse_fixed.hdf5"
+        environment = ENVIRONMENTS["-".join(name.split("-")[:2])]
+        yield Entry(name, "antmaze", f"ant_maze_v2/{file}", "v2", environment, 1_000_000)
+    for task in ("pen", "hammer", "door", "relocate"):
+        for quality, rows in _ADROIT_ROWS.items():
+            name = f"{task}-{quality}"
+            file = f"hand_dapg_v1/{name}-v1.hdf5"
+            yield Entry(name, "adroit", file, "v1", ENVIRONMENTS[task], rows)
+    for name, (file, rows) in _KITCHEN.items():
+        yield Entry(name, "kitchen", f"kitchen/{file}.hdf5", "v0", ENVIRONMENTS["kitchen"], rows)
+
+
+CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others())}
+
+
+def lookup(name: str) -> Entry:
+    """The entry of a data set, with or without its version suffix.
+
+    Raises:
+        DataError: no such data set (names the nearest), or another version of it.
+    """
+    plain = re.sub(r"-v\d+$", "", name)
+    if plain in CATALOG and name in (plain, f"{plain}-{CATALOG[plain].version}"):
+        return CATALOG[plain]
+    if plain in CATALOG:
+        version = CATALOG[plain].version
+        raise DataError(f"data set '{name}' holds other data than '{plain}-{version}'; use that.")
+    raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, CATALOG)}'?")
+
+
+def scored_environment(name: str) -> Environment:
+    """The environment of a data set, which must have a simulator.
+
+    Raises:
+        DataError: unknown name, or no scoring environment yet.
+    """
+    entry = lookup(name)
+    if entry.environment.simulator is None:
+        raise DataError(
+            f"data set '{entry.name}' has no scoring environment available yet, so it can be "
+            "inspected (data inspect FILE) but not trained on; choose a hopper, halfcheetah or "
+            "walker2d data set."
+        )
+    return entry.environment
+
+
+def nearest(name: str, known) -> str:
+    """The known name that looks most like `name`."""
+    plain = re.sub(r"-v\d+$", "", name.lower().replace("_", "-"))
+    return max(known, key=lambda x: difflib.SequenceMatcher(None, plain, x).ratio())
+
+
+def official_entry(file_name: str) -> Entry | None:
+    """The data set whose official file has this name, if any."""
+    return next((x for x in CATALOG.values() if x.file.rpartition("/")[2] == file_name), None)
+
+
+def entry_of_sha256(digest: str) -> Entry | None:
+    """The data set whose official file is known to have this digest, if any."""
+    return next((x for x in CATALOG.values() if x.sha256 == digest), None)

@@ -1,0 +1,184 @@
+"""Reads arrays from HDF5 files that nobody has to trust.
+
+A data file may come from anywhere, so nothing in it is followed or allocated
+before it is checked:
+
+- only a regular file with HDF5's signature is opened, read-only;
+- a soft, external or user-defined link anywhere in the file, external storage
+  and virtual data sets refuse the whole file: they can name other files;
+- only plain numbers are read, never objects, strings or compounds;
+- only gzip, lzf, shuffle and fletcher32 filters are run, never a plug-in;
+- the declared size must be possible for the bytes that are stored, and fit
+  into memory, before anything of that size is allocated.
+
+Every refusal is a `DataError` of one sentence with file, key, reason and mend.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from shared.data.attributes import Attributes, read_attributes
+from shared.data.signature import AGAIN, printable, require_hdf5
+from shared.errors import DataError
+
+MAXIMUM_EXPANSION = 1100
+"""Deflate cannot expand a byte to more than 1032; the rest is slack for small chunks."""
+MAXIMUM_DEPTH, MAXIMUM_OBJECTS = 8, 2000
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000)
+# What h5py is known to raise on a damaged file; anything else is a fault of ours.
+_H5PY_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    SystemError,
+)
+
+
+class HDF5Contents(NamedTuple):
+    """What was read: the wanted arrays that exist, plain root attributes, all keys."""
+
+    arrays: dict[str, np.ndarray]
+    attributes: Attributes
+    keys: tuple[str, ...]
+
+
+def read_hdf5(path: str | Path, wanted: tuple[str, ...], *, vouched: bool = False) -> HDF5Contents:
+    """The numeric arrays `wanted` of an untrusted HDF5 file.
+
+    Arguments:
+        path: the file.
+        wanted: keys such as `"actions"` or `"infos/qpos"`; absent ones are left out.
+        vouched: the file's bytes match a digest that was noted for them.
+
+    Raises:
+        DataError: see the top of this page.
+    """
+    path = Path(path)
+    require_hdf5(path)
+    with _as_data_error(path), h5py.File(path, "r", locking=False) as file:
+        datasets = dict(_walk(path, file))
+        found = {key: datasets[key] for key in wanted if key in datasets}
+        size = path.stat().st_size
+        declared = sum(_checked_bytes(path, key, x, size) for key, x in found.items())
+        if declared > memory_limit():
+            raise DataError(
+                f"{path}: {', '.join(found)} declare {declared / 2**30:.1f} GiB, more than the "
+                f"{memory_limit() / 2**30:.1f} GiB that may be read here; use fewer rows."
+            )
+        arrays = {key: _read(path, key, x) for key, x in found.items()}
+        attributes = read_attributes(path, file, vouched=vouched)
+        return HDF5Contents(arrays, attributes, tuple(datasets))
+
+
+def memory_limit() -> int:
+    """Bytes of arrays that may be read: half of this machine's (or container's) memory."""
+    limits = [16 << 30]
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    with contextlib.suppress(ValueError, OSError):
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(limits) // 2
+
+
+@contextlib.contextmanager
+def _as_data_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except _H5PY_ERRORS as error:
+        raise DataError(
+            f"{path}: is truncated or damaged HDF5 ({_first_line(error)}); {AGAIN}."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error.args[0] if error.args else error).splitlines()
+    return printable(lines[0])[:160] if lines else type(error).__name__
+
+
+def _walk(
+    path: Path, group: h5py.Group, prefix: str = "", depth: int = 0, count: list[int] | None = None
+) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Every data set below `group`; refuses links that leave it and endless nesting."""
+    count = [0] if count is None else count
+    for name in map(str, group):
+        key = prefix + name
+        count[0] += 1
+        if depth > MAXIMUM_DEPTH or count[0] > MAXIMUM_OBJECTS:
+            raise DataError(
+                f"{path}: holds more than {MAXIMUM_OBJECTS} objects or {MAXIMUM_DEPTH} levels of "
+                "groups; keep only the D4RL keys in the file."
+            )
+        kind = group.get(name, getclass=True, getlink=True)
+        if kind is not h5py.HardLink:
+            words = {h5py.SoftLink: "a soft", h5py.ExternalLink: "an external"}
+            raise DataError(
+                f"{path}: key '{printable(key)}' is {words.get(kind, 'a foreign')} link, which is "
+                "never followed; copy the data itself into the file."
+            )
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            yield from _walk(path, item, key + "/", depth + 1, count)
+        elif isinstance(item, h5py.Dataset):
+            _refuse_foreign_storage(path, key, item)
+            yield key, item
+
+
+def _refuse_foreign_storage(path: Path, key: str, dataset: h5py.Dataset) -> None:
+    where = "external storage" if dataset.external else "a virtual data set"
+    if dataset.external or dataset.is_virtual:
+        raise DataError(
+            f"{path}: key '{printable(key)}' is {where}, which names other files and is never "
+            "followed; copy the data itself into the file."
+        )
+
+
+def _checked_bytes(path: Path, key: str, dataset: h5py.Dataset, file_bytes: int) -> int:
+    """The declared bytes of a data set, after checking that it can really hold them."""
+    what = f"{path}: key '{printable(key)}'"
+    if dataset.dtype.kind not in "biuf":
+        raise DataError(f"{what} holds {dataset.dtype}, not numbers; store a plain float32 array.")
+    if dataset.shape is None:
+        raise DataError(f"{what} has no shape; store a plain float32 array.")
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
+    if unknown := [code for code in filters if code not in _FILTERS]:
+        raise DataError(f"{what} uses HDF5 filter {unknown[0]}, which is not run; save with gzip.")
+    declared = math.prod(dataset.shape) * dataset.dtype.itemsize
+    chunks, allocated = 1, declared
+    if dataset.chunks is not None:
+        chunks = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
+        allocated = chunks * math.prod(dataset.chunks) * dataset.dtype.itemsize
+    expansion = MAXIMUM_EXPANSION if filters else 1
+    possible = chunks <= file_bytes and allocated <= MAXIMUM_EXPANSION * file_bytes
+    stored = dataset.id.get_storage_size() if possible else 0
+    if declared and (not possible or stored > file_bytes or allocated > expansion * stored):
+        raise DataError(
+            f"{what} declares {declared:,} bytes ({dataset.shape}) but stores {stored:,}, so it is "
+            f"not what it claims; write every row of it, or {AGAIN}."
+        )
+    if declared and dataset.chunks is not None and dataset.id.get_num_chunks() != chunks:
+        raise DataError(f"{what} lacks some of its {chunks} chunks; write every row of it.")
+    return allocated
+
+
+def _read(path: Path, key: str, dataset: h5py.Dataset) -> np.ndarray:
+    try:
+        return dataset[()]
+    except _H5PY_ERRORS as error:
+        raise DataError(
+            f"{path}: key '{printable(key)}' is damaged ({_first_line(error)}); {AGAIN}."
+        ) from error

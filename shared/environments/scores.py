@@ -1,0 +1,33 @@
+"""D4RL's normalised score: 0 is a random policy, 100 an expert."""
+
+import numpy as np
+
+from shared.data.catalog import CATALOG, ENVIRONMENTS, nearest
+from shared.errors import DataError
+
+
+def normalized_score(environment: str, return_):
+    """100 · (return − minimum) / (maximum − minimum), D4RL (Fu et al., 2020), section 5.
+
+    Arguments:
+        environment: name of a task (`hopper`) or of a data set (`hopper-medium`).
+        return_: raw episode return, a float or an array of them.
+
+    Returns:
+        The score, of the same shape; a Python float for a Python float.
+
+    Raises:
+        DataError: there are no reference returns for this name.
+    """
+    known = ENVIRONMENTS.get(environment)
+    if known is None and environment in CATALOG:
+        known = CATALOG[environment].environment
+    if known is None:
+        suggestion = nearest(environment, ENVIRONMENTS)
+        raise DataError(
+            f"no reference returns for environment '{environment}'; did you mean '{suggestion}'?"
+        )
+    scale = 100 / (known.maximum - known.minimum)
+    if isinstance(return_, int | float):
+        return (float(return_) - known.minimum) * scale
+    return (np.asarray(return_, np.float64) - known.minimum) * scale
