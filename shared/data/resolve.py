@@ -91,7 +91,8 @@ def load_data(
         told = str(error).rstrip(".")
         raise DataError(f"{reason.rstrip('.')}; no stand-in can be recorded ({told}).") from error
     why = "official file out of reach; " if reason else ""
-    note = f"{why}using the collected stand-in {path.name} ({rows:,} rows), not D4RL"
+    again = f"; 'data fetch {entry.name}' tries again" if reason else ""
+    note = f"{why}using the collected stand-in {path.name} ({rows:,} rows), not D4RL{again}"
     return replace(read_d4rl(path, name=entry.name), note=note)
 
 
