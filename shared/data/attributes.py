@@ -1,8 +1,8 @@
 """Reads the root attributes of an HDF5 file that nobody has to trust.
 
-Strings of variable length lie in a heap of the file, and a damaged heap sends
-the HDF5 library into an endless loop (one in a thousand of randomly mutated
-files did; nothing else in them hung or crashed it).  So, unless the file's
+Strings of variable length lie in a heap of the file, and a damaged heap can send
+the HDF5 library into an endless loop: a few among thousands of randomly mutated
+files did, and nothing else in them hung or crashed it.  So, unless the file's
 digest vouches for it, those strings are read by a child process with a time limit.
 """
 
