@@ -33,8 +33,8 @@ def list_command(data_dir: Path) -> None:
     from shared.data.fetch import official_path
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
-    for column in ("data set", "suite", "scored by", "on disk", "size"):
-        table.add_column(column, justify="right" if column == "size" else "left")
+    for column in ("data set", "scored by", "on disk", "size"):
+        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
     for entry in CATALOG.values():
         official = official_path(entry, data_dir)
         files = [("official", official)] if official.exists() else []
@@ -44,7 +44,7 @@ def list_command(data_dir: Path) -> None:
         sizes = [f"{path.stat().st_size / 2**20:,.1f} MiB" for _, path in files]
         simulator = entry.environment.simulator or "not yet"
         labels = "\n".join(label for label, _ in files)
-        table.add_row(entry.name, entry.suite, simulator, labels, "\n".join(sizes))
+        table.add_row(entry.name, simulator, labels, "\n".join(sizes))
     Console().print(table)
 
 

@@ -52,9 +52,10 @@ def _about(file: Examined) -> Table:
         "sha256": file.sha256,
         "keys": ", ".join(printable(key) for key in file.keys),
     }
-    rows |= {printable(k): printable(str(v)) for k, v in file.attributes.items() if k != "source"}
     if file.columns is not None:
         rows["rows"] = f"{len(file.columns.reward):,}"
+    for name, value in file.attributes.items():
+        rows[f"attribute {printable(name)}"] = printable(str(value))
     for key, value in rows.items():
         table.add_row(key, value)
     return table
