@@ -18,9 +18,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
 
-# Compiled programs are kept between test runs.  Child processes do not inherit this: tests
-# kill some of them at random moments, and JAX does not write its cache atomically.
-CACHE = os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+# Compiled programs are kept between test runs in a folder that `scripts/test` names.  JAX's own
+# variable would reach child processes too: tests kill some of them at random moments, and JAX
+# does not write its cache atomically.
+CACHE = os.environ.get("LATENT_POLICIES_TEST_CACHE")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
