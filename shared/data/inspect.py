@@ -55,7 +55,7 @@ def _about(file: Examined) -> Table:
     if file.columns is not None:
         rows["rows"] = f"{len(file.columns.reward):,}"
     for name, value in file.attributes.items():
-        rows[f"attribute {printable(name)}"] = printable(str(value))
+        rows[f"attribute {printable(name)}"] = printable(str(value), 300)
     for key, value in rows.items():
         table.add_row(key, value)
     return table

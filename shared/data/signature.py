@@ -28,10 +28,10 @@ def require_hdf5(path: Path) -> None:
         raise DataError(f"{path}: is not an HDF5 file{_guess(head)}.")
 
 
-def printable(name: str) -> str:
+def printable(name: str, limit: int = 60) -> str:
     """A name from a file, safe to print: no control characters, bounded length."""
     text = ascii(name)[1:-1]
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _guess(head: bytes) -> str:
