@@ -83,6 +83,7 @@ class CNF(AbstractAlgorithm):
     batch_size: int = hyperparameter("rows a policy update")
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: float = hyperparameter("Adam step size of the actor")
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
     discount: float = hyperparameter("discount of future rewards")
@@ -107,7 +108,13 @@ class CNF(AbstractAlgorithm):
             key=k_actor,
         )
         judged = latent_space.latent_size if self.learn_in == "latent" else spec.action_size
-        critic = Critics(spec.observation_size, judged, self.critic_hidden_sizes, key=k_critic)
+        critic = Critics(
+            spec.observation_size,
+            judged,
+            self.critic_hidden_sizes,
+            layer_norm=self.critic_layer_norm,
+            key=k_critic,
+        )
         return State(
             Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
             pretraining,

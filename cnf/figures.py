@@ -1,0 +1,166 @@
+"""Figures of the CNF paper that need no robot: `cnf figures moons`."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cnf.moons import (
+    AMPLITUDES,
+    BASES,
+    QUANTILE,
+    Fitted,
+    Sweep,
+    experiment,
+    log_prob,
+    two_moons,
+)
+
+COLORS = ("#D55E00", "#0072B2", "#009E73")
+DATA_COLOR = "#B8B8B8"
+GRID = 200
+SHOWN = 2000
+
+
+def moons(
+    out: Path, *, seed: int = 0, steps: int = 2000, advance: Callable[[int], Any] = lambda n: None
+) -> dict[str, Any]:
+    """Draw figures 2 and 3 of the paper and count the samples outside the data.
+
+    Arguments:
+        out: folder, made if it does not exist; gets `moons-density.png` (figure
+            2), `moons-amplitude.png` (figure 3) and `moons.json`, the result.
+        seed: of data, training and samples.
+        steps: updates of each of the two flows.
+        advance: called with the number of updates since its last call.
+
+    Returns:
+        `nll` by base, on fresh data in nats, and `outside` by case (a base and
+        its box) and amplitude: the fraction of samples farther from their
+        nearest data point than 99.9 % of fresh data.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    fitted = {base: experiment(base, seed=seed, steps=steps, advance=advance) for base in BASES}
+    sweeps = {case: sweep for fit in fitted.values() for case, sweep in fit.sweeps.items()}
+    _draw_figure_2(fitted, out / "moons-density.png")
+    _draw_figure_3(sweeps, two_moons(SHOWN, seed=seed), out / "moons-amplitude.png")
+    result = {
+        "seed": seed,
+        "steps": steps,
+        "quantile": QUANTILE,
+        "nll": {base: fit.nll for base, fit in fitted.items()},
+        "outside": {
+            case: {f"{amplitude:g}": share for amplitude, share in sweep.outside.items()}
+            for case, sweep in sweeps.items()
+        },
+    }
+    (out / "moons.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+@click.group()
+def figures():
+    """Draw figures of the paper."""
+
+
+@figures.command(name="moons")
+@click.option(
+    "--out",
+    default=Path("figures"),
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for moons-density.png, moons-amplitude.png and moons.json.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of data, training and samples.")
+@click.option(
+    "--steps",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Updates of each of the two flows.",
+)
+def moons_command(out: Path, seed: int, steps: int):
+    """Two moons: density, samples and an amplitude sweep (CNF, figures 2 and 3).
+
+    Trains a flow with a normal and one with a uniform base in about a minute,
+    and counts how many samples leave the data when latents are pushed outward.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("fitting two flows", total=len(BASES) * steps)
+        result = moons(out, seed=seed, steps=steps, advance=lambda n: bars.advance(task, n))
+    Console().print(_table(result))
+    click.echo(f"{out}: moons-density.png, moons-amplitude.png, moons.json")
+
+
+def _table(result: dict[str, Any]):
+    from rich.table import Table
+
+    table = Table(title="Samples outside the data, by amplitude of the latent")
+    table.add_column("latents")
+    for amplitude in AMPLITUDES:
+        table.add_column(f"{amplitude:g}", justify="right")
+    for case, shares in result["outside"].items():
+        table.add_row(case, *(f"{share:.1%}" for share in shares.values()))
+    return table
+
+
+@contextmanager
+def _figure(rows: int, columns: int, path: Path) -> Iterator[tuple[Any, Any]]:
+    """A figure of square panels over [-1, 1]², written to `path` in the end."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # No pyplot: it would keep the figure and may ask for a display.
+    figure = Figure(figsize=(3.1 * columns + 0.6, 3.1 * rows + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axis in axes.flat:
+        axis.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        axis.title.set_fontsize(10)
+    yield figure, axes
+    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+
+
+def _draw_figure_2(fitted: dict[str, Fitted], path: Path) -> None:
+    """Density and samples of both bases, side by side."""
+    with _figure(1, 2 * len(fitted), path) as (figure, axes):
+        for k, (base, fit) in enumerate(fitted.items()):
+            density, samples = axes[0, 2 * k : 2 * k + 2]
+            heat = _draw_density(density, fit)
+            density.set_title(f"{base} base: density (NLL {fit.nll:.2f})")
+            _draw_points(samples, next(iter(fit.sweeps.values())).samples[1.0], COLORS[k])
+            samples.set_title(f"{base} base: samples")
+        figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="density")
+
+
+def _draw_figure_3(sweeps: dict[str, Sweep], data: np.ndarray, path: Path) -> None:
+    """Samples over the data: a row for each case, a column for each amplitude."""
+    with _figure(len(sweeps), len(AMPLITUDES), path) as (_, axes):
+        for k, (case, sweep) in enumerate(sweeps.items()):
+            for axis, amplitude in zip(axes[k], AMPLITUDES, strict=True):
+                _draw_points(axis, data, DATA_COLOR)
+                _draw_points(axis, sweep.samples[amplitude], COLORS[k])
+                axis.set_title(f"amplitude {amplitude:g}: {sweep.outside[amplitude]:.1%} outside")
+            axes[k, 0].set_ylabel(case)
+
+
+def _draw_density(axis: Any, fit: Fitted) -> Any:
+    ticks = jnp.linspace(-1 + 1 / GRID, 1 - 1 / GRID, GRID)
+    points = jnp.stack(jnp.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    density = np.exp(np.asarray(jax.jit(log_prob)(fit.flow, points))).reshape(GRID, GRID)
+    # One scale for both bases, so that their colours can be compared.
+    return axis.imshow(density, origin="lower", extent=(-1, 1, -1, 1), cmap="magma", vmin=0, vmax=4)
+
+
+def _draw_points(axis: Any, points: np.ndarray, color: str) -> None:
+    axis.scatter(*points[:SHOWN].T, s=3, color=color, alpha=0.6, linewidths=0)
