@@ -7,7 +7,7 @@ are consumed strictly in order, so the rows do not depend on the workers.
 import itertools
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import NamedTuple
@@ -60,12 +60,12 @@ def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[
     return [run_episode(simulator, policy, s) for s in seeds]
 
 
-def _serial(segment: Segment, seed: int, index: int) -> Iterator[list[Episode]]:
+def _serial(segment: Segment, seed: int, index: int) -> Generator[list[Episode], None, None]:
     for i in itertools.count():
         yield run_block(segment, seed, index, range(i, i + 1))
 
 
-def _parallel(pool, segment, seed, index, ahead) -> Iterator[list[Episode]]:
+def _parallel(pool, segment, seed, index, ahead) -> Generator[list[Episode], None, None]:
     """Blocks in order; `ahead` of them are under way.  Block sizes follow the episodes' length."""
     pending, start, size = deque(), 0, 1
     try:
@@ -83,7 +83,9 @@ def _parallel(pool, segment, seed, index, ahead) -> Iterator[list[Episode]]:
             future.cancel()
 
 
-def _cut(segment: Segment, blocks: Iterator[list[Episode]]) -> Iterator[tuple[Episode, int]]:
+def _cut(
+    segment: Segment, blocks: Generator[list[Episode], None, None]
+) -> Iterator[tuple[Episode, int]]:
     remaining = segment.rows
     for episodes in blocks:
         for count, episode in enumerate(episodes, start=1):

@@ -30,9 +30,11 @@ _PACKAGES = ("numpy", "jax", "equinox", "optax", "gymnasium", "mujoco")
 
 def round_policy(environment: str, snapshot: Snapshot) -> BehaviorPolicy:
     """The snapshot as it will be read back: float16 weights, used as float32."""
-    layers = tuple(
-        tuple(x.astype(np.float16).astype(np.float32) for x in layer) for layer in snapshot.layers
-    )
+
+    def rounded(x: np.ndarray) -> np.ndarray:
+        return x.astype(np.float16).astype(np.float32)
+
+    layers = tuple((rounded(weight), rounded(bias)) for weight, bias in snapshot.layers)
     steps = snapshot.environment_steps
     return BehaviorPolicy(environment, f"step-{steps}", layers, steps, {})
 

@@ -68,8 +68,7 @@ class Simulator:
 
     def get_state(self) -> np.ndarray:
         """The full integration state and the elapsed steps, as one float64 vector."""
-        import mujoco
-
+        mujoco = importlib.import_module("mujoco")
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
         state = np.empty(mujoco.mj_stateSize(self.env.model, kind))
         mujoco.mj_getState(self.env.model, self.env.data, state, kind)
@@ -77,8 +76,7 @@ class Simulator:
 
     def set_state(self, state: np.ndarray) -> np.ndarray:
         """Restore what `get_state` read; returns the observation there."""
-        import mujoco
-
+        mujoco = importlib.import_module("mujoco")
         kind = mujoco.mjtState.mjSTATE_INTEGRATION
         mujoco.mj_setState(self.env.model, self.env.data, state[:-1], kind)
         self.elapsed = int(state[-1])

@@ -176,7 +176,7 @@ def _start(
 
 
 def _save(out: Path, state: SACState, buffer: Array, collector: Collector, steps: int) -> None:
-    counters = collector.get_states(), np.int64(steps), collector.episodes
+    counters = collector.get_states(), np.asarray(steps), collector.episodes
     leaves = jax.tree.leaves(Training(state, buffer, *counters))
     save_npz(out / "state.npz", {f"leaf{i}": np.asarray(x) for i, x in enumerate(leaves)})
 
