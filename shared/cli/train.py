@@ -1,5 +1,6 @@
 """`train`: from a data set's name to a trained, evaluated policy."""
 
+import os
 from pathlib import Path
 
 import click
@@ -107,8 +108,10 @@ def train_command(family: str) -> click.Command:
     ):
         """Train a policy on a fixed data set, and score it in its simulator."""
         from shared import config, experiment
+        from shared.cli.progress import show_progress
         from shared.data.resolve import load_data
         from shared.training.progress import terminal_progress
+        from shared.training.run_folder import require_empty
 
         progress = terminal_progress()
         if resume is not None:
@@ -129,16 +132,20 @@ def train_command(family: str) -> click.Command:
             plan = experiment.plan(
                 family, algo, dataset, preset=preset, seeds=numbers, overrides=overrides
             )
-            loaded = load_data(
-                dataset,
-                data=data,
-                source=source,
-                data_dir=data_dir,
-                rows=plan.settings.rows,
-            )
-            for note in loaded.notes:
-                click.echo(note, err=True)
             out = out or Path("runs") / dataset / f"{algo}-{preset}"
+            require_empty(out)  # before minutes go into the data
+            with show_progress(dataset) as update:
+                loaded = load_data(
+                    dataset,
+                    data=data,
+                    source=source,
+                    data_dir=data_dir,
+                    rows=plan.settings.rows,
+                    workers=os.cpu_count() or 1,
+                    progress=update,
+                )
+            for sentence in filter(None, (loaded.note, *loaded.warnings)):
+                click.echo(sentence, err=True)
             path = experiment.start(
                 plan,
                 loaded,

@@ -82,11 +82,11 @@ class RunFolder:
         """
         path = Path(path)
         record = plain({**record, "metric_names": list(metric_names)})
-        _require_empty(path)
+        require_empty(path)
         with disk_errors(f"{path} could not be created", "choose another --out"):
             path.mkdir(parents=True, exist_ok=True)
             lock = _acquire_lock(path)
-            _require_empty(path)  # another writer may have been faster to the lock
+            require_empty(path)  # another writer may have been faster to the lock
         try:
             with disk_errors(f"{path} could not be created", "make room or choose another --out"):
                 text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
@@ -191,7 +191,7 @@ def versions() -> dict[str, str | None]:
     return {**found, "platform": platform.platform(), "device_kind": ", ".join(devices)}
 
 
-def _require_empty(path: Path) -> None:
+def require_empty(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; choose another folder with --out.")
     if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
