@@ -1,4 +1,4 @@
-"""Figures of the CNF paper that need no robot: `cnf figures moons`."""
+"""Figures of the CNF paper: `cnf figures moons` and `cnf figures nll`."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -100,6 +100,25 @@ def moons_command(out: Path, seed: int, steps: int):
         result = moons(out, seed=seed, steps=steps, advance=lambda n: bars.advance(task, n))
     Console().print(_table(result))
     click.echo(f"{out}: moons-density.png, moons-amplitude.png, moons.json")
+
+
+@figures.command(name="nll")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    default=Path("figures/nll.png"),
+    show_default=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The picture.",
+)
+def nll_command(runs: tuple[Path, ...], out: Path):
+    """Training and validation likelihood of the action encoders of RUNs (CNF, figure 8)."""
+    from shared.comparison.plots import nll_curves
+    from shared.comparison.read import find_runs
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    click.echo(nll_curves(find_runs(runs), out))
 
 
 def _table(result: dict[str, Any]):
