@@ -27,6 +27,7 @@ SMALL = {
 
 VARIANTS = {
     "cnf": {},
+    "cnf (random search)": {"search_members": 2},
     "cnf (normal base, no clip)": {"base": "normal"},
     "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0},
     "cnf (VAE encoder)": {"encoder": "vae", "latent_clip": 2.0},
