@@ -50,17 +50,11 @@ class Pretraining(eqx.Module):
             rates = jax.random.uniform(k_rate, (count,), minval=low, maxval=high)
             low, high = SEARCH_WEIGHT_DECAY
             decays = jax.random.uniform(k_decay, (count,), minval=low, maxval=high)
-            sizes = jax.random.choice(
-                k_batch, jnp.asarray(SEARCH_BATCH_SIZES, jnp.int32), (count,)
-            )
+            sizes = jax.random.choice(k_batch, jnp.asarray(SEARCH_BATCH_SIZES, jnp.int32), (count,))
 
         def make(key, rate, decay):
-            model = make_encoder(
-                algorithm, spec.observation_size, spec.action_size, key=key
-            )
-            return Learner.create(
-                model, make_optimizer(algorithm.pretrain_clip, rate, decay)
-            )
+            model = make_encoder(algorithm, spec.observation_size, spec.action_size, key=key)
+            return Learner.create(model, make_optimizer(algorithm.pretrain_clip, rate, decay))
 
         members = eqx.filter_vmap(make)(jax.random.split(k_model, count), rates, decays)
         # A copy: the training loop donates its state, and donated buffers must not be shared.
@@ -99,9 +93,7 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
 
 def make_optimizer(clip: float, rate, decay) -> optax.GradientTransformation:
     """AdamW whose step size and decay live in its state, so that they can differ by member."""
-    adamw = optax.inject_hyperparams(optax.adamw)(
-        learning_rate=rate, weight_decay=decay
-    )
+    adamw = optax.inject_hyperparams(optax.adamw)(learning_rate=rate, weight_decay=decay)
     return optax.chain(optax.clip_by_global_norm(clip), adamw)
 
 
@@ -156,9 +148,7 @@ def _update(algorithm, state, batch, *, key):
 
     pretraining = state.pretraining
     keys = jax.random.split(key, pretraining.batch_sizes.shape[0])
-    members, metrics = eqx.filter_vmap(one)(
-        pretraining.members, pretraining.batch_sizes, keys
-    )
+    members, metrics = eqx.filter_vmap(one)(pretraining.members, pretraining.batch_sizes, keys)
     metrics = {name: jnp.min(value) for name, value in metrics.items()}
     metrics["saturated"] = saturated_fraction(batch.action)
     pretraining = eqx.tree_at(lambda p: p.members, pretraining, members)
@@ -171,16 +161,12 @@ def _validate(algorithm, state, dataset, *, key):
     held = held if held.shape[0] else dataset.training_rows
     count = min(algorithm.validation_rows, held.shape[0])
     # Evenly spaced, so that a part of the rows still touches every held-out episode.
-    index = (jnp.arange(count, dtype=jnp.float32) * (held.shape[0] / count)).astype(
-        jnp.int32
-    )
+    index = (jnp.arange(count, dtype=jnp.float32) * (held.shape[0] / count)).astype(jnp.int32)
     batch = dataset.rows(held[index])
     s = jax.vmap(state.normalizer)(batch.observation)
 
     def one(model):
-        return encoder_loss(
-            model, s, batch.action, jnp.ones_like(batch.reward), key=key
-        )
+        return encoder_loss(model, s, batch.action, jnp.ones_like(batch.reward), key=key)
 
     pretraining = state.pretraining
     models = pretraining.members.model

@@ -34,9 +34,7 @@ class Plan:
 
     def build(self):
         """The algorithm object of this plan."""
-        return config.build(
-            registry.find(self.family, self.algorithm), self.hyperparameters
-        )
+        return config.build(registry.find(self.family, self.algorithm), self.hyperparameters)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML values."""
@@ -59,9 +57,7 @@ class Plan:
         """The inverse of `to_dict`, checked again."""
         family, name = values["family"], values["algorithm"]
         where = "config.yaml"
-        checked = config.check(
-            registry.find(family, name), values["hyperparameters"], where=where
-        )
+        checked = config.check(registry.find(family, name), values["hyperparameters"], where=where)
         settings = RunSettings(**config.check(RunSettings, values["run"], where=where))
         return cls(
             family,
@@ -158,9 +154,7 @@ def start(
     }
     dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
     names = program.metric_names(plan.build(), data.spec, dataset)
-    run = RunFolder.create(
-        Path(out), config=plan.to_dict(), record=record, metric_names=names
-    )
+    run = RunFolder.create(Path(out), config=plan.to_dict(), record=record, metric_names=names)
     return _carry_out(run, plan, dataset, data.spec, progress or Progress(), loggers)
 
 
@@ -216,9 +210,7 @@ def _carry_out(run, plan, dataset, spec, progress, loggers) -> Path:
                 progress=progress,
                 mirrors=mirrors,
             )
-        run.update_record(
-            status="finished", seconds_of_last_part=round(time.time() - started, 1)
-        )
+        run.update_record(status="finished", seconds_of_last_part=round(time.time() - started, 1))
     except Exception:
         run.update_record(status="failed")
         raise

@@ -10,9 +10,7 @@ def algorithms_command(family: str) -> click.Command:
 
     @click.command(name="algorithms")
     @click.argument("name", required=False, shell_complete=complete_algorithm(family))
-    @click.option(
-        "--env", "dataset", default="", help="Show the values for this data set."
-    )
+    @click.option("--env", "dataset", default="", help="Show the values for this data set.")
     @click.option("--preset", default="paper", show_default=True)
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
@@ -53,13 +51,9 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     console.print(inspect.getmodule(algorithm_class).__doc__.strip(), markup=False)
     plan = experiment.plan(family, name, dataset, preset=preset)
     table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
-    run = {
-        f.name: (getattr(plan.settings, f.name), f)
-        for f in dataclasses.fields(RunSettings)
-    }
+    run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
     fields = {
-        f.name: (plan.hyperparameters[f.name], f)
-        for f in dataclasses.fields(algorithm_class)
+        f.name: (plan.hyperparameters[f.name], f) for f in dataclasses.fields(algorithm_class)
     }
     for key, (value, field) in {**fields, **run}.items():
         table.add_row(key, str(value), field.metadata["help"])

@@ -16,10 +16,6 @@ def complete_algorithm(family: str):
     def complete(context, parameter, incomplete):
         from shared.registry import algorithms
 
-        return [
-            CompletionItem(name)
-            for name in algorithms(family)
-            if name.startswith(incomplete)
-        ]
+        return [CompletionItem(name) for name in algorithms(family) if name.startswith(incomplete)]
 
     return complete

@@ -19,9 +19,7 @@ class Command(click.Group):
         except OSError as error:
             if error.errno is None:
                 raise
-            click.echo(
-                f"error: {error.filename or 'output'}: {error.strerror}.", err=True
-            )
+            click.echo(f"error: {error.filename or 'output'}: {error.strerror}.", err=True)
             sys.exit(1)
 
 

@@ -59,9 +59,7 @@ def train_command(family: str) -> click.Command:
         type=click.IntRange(1),
         help="Number of seeds, trained side by side in one program.",
     )
-    @click.option(
-        "--seed", "first_seed", default=0, show_default=True, help="The first seed."
-    )
+    @click.option("--seed", "first_seed", default=0, show_default=True, help="The first seed.")
     @click.option("--steps", type=click.IntRange(1), help="Updates of the policy.")
     @click.option(
         "--set",
@@ -117,14 +115,10 @@ def train_command(family: str) -> click.Command:
         if resume is not None:
             _refuse_with_resume(click.get_current_context())
             found = lambda record: _again(record, data, data_dir)  # noqa: E731
-            path = experiment.resume(
-                resume, load_data=found, progress=progress, loggers=loggers
-            )
+            path = experiment.resume(resume, load_data=found, progress=progress, loggers=loggers)
         else:
             if dataset is None:
-                raise ConfigError(
-                    "train needs --env NAME (see 'data list') or --resume RUN."
-                )
+                raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
             overrides = config.parse_overrides(pairs)
             if steps is not None:
                 overrides["steps"] = steps
@@ -163,9 +157,7 @@ def _refuse_with_resume(context: click.Context) -> None:
     """A resumed run is what it was: options that would change it are an error."""
     allowed = {"resume", "data", "data_dir", "loggers"}
     for name in context.params:
-        given = (
-            context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-        )
+        given = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         if given and name not in allowed:
             raise ConfigError(
                 f"--resume takes the run's own settings; leave out '--{name.replace('_', '-')}'."
@@ -180,9 +172,7 @@ def _again(record, data, data_dir):
     if path.exists():
         return load_data(record["dataset"], data=path, trusted_source=record["source"])
     if record["source"] == "yours":
-        raise DataError(
-            f"{path}: the run's data file is gone; give it with --data FILE."
-        )
+        raise DataError(f"{path}: the run's data file is gone; give it with --data FILE.")
     source = {"official": "d4rl"}.get(record["source"], record["source"])
     return load_data(
         record["dataset"], source=source, data_dir=data_dir, rows=record["data"]["rows"]

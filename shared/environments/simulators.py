@@ -2,12 +2,14 @@
 
 import warnings
 
-SIMULATORS = {"hopper": "Hopper-v4", "halfcheetah": "HalfCheetah-v4", "walker2d": "Walker2d-v4"}
-"""gymnasium's `-v4` is D4RL's `v2` physics: same dimensions, time limit and rewards."""
+from shared.data.catalog import ENVIRONMENTS
+from shared.errors import ConfigError
 
 
 def make_environment(name: str, *, render: bool = False):
-    """A gymnasium environment that scores data of this task.
+    """The gymnasium environment that scores a task.
+
+    gymnasium's `-v4` is D4RL's `v2` physics: same dimensions, time limit and rewards.
 
     Arguments:
         name: task, e.g. `hopper`.
@@ -18,15 +20,14 @@ def make_environment(name: str, *, render: bool = False):
     """
     import gymnasium
 
-    from shared.errors import ConfigError
-
-    if name not in SIMULATORS:
-        known = ", ".join(SIMULATORS)
+    simulators = {x.name: x.simulator for x in ENVIRONMENTS.values() if x.simulator}
+    if name not in simulators:
+        known = ", ".join(simulators)
         raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
         return gymnasium.make(
-            SIMULATORS[name],
+            simulators[name],
             render_mode="rgb_array" if render else None,
             disable_env_checker=True,
         )

@@ -19,9 +19,7 @@ def film(policy, path: Path, *, seed: int = 0, size: int = 480) -> int:
     from shared.environments.simulators import make_environment
 
     if path.suffix not in (".mp4", ".gif"):
-        raise ConfigError(
-            f"{path}: videos are written as .mp4 or .gif; change the file's ending."
-        )
+        raise ConfigError(f"{path}: videos are written as .mp4 or .gif; change the file's ending.")
     environment = make_environment(policy.record["environment"], render=True)
     observation, _ = environment.reset(seed=seed)
     policy.reset()

@@ -27,9 +27,7 @@ EVALUATION = 1_000_003
 def _initial_memory(algorithm, episodes, state):
     def one(state):
         memory = algorithm.initial_memory(state)
-        return jax.tree.map(
-            lambda x: jnp.broadcast_to(x, (2, episodes, *jnp.shape(x))), memory
-        )
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (2, episodes, *jnp.shape(x))), memory)
 
     return jax.vmap(one)(state)
 
@@ -75,34 +73,25 @@ def evaluate(
     Returns:
         One row an episode: step, seed, mode, episode, return, score, length.
     """
-    count = len(seeds) * 2 * episodes
-    simulators = simulators or [make_environment(environment) for _ in range(count)]
-    index = [
-        (s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)
+    index = [(s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)]
+    simulators = simulators or [make_environment(environment) for _ in index]
+    starts = [
+        simulator.reset(seed=_start_seed(seeds[s], step, e))[0]
+        for simulator, (s, _, e) in zip(simulators, index, strict=True)
     ]
-    observations = np.stack(
-        [
-            simulator.reset(seed=_start_seed(seeds[s], step, e))[0]
-            for simulator, (s, _, e) in zip(simulators, index, strict=True)
-        ]
-    ).astype(np.float32)
+    observations = np.stack(starts).astype(np.float32)
     shape = (len(seeds), 2, episodes, observations.shape[-1])
     memory = _initial_memory(algorithm, episodes, state)
     keys = seed_keys(seeds)
-    returns, lengths, alive = (
-        np.zeros(count),
-        np.zeros(count, int),
-        np.ones(count, bool),
-    )
-    time = 0
+    returns, lengths = np.zeros(len(index)), np.zeros(len(index), int)
+    alive, time = np.ones(len(index), bool), 0
     while alive.any():
         actions, memory = _act(
             algorithm, state, memory, observations.reshape(shape), keys, step, time
         )
-        actions = np.asarray(actions).reshape(count, -1)
+        actions = np.asarray(actions).reshape(len(index), -1)
         for i in np.flatnonzero(alive):
-            observation, reward, terminal, timeout, _ = simulators[i].step(actions[i])
-            observations[i] = observation
+            observations[i], reward, terminal, timeout, _ = simulators[i].step(actions[i])
             returns[i] += reward
             lengths[i] += 1
             alive[i] = not (terminal or timeout)
@@ -129,9 +118,7 @@ def _start_seed(seed: int, step: int, episode: int) -> int:
 class BackgroundEvaluator:
     """Runs `evaluate` in a thread beside training; results come back in order."""
 
-    def __init__(
-        self, algorithm, environment: str, seeds: tuple[int, ...], episodes: int
-    ):
+    def __init__(self, algorithm, environment: str, seeds: tuple[int, ...], episodes: int):
         count = len(seeds) * 2 * episodes
         self._simulators = [make_environment(environment) for _ in range(count)]
         self._evaluate = partial(
@@ -148,9 +135,7 @@ class BackgroundEvaluator:
     def submit(self, state, step: int, label: dict) -> None:
         """Score a private copy of `state`; `label` comes back with the rows."""
         copy = jax.tree.map(jnp.copy, state)
-        self._pending.append(
-            (label, self._pool.submit(self._evaluate, copy, step=step))
-        )
+        self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
 
     def finished(self, *, wait: bool) -> list[tuple[dict, list[dict]]]:
         """(label, rows) of finished evaluations, oldest first; `wait` for all of them."""

@@ -62,13 +62,9 @@ def train(
     state = program.init_state(algorithm, spec, seeds)
     state, position = restore(run, state)
     log = Log(run, seeds, [p.steps for p in phases], progress, mirrors)
-    evaluator = BackgroundEvaluator(
-        algorithm, run.record["environment"], seeds, settings.episodes
-    )
+    evaluator = BackgroundEvaluator(algorithm, run.record["environment"], seeds, settings.episodes)
     try:
-        if position.step and due(
-            position.step, phases[position.index], settings.evaluate_every
-        ):
+        if position.step and due(position.step, phases[position.index], settings.evaluate_every):
             log.submit(evaluator, phases[position.index], state, position)
         for index in range(position.index, len(phases)):
             phase, step = phases[index], position.step
@@ -90,9 +86,7 @@ def train(
                     step,
                     stop - step,
                 )
-                metrics = check(
-                    jax.device_get(history), stop - step, phase, step, seeds, run
-                )
+                metrics = check(jax.device_get(history), stop - step, phase, step, seeds, run)
                 seconds, count, step = time.perf_counter() - started, stop - step, stop
                 position = Position(index, step)
                 if phase.refresh is not None and due(step, phase, phase.refresh_every):
@@ -137,11 +131,7 @@ def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
     """Means over a call's updates, name -> (seeds,); stops at the first non-finite value."""
     bad = {name: ~np.isfinite(values[:count]) for name, values in history.items()}
     worst = min(
-        (
-            (int(np.argwhere(mask)[0, 0]), name)
-            for name, mask in bad.items()
-            if mask.any()
-        ),
+        ((int(np.argwhere(mask)[0, 0]), name) for name, mask in bad.items() if mask.any()),
         default=None,
     )
     if worst is not None:
@@ -152,17 +142,12 @@ def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
             f"{history[name][row][np.argmax(bad[name][row])]}; {_last_good(run)}; lower the learning "
             "rate or look at the data with 'data inspect'."
         )
-    return {
-        name: values[:count].mean(0, dtype=np.float64)
-        for name, values in history.items()
-    }
+    return {name: values[:count].mean(0, dtype=np.float64) for name, values in history.items()}
 
 
 @jax.jit
 def _all_finite(state):
-    floats = [
-        x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)
-    ]
+    floats = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     return jnp.all(jnp.stack([jnp.all(~jnp.isnan(x)) for x in floats]))
 
 
@@ -193,17 +178,13 @@ def restore(run: RunFolder, state):
     state, progress = run.checkpoints.restore(state)
     run.metrics.truncate_to(progress["metrics_rows"])
     run.scores.truncate_to(progress["scores_rows"])
-    return jax.tree.map(jnp.array, state), Position(
-        progress["phase_index"], progress["step"]
-    )
+    return jax.tree.map(jnp.array, state), Position(progress["phase_index"], progress["step"])
 
 
 def _last_good(run: RunFolder) -> str:
     name = run.checkpoints.latest
     return (
-        f"the last good checkpoint, '{name}', is kept"
-        if name
-        else "no checkpoint was written yet"
+        f"the last good checkpoint, '{name}', is kept" if name else "no checkpoint was written yet"
     )
 
 
@@ -235,12 +216,8 @@ class Log:
                 }
             )
             for mirror in self.mirrors:
-                mirror.log(
-                    step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()}
-                )
-        self.progress.advance(
-            position.step, {k: float(v.mean()) for k, v in metrics.items()}
-        )
+                mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
+        self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
 
     def submit(self, evaluator, phase, state, position) -> None:
         """Start an evaluation of this position, if the phase has a policy to score."""
@@ -257,9 +234,7 @@ class Log:
         """One row an episode of every finished evaluation."""
         for label, rows in evaluator.finished(wait=wait):
             for row in rows:
-                self.run.scores.append(
-                    {"phase": label["phase"], **row, "source": self.source}
-                )
+                self.run.scores.append({"phase": label["phase"], **row, "source": self.source})
             mode = [row["score"] for row in rows if row["mode"] == "deterministic"]
             self.progress.score(float(np.mean(mode)))
             for mirror in self.mirrors:
@@ -268,6 +243,4 @@ class Log:
             if name in self.run.checkpoints.names() and (
                 self.run.checkpoints.read_progress(name)["global_step"] == label["step"]
             ):
-                self.run.checkpoints.mark_best(
-                    name, float(np.mean(mode)), {"step": label["step"]}
-                )
+                self.run.checkpoints.mark_best(name, float(np.mean(mode)), {"step": label["step"]})

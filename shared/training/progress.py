@@ -51,9 +51,7 @@ class BarProgress(Progress):
         self._note, self._score = "", ""
 
     def begin(self, name, total, done=0):
-        self._task = self._bars.add_task(
-            name, total=total, completed=done, note="compiling"
-        )
+        self._task = self._bars.add_task(name, total=total, completed=done, note="compiling")
 
     def advance(self, done, metrics):
         shown = [f"{key} {value:.3g}" for key, value in list(metrics.items())[:2]]
@@ -92,9 +90,7 @@ class LineProgress(Progress):
         self._last = now
         rate = (done - self._first) / max(now - self._begun, 1e-9)
         eta = (self._total - done) / max(rate, 1e-9)
-        shown = "  ".join(
-            f"{key} {value:.3g}" for key, value in list(metrics.items())[:2]
-        )
+        shown = "  ".join(f"{key} {value:.3g}" for key, value in list(metrics.items())[:2])
         print(
             f"{self._name}: {done}/{self._total}  {rate:.0f}/s  eta {eta:.0f}s  {shown}{self._score}",
             file=sys.stderr,

@@ -12,12 +12,8 @@ class RunSettings:
     """Everything about a run that no paper speaks of."""
 
     rows: int = _setting("rows recorded when the collected stand-in is used")
-    validation_fraction: float = _setting(
-        "share of the episodes held out for validation"
-    )
-    steps_per_call: int = _setting(
-        "updates in one compiled call, and in one row of metrics"
-    )
+    validation_fraction: float = _setting("share of the episodes held out for validation")
+    steps_per_call: int = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: int = _setting("updates between two evaluations")
     episodes: int = _setting("episodes of each seed and policy mode in an evaluation")
     save_every: int = _setting("updates between two checkpoints")
