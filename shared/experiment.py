@@ -126,9 +126,12 @@ def start(
     """Train a plan on loaded data in a new run folder.
 
     Arguments:
+        plan: from `shared.plan`.
         data: an `OfflineData`, from `shared.load_data`.
         out: the new run folder.
+        progress: a bar or lines; silent by default.
         loggers: any of `tensorboard`, `wandb`.
+        label: name of this variant in tables and plots; default: the algorithm's.
 
     Returns:
         The path of the run folder.
@@ -175,7 +178,10 @@ def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=(
     """Carry a killed run on from its last checkpoint to the same bits as without the kill.
 
     Arguments:
+        path: the run folder.
         load_data: `(record) -> OfflineData`, finds the run's own data again.
+        progress: as in `start`.
+        loggers: as in `start`.
 
     Raises:
         RunError: the data has another SHA-256, or another writer holds the folder.
@@ -187,8 +193,8 @@ def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=(
     if data.sha256 != expected:
         run.close()
         raise RunError(
-            f"{path}: the run was trained on data with SHA-256 {expected[:12]}…, but {data.path} has "
-            f"{data.sha256[:12]}…; give the run's own file with --data."
+            f"{path}: the run was trained on data with SHA-256 {expected[:12]}…, but {data.path} "
+            f"has {data.sha256[:12]}…; give the run's own file with --data."
         )
     dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
     return _carry_out(run, plan, dataset, data.spec, progress or Progress(), loggers)

@@ -23,7 +23,7 @@ def td_target(
     next_value: Float[Array, ""],
     discount: float,
 ) -> Float[Array, ""]:
-    """r + discount · (1 - terminal) · V(s')."""
+    """The target r + discount · (1 - terminal) · V(s')."""
     return reward + discount * jnp.where(terminal, 0.0, next_value)
 
 

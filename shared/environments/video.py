@@ -43,6 +43,6 @@ def _frame(environment) -> np.ndarray:
         return environment.render()
     except Exception as error:  # every GL back end raises its own kind
         raise SystemPackageError(
-            "no headless OpenGL is available for the video; install the system packages libegl1 and "
-            f"libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
+            "no headless OpenGL is available for the video; install the system packages libegl1 "
+            f"and libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
         ) from error

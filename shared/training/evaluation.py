@@ -65,9 +65,12 @@ def evaluate(
     """Play `episodes` episodes of each seed in both modes to their end.
 
     Arguments:
+        algorithm: whose policy plays.
         state: leading axis = seeds.
         environment: name of the task, e.g. `hopper`.
+        seeds: numbers of the seeds, in the order of the state.
         step: the update that is scored; it picks the starts and the noise.
+        episodes: of each seed and mode.
         simulators: `len(seeds) · 2 · episodes` environments to re-use.
 
     Returns:

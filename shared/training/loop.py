@@ -8,7 +8,7 @@ run repeats.
 """
 
 import time
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,26 @@ from shared.training.run_folder import RunFolder
 from shared.training.settings import RunSettings
 from shared.types import Spec
 
+MEND = "lower the learning rate or look at the data with 'data inspect'"
 
-@dataclass
-class Position:
+
+class Position(NamedTuple):
     """Where a run stands: `step` updates of phase `index` are done."""
 
     index: int = 0
     step: int = 0
+
+
+class Context(NamedTuple):
+    """What all phases of a run share."""
+
+    algorithm: AbstractAlgorithm
+    dataset: Any
+    keys: Any
+    run: RunFolder
+    settings: RunSettings
+    log: "Log"
+    evaluator: BackgroundEvaluator
 
 
 def train(
@@ -46,9 +59,13 @@ def train(
     """Train all `seeds` side by side, from the run's last checkpoint if it has one.
 
     Arguments:
+        algorithm: its phases are run in order.
         dataset: on the device, with `draw` methods that the algorithm's phases call.
         spec: sizes and statistics of the data.
         run: an open, writable run folder.
+        seeds: leading axis of the state.
+        settings: intervals of recording, saving and evaluating.
+        progress: told of every stretch.
         mirrors: further loggers, see `shared.training.loggers`.
 
     Returns:
@@ -58,58 +75,61 @@ def train(
         NonFiniteError: a metric or parameter became NaN or infinite.
     """
     phases = algorithm.phases()
-    keys = program.seed_keys(seeds)
-    state = program.init_state(algorithm, spec, seeds)
-    state, position = restore(run, state)
-    log = Log(run, seeds, [p.steps for p in phases], progress, mirrors)
+    state, position = restore(run, program.init_state(algorithm, spec, seeds))
+    log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     evaluator = BackgroundEvaluator(algorithm, run.record["environment"], seeds, settings.episodes)
+    keys = program.seed_keys(seeds)
+    context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
     try:
-        if position.step and due(position.step, phases[position.index], settings.evaluate_every):
-            log.submit(evaluator, phases[position.index], state, position)
+        if position.step:  # the evaluation of a checkpoint's own step comes after it
+            evaluate_if_due(context, state, phases[position.index], position)
         for index in range(position.index, len(phases)):
-            phase, step = phases[index], position.step
-            progress.begin(phase.name, phase.steps, step)
-            if step == 0 and phase.start is not None:
-                state, _ = program.run_event(
-                    algorithm, index, program.START, state, dataset, keys, 0
-                )
-            while step < phase.steps:
-                stop = next_stop(step, phase, settings)
-                started = time.perf_counter()
-                state, history = program.run_updates(
-                    algorithm,
-                    index,
-                    settings.steps_per_call,
-                    state,
-                    dataset,
-                    keys,
-                    step,
-                    stop - step,
-                )
-                metrics = check(jax.device_get(history), stop - step, phase, step, seeds, run)
-                seconds, count, step = time.perf_counter() - started, stop - step, stop
-                position = Position(index, step)
-                if phase.refresh is not None and due(step, phase, phase.refresh_every):
-                    state, refreshed = program.run_event(
-                        algorithm, index, program.REFRESH, state, dataset, keys, step
-                    )
-                    metrics |= {k: np.asarray(v) for k, v in refreshed.items()}
-                if step == phase.steps and phase.finish is not None:
-                    state, _ = program.run_event(
-                        algorithm, index, program.FINISH, state, dataset, keys, step
-                    )
-                log.metrics(phase, position, metrics, seconds, count)
-                log.scores(evaluator, wait=False)
-                if due(step, phase, settings.save_every):
-                    log.scores(evaluator, wait=True)
-                    save(run, state, phase, position, log)
-                if due(step, phase, settings.evaluate_every):
-                    log.submit(evaluator, phase, state, position)
-            position = Position(index + 1, 0)
+            first = position.step if index == position.index else 0
+            progress.begin(phases[index].name, phases[index].steps, first)
+            state = run_phase(context, state, phases[index], Position(index, first))
         log.scores(evaluator, wait=True)
     finally:
         evaluator.close()
     return state
+
+
+def run_phase(context: Context, state, phase: Phase, position: Position):
+    """All remaining updates of a phase, and what is due between them; the state after it."""
+    algorithm, dataset, keys, run, settings, log, evaluator = context
+    index, step = position
+
+    def event(kind, state):
+        return program.run_event(algorithm, index, kind, state, dataset, keys, step)
+
+    if step == 0 and phase.start is not None:
+        state, _ = event(program.START, state)
+    while step < phase.steps:
+        first, step = step, next_stop(step, phase, settings)
+        started = time.perf_counter()
+        state, history = program.run_updates(
+            algorithm, index, settings.steps_per_call, state, dataset, keys, first, step - first
+        )
+        metrics = check(jax.device_get(history), step - first, phase, first, log.seeds, run)
+        seconds = time.perf_counter() - started
+        if phase.refresh is not None and due(step, phase, phase.refresh_every):
+            state, refreshed = event(program.REFRESH, state)
+            metrics |= {name: np.asarray(value) for name, value in refreshed.items()}
+        if step == phase.steps and phase.finish is not None:
+            state, _ = event(program.FINISH, state)
+        position = Position(index, step)
+        log.metrics(phase, position, metrics, seconds, step - first)
+        log.scores(evaluator, wait=False)
+        if due(step, phase, settings.save_every):
+            log.scores(evaluator, wait=True)
+            save(run, state, phase, position, log)
+        evaluate_if_due(context, state, phase, position)
+    return state
+
+
+def evaluate_if_due(context: Context, state, phase: Phase, position: Position) -> None:
+    """Start scoring this state in the background, if its step is one to score."""
+    if phase.evaluates and due(position.step, phase, context.settings.evaluate_every):
+        context.log.submit(context.evaluator, phase, state, position)
 
 
 def due(step: int, phase: Phase, every: int) -> bool:
@@ -137,10 +157,10 @@ def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
     if worst is not None:
         row, name = worst
         seed = seeds[int(np.argmax(bad[name][row]))]
+        value = history[name][row][np.argmax(bad[name][row])]
         raise NonFiniteError(
-            f"phase '{phase.name}', step {first + row + 1}, seed {seed}: '{name}' became "
-            f"{history[name][row][np.argmax(bad[name][row])]}; {_last_good(run)}; lower the learning "
-            "rate or look at the data with 'data inspect'."
+            f"phase '{phase.name}', step {first + row + 1}, seed {seed}: '{name}' became {value}; "
+            f"{_last_good(run)}; {MEND}."
         )
     return {name: values[:count].mean(0, dtype=np.float64) for name, values in history.items()}
 
@@ -155,8 +175,8 @@ def save(run: RunFolder, state, phase: Phase, position: Position, log: "Log") ->
     """Write a checkpoint, unless the state holds a NaN that no metric has shown yet."""
     if not bool(_all_finite(state)):
         raise NonFiniteError(
-            f"phase '{phase.name}', step {position.step}: a parameter became NaN; {_last_good(run)}; "
-            "lower the learning rate or look at the data with 'data inspect'."
+            f"phase '{phase.name}', step {position.step}: a parameter became NaN; "
+            f"{_last_good(run)}; {MEND}."
         )
     run.save(
         state,
@@ -220,15 +240,10 @@ class Log:
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
 
     def submit(self, evaluator, phase, state, position) -> None:
-        """Start an evaluation of this position, if the phase has a policy to score."""
-        if phase.evaluates:
-            step = self.global_step(position)
-            label = {
-                "phase": phase.name,
-                "checkpoint": self.run.checkpoints.latest,
-                "step": step,
-            }
-            evaluator.submit(state, step, label)
+        """Start an evaluation of this position."""
+        step = self.global_step(position)
+        label = {"phase": phase.name, "checkpoint": self.run.checkpoints.latest, "step": step}
+        evaluator.submit(state, step, label)
 
     def scores(self, evaluator, *, wait: bool) -> None:
         """One row an episode of every finished evaluation."""

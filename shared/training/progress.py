@@ -92,7 +92,8 @@ class LineProgress(Progress):
         eta = (self._total - done) / max(rate, 1e-9)
         shown = "  ".join(f"{key} {value:.3g}" for key, value in list(metrics.items())[:2])
         print(
-            f"{self._name}: {done}/{self._total}  {rate:.0f}/s  eta {eta:.0f}s  {shown}{self._score}",
+            f"{self._name}: {done}/{self._total}  {rate:.0f}/s  eta {eta:.0f}s  "
+            f"{shown}{self._score}",
             file=sys.stderr,
             flush=True,
         )

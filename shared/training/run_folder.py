@@ -192,6 +192,7 @@ def versions() -> dict[str, str | None]:
 
 
 def require_empty(path: Path) -> None:
+    """Refuse, with a RunError, a folder that holds anything but an old lock."""
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; choose another folder with --out.")
     if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
