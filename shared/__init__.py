@@ -11,8 +11,8 @@ _API = {
     "plan": "shared.experiment",
     "start": "shared.experiment",
     "resume": "shared.experiment",
-    "evaluate_run": "shared.experiment",
-    "load_policy": "shared.experiment",
+    "evaluate_run": "shared.trained",
+    "load_policy": "shared.trained",
     "read_run": "shared.comparison.read",
 }
 __all__ = list(_API)

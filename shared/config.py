@@ -32,16 +32,12 @@ SECTIONS = ("defaults", "datasets", "presets")
 
 def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
     """The YAML document of an algorithm: the packaged one, or a user's own `file`."""
-    source = (
-        file if file is not None else resources.files("configs") / f"{algorithm}.yaml"
-    )
+    source = file if file is not None else resources.files("configs") / f"{algorithm}.yaml"
     try:
         document = yaml.safe_load(source.read_text())
     except (OSError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{source}: cannot be read as YAML ({reason}); mend the file."
-        ) from error
+        raise ConfigError(f"{source}: cannot be read as YAML ({reason}); mend the file.") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{source}: must be a mapping with the key 'defaults'.")
     _refuse_unknown(document, SECTIONS, str(source))
@@ -96,24 +92,18 @@ def resolve(
     return check(algorithm_class, values, where=f"configuration of {name}")
 
 
-def check(
-    algorithm_class: type, values: dict[str, Any], *, where: str
-) -> dict[str, Any]:
+def check(algorithm_class: type, values: dict[str, Any], *, where: str) -> dict[str, Any]:
     """`values` with every type checked and converted without loss."""
     hints = typing.get_type_hints(algorithm_class)
     names = [field.name for field in dataclasses.fields(algorithm_class)]
     _refuse_unknown(values, names, where)
     missing = [n for n in names if n not in values]
     if missing:
-        raise ConfigError(
-            f"{where}: '{missing[0]}' has no value; add it under 'defaults'."
-        )
+        raise ConfigError(f"{where}: '{missing[0]}' has no value; add it under 'defaults'.")
     return {n: convert(values[n], hints[n], f"{where}: '{n}'") for n in names}
 
 
-def build(
-    algorithm_class: type[AbstractAlgorithm], values: dict[str, Any]
-) -> AbstractAlgorithm:
+def build(algorithm_class: type[AbstractAlgorithm], values: dict[str, Any]) -> AbstractAlgorithm:
     """The algorithm object; lists become tuples so that it can be hashed."""
     checked = check(algorithm_class, values, where=algorithm_class.__name__)
     return algorithm_class(**checked)
@@ -129,9 +119,7 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
         try:
             overrides[key.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(
-                f"--set '{pair}': the value is not valid YAML."
-            ) from error
+            raise ConfigError(f"--set '{pair}': the value is not valid YAML.") from error
     return overrides
 
 
@@ -145,9 +133,7 @@ def convert(value: Any, hint: Any, where: str) -> Any:
     if origin is typing.Literal:
         if value not in arguments:
             near = _nearest(str(value), [str(a) for a in arguments])
-            raise ConfigError(
-                f"{where} is {value!r}; choose one of {list(arguments)}{near}."
-            )
+            raise ConfigError(f"{where} is {value!r}; choose one of {list(arguments)}{near}.")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
@@ -185,9 +171,7 @@ def _preset_blocks(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {"*": flat, **nested}
 
 
-def _refuse_unknown(
-    values: dict[str, Any], known: Iterable[str], where: str
-) -> None:
+def _refuse_unknown(values: dict[str, Any], known: Iterable[str], where: str) -> None:
     known = list(known)
     for key in values:
         if key not in known:

@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from shared import config, registry
 from shared.errors import ConfigError, RunError
 from shared.training import loop, program
-from shared.training.evaluation import evaluate
 from shared.training.loggers import make_loggers
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder, versions
 from shared.training.settings import RunSettings
-from shared.types import Spec
 
 
 @dataclass(frozen=True)
@@ -225,102 +222,3 @@ def _carry_out(run, plan, dataset, spec, progress, loggers) -> Path:
             mirror.close()
         run.close()
     return run.path
-
-
-class Policy:
-    """A trained policy with its memory, one observation at a time.
-
-    Made by `load_policy`.  `reset` starts a new episode; `act` takes a raw
-    (not normalised) observation and returns an action in [-1, 1].
-    """
-
-    def __init__(
-        self,
-        algorithm,
-        state,
-        record: dict[str, Any],
-        *,
-        deterministic: bool,
-        seed: int,
-    ):
-        self.record = record
-        self._key = None if deterministic else jax.random.key(seed)
-        self._act = jax.jit(
-            lambda state, memory, observation, key: algorithm.act(
-                state, memory, observation, key=key
-            )
-        )
-        self._initial = lambda: algorithm.initial_memory(state)
-        self._state = state
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the episode so far."""
-        self._memory = self._initial()
-
-    def act(self, observation: np.ndarray) -> np.ndarray:
-        """The action for one observation, float32, in [-1, 1]."""
-        key = None
-        if self._key is not None:
-            self._key, key = jax.random.split(self._key)
-        observation = np.asarray(observation, np.float32)
-        action, self._memory = self._act(self._state, self._memory, observation, key)
-        return np.asarray(action)
-
-
-def load_state(path: Path, *, checkpoint: str | None = None):
-    """Plan, record, algorithm and all seeds' state of a run's checkpoint (default: the last)."""
-    run = RunFolder.open(Path(path), write=False)
-    if run.checkpoints.latest is None:
-        raise RunError(
-            f"{path}: holds no checkpoint yet; carry it on with 'train --resume {path}'."
-        )
-    plan = Plan.from_dict(run.config)
-    algorithm = plan.build()
-    size = run.record["spec"]["observation_size"]
-    # The statistics themselves come with the state.
-    blank = np.zeros(size, np.float32)
-    returns = np.zeros(2, np.float32)
-    spec = Spec(size, run.record["spec"]["action_size"], blank, blank, returns)
-    template = program.state_shapes(algorithm, spec, plan.seeds)
-    state, position = run.checkpoints.restore(template, checkpoint)
-    return plan, run.record, algorithm, jax.tree.map(jax.numpy.asarray, state), position
-
-
-def load_policy(
-    path: str | Path,
-    *,
-    seed: int | None = None,
-    deterministic: bool = True,
-    checkpoint: str | None = None,
-) -> Policy:
-    """The policy of a run's last checkpoint.
-
-    Arguments:
-        path: run folder.
-        seed: which of the run's seeds (default: the first).
-        deterministic: the policy's mode; False samples.
-        checkpoint: name of another checkpoint in the folder.
-
-    Raises:
-        RunError: no run folder, a damaged checkpoint, or an unknown seed.
-    """
-    plan, record, algorithm, state, _ = load_state(Path(path), checkpoint=checkpoint)
-    seed = plan.seeds[0] if seed is None else seed
-    if seed not in plan.seeds:
-        raise RunError(f"{path}: has no seed {seed}; it trained {list(plan.seeds)}.")
-    one = jax.tree.map(lambda x: x[plan.seeds.index(seed)], state)
-    return Policy(algorithm, one, record, deterministic=deterministic, seed=seed)
-
-
-def evaluate_run(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
-    """Play a run's last checkpoint, all seeds, both policy modes; one row an episode."""
-    plan, record, algorithm, state, position = load_state(Path(path))
-    return evaluate(
-        algorithm,
-        state,
-        record["environment"],
-        seeds=plan.seeds,
-        step=position["global_step"],
-        episodes=episodes,
-    )

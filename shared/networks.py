@@ -110,6 +110,13 @@ class Critics(eqx.Module):
         x = jnp.concatenate([observation, action])
         return eqx.filter_vmap(lambda member: member(x)[0])(self.members)
 
+    def first(
+        self, observation: Float[Array, "observation"], action: Float[Array, "action"]
+    ) -> Float[Array, ""]:
+        """Q_1(s, a) alone, at half the cost."""
+        member = jax.tree.map(lambda x: x[0], self.members)
+        return member(jnp.concatenate([observation, action]))[0]
+
 
 class Normalizer(eqx.Module):
     """Standardises observations with the data set's own statistics.

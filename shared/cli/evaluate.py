@@ -29,9 +29,9 @@ def evaluate_command() -> click.Command:
         from rich.console import Console
         from rich.table import Table
 
-        from shared import experiment
+        from shared import trained
 
-        rows = experiment.evaluate_run(run, episodes=episodes)
+        rows = trained.evaluate_run(run, episodes=episodes)
         table = Table(
             "seed",
             "mode",
@@ -60,7 +60,7 @@ def evaluate_command() -> click.Command:
         if video is not None:
             from shared.environments.video import film
 
-            frames = film(experiment.load_policy(run), video)
+            frames = film(trained.load_policy(run), video)
             click.echo(f"{video}: {frames} frames")
 
     return evaluate

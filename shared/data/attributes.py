@@ -18,7 +18,7 @@ from shared.data.signature import AGAIN
 from shared.errors import DataError
 
 MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES = 256, 1 << 16
-CHILD_SECONDS = 60.0
+CHILD_SECONDS = 30.0
 _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])

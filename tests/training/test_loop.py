@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import tiny_plan
 
-from shared import experiment
+from shared import experiment, trained
 from shared.errors import NonFiniteError, RunError
 
 MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
@@ -24,7 +24,7 @@ def bytes_of(run):
 
 
 def arrays(run):
-    _, _, _, state, _ = experiment.load_state(run)
+    _, _, _, state, _ = trained.load_state(run)
     import jax
 
     return [np.asarray(x) for x in jax.tree.leaves(state)]
@@ -112,16 +112,16 @@ def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_rand
 
 def test_a_loaded_policy_acts(finished, hopper_random):
     observation = hopper_random.transitions.observation[0]
-    policy = experiment.load_policy(finished, seed=1)
+    policy = trained.load_policy(finished, seed=1)
     np.testing.assert_array_equal(policy.act(observation), policy.act(observation))
-    sampler = experiment.load_policy(finished, deterministic=False)
+    sampler = trained.load_policy(finished, deterministic=False)
     assert not np.array_equal(sampler.act(observation), sampler.act(observation))
     with pytest.raises(RunError, match="has no seed 7"):
-        experiment.load_policy(finished, seed=7)
+        trained.load_policy(finished, seed=7)
 
 
 def test_an_evaluation_repeats(finished):
-    first, second = (experiment.evaluate_run(finished, episodes=1) for _ in range(2))
+    first, second = (trained.evaluate_run(finished, episodes=1) for _ in range(2))
     assert first == second
 
 

@@ -1,0 +1,56 @@
+"""Rows for a run's tables, for the progress bar and for any mirrors."""
+
+import numpy as np
+
+
+class Log:
+    """Rows for the run's tables, for the progress bar and for any mirrors."""
+
+    def __init__(self, run, seeds, phase_steps, progress, mirrors):
+        self.run, self.source, self.seeds = run, run.record["source"], seeds
+        self.offsets = np.concatenate([[0], np.cumsum(phase_steps)]).tolist()
+        self.progress, self.mirrors = progress, mirrors
+
+    def global_step(self, position: Position) -> int:
+        """Updates since the start of the run, over all phases."""
+        return self.offsets[position.index] + position.step
+
+    def metrics(self, phase, position, metrics, seconds, count) -> None:
+        """One row a seed and call."""
+        step = self.global_step(position)
+        for i, seed in enumerate(self.seeds):
+            values = {name: float(value[i]) for name, value in metrics.items()}
+            self.run.metrics.append(
+                {
+                    "phase": phase.name,
+                    "step": step,
+                    "seed": seed,
+                    "seconds": round(seconds, 4),
+                    "updates_per_second": round(count / seconds, 2),
+                    **values,
+                }
+            )
+            for mirror in self.mirrors:
+                mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
+        self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
+
+    def submit(self, evaluator, phase, state, position) -> None:
+        """Start an evaluation of this position."""
+        step = self.global_step(position)
+        label = {"phase": phase.name, "checkpoint": self.run.checkpoints.latest, "step": step}
+        evaluator.submit(state, step, label)
+
+    def scores(self, evaluator, *, wait: bool) -> None:
+        """One row an episode of every finished evaluation."""
+        for label, rows in evaluator.finished(wait=wait):
+            for row in rows:
+                self.run.scores.append({"phase": label["phase"], **row, "source": self.source})
+            mode = [row["score"] for row in rows if row["mode"] == "deterministic"]
+            self.progress.score(float(np.mean(mode)))
+            for mirror in self.mirrors:
+                mirror.log(label["step"], {"evaluation/score": float(np.mean(mode))})
+            name = label["checkpoint"]
+            if name in self.run.checkpoints.names() and (
+                self.run.checkpoints.read_progress(name)["global_step"] == label["step"]
+            ):
+                self.run.checkpoints.mark_best(name, float(np.mean(mode)), {"step": label["step"]})
