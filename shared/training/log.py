@@ -1,6 +1,15 @@
 """Rows for a run's tables, for the progress bar and for any mirrors."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Position(NamedTuple):
+    """Where a run stands: `step` updates of phase `index` are done."""
+
+    index: int = 0
+    step: int = 0
 
 
 class Log:

@@ -18,20 +18,13 @@ from shared.algorithm import AbstractAlgorithm, Phase
 from shared.errors import NonFiniteError
 from shared.training import program
 from shared.training.evaluation import BackgroundEvaluator
-from shared.training.log import Log
+from shared.training.log import Log, Position
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder
 from shared.training.settings import RunSettings
 from shared.types import Spec
 
 MEND = "lower the learning rate or look at the data with 'data inspect'"
-
-
-class Position(NamedTuple):
-    """Where a run stands: `step` updates of phase `index` are done."""
-
-    index: int = 0
-    step: int = 0
 
 
 class Context(NamedTuple):
