@@ -179,7 +179,7 @@ class ConditionalVAE(AbstractLatentActionSpace):
         posterior = distrax.Normal(mean, jnp.exp(log_std))
         prior = distrax.Normal(jnp.zeros_like(mean), jnp.ones_like(mean))
         latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        ratio = jnp.sum(prior.log_prob(latent) - posterior.log_prob(latent))
+        ratio = jnp.sum(jnp.subtract(prior.log_prob(latent), posterior.log_prob(latent)))
         return self._likelihood(condition, action, latent) + ratio
 
 

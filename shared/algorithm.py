@@ -9,7 +9,7 @@ compiled program is cached by its values.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -61,9 +61,13 @@ def hyperparameter(help_text: str, **keywords: Any) -> Any:
 class AbstractAlgorithm(eqx.Module):
     """One method from one paper.  Its fields are its hyperparameters.
 
-    Concrete classes also set two class variables: `title` (one line for
-    listings) and `paper` (authors, year, identifier).
+    Attributes:
+        title: one line for listings.
+        paper: authors, year, title, identifier.
     """
+
+    title: ClassVar[str]
+    paper: ClassVar[str]
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:

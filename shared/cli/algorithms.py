@@ -48,7 +48,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from shared.training.settings import RunSettings
 
     algorithm_class = registry.find(family, name)
-    console.print(inspect.getmodule(algorithm_class).__doc__.strip(), markup=False)
+    console.print(inspect.getdoc(inspect.getmodule(algorithm_class)) or "", markup=False)
     plan = experiment.plan(family, name, dataset, preset=preset)
     table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
     run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
