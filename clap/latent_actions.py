@@ -70,6 +70,15 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         """p(u | h, s)."""
         return from_network(self.prior_network(condition))
 
+    def sample_prior(
+        self, condition: Float[Array, "feature"], *, key: PRNGKeyArray | None
+    ) -> Float[Array, "latent"]:
+        """A sample of the prior; its mean without a key."""
+        prior = self.prior(condition)
+        if key is None:
+            return prior.mean
+        return prior.sample(jax.random.normal(key, prior.mean.shape))
+
     def posterior(
         self, condition: Float[Array, "feature"], action: Float[Array, "action"]
     ) -> Gaussian:
@@ -128,6 +137,13 @@ class DirectActions(AbstractLatentActionSpace):
     """No latent action: the policy moves in [-1, 1]^n itself, as in Dreamer (ablation)."""
 
     latent_size: int = eqx.field(static=True)
+
+    def sample_prior(self, condition, *, key):
+        """A uniform sample; zero without a key."""
+        shape = (self.latent_size,)
+        if key is None:
+            return jnp.zeros(shape)
+        return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
     def encode(self, condition, action, *, key=None):
         return action

@@ -1,3 +1,5 @@
 """The model-based family: name -> algorithm class."""
 
-ALGORITHMS = {}
+from clap.algorithms.clap import CLAP
+
+ALGORITHMS = {"clap": CLAP}

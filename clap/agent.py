@@ -1,0 +1,122 @@
+"""What is trained in dreams: the actor and its values, and the dreams themselves."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.rssm import Latent
+from clap.world_model import WorldModel
+from shared.networks import MLP
+from shared.policies import BoundedLatentPolicy
+
+SATURATED = 0.99
+"""Beyond this the bounded variable counts as sitting at the edge of its box."""
+
+
+class Values(eqx.Module):
+    """An ensemble of state values V_i(h, s), i = 1..size, that share no weight.
+
+    They are learned in the units of `ValueUnits`.
+    """
+
+    members: MLP
+
+    def __init__(
+        self, feature_size: int, hidden_sizes: tuple[int, ...], size: int, *, key: PRNGKeyArray
+    ):
+        def make(k):
+            return MLP(feature_size, 1, hidden_sizes, activation=jax.nn.selu, key=k)
+
+        self.members = eqx.filter_vmap(make)(jax.random.split(key, size))
+
+    def __call__(self, feature: Float[Array, "feature"]) -> Float[Array, "size"]:
+        return eqx.filter_vmap(lambda member: member(feature)[0])(self.members)
+
+
+class ValueUnits(NamedTuple):
+    """V = offset + scale · output, at most `ceiling`; set from the data, never trained."""
+
+    offset: Float[Array, ""]
+    scale: Float[Array, ""]
+    ceiling: Float[Array, ""]
+
+    def value(self, values: Values, feature: Float[Array, "feature"]) -> Float[Array, ""]:
+        """The smallest member's value, in units of reward."""
+        raw = self.offset + self.scale * jnp.min(values(feature))
+        return jnp.minimum(raw, self.ceiling)
+
+    def output(self, value: Float[Array, "*n"]) -> Float[Array, "*n"]:
+        """The output that stands for a value."""
+        return (value - self.offset) / self.scale
+
+
+class Agent(NamedTuple):
+    """The two things that dreams train."""
+
+    actor: BoundedLatentPolicy
+    values: Values
+
+
+class Dream(NamedTuple):
+    """One imagined rollout; leading axis = horizon but where noted.
+
+    Attributes:
+        features: `horizon` + 1 of them, the first is where the dream began.
+        end: the last state.
+        reward: mean reward of each action.
+        continuation: probability that the episode goes on behind each action.
+        log_prob: of the bounded variable, in nats.
+        saturation: share of dimensions at the edge of the box.
+        offset: mean square of the bounded variable, its distance from the box's center.
+    """
+
+    features: Float[Array, "*batch states feature"]
+    end: Latent
+    reward: Float[Array, "*batch horizon"]
+    continuation: Float[Array, "*batch horizon"]
+    log_prob: Float[Array, "*batch horizon"]
+    saturation: Float[Array, "*batch horizon"]
+    offset: Float[Array, "*batch horizon"]
+
+
+def dream(
+    model: WorldModel,
+    actor: BoundedLatentPolicy,
+    start: Latent,
+    horizon: int,
+    *,
+    stop_box_gradient: bool,
+    key: PRNGKeyArray,
+) -> Dream:
+    """Follow `actor` through the model for `horizon` actions from one state.
+
+    With `stop_box_gradient` no gradient passes through the center and the width of
+    the boxes: the actor may not seek states for the sake of their boxes.
+    """
+    k_noise, k_policy = jax.random.split(key)
+    noise = jax.random.normal(k_noise, (horizon, start.stochastic.size))
+
+    def choose(feature, key):
+        box = model.actions.box(feature)
+        box = jax.lax.stop_gradient(box) if stop_box_gradient else box
+        latent = actor.sample(feature, box, key=key)
+        u = latent if box is None else (latent - box.center) / box.half_width
+        saturation = jnp.mean(jnp.abs(u) > SATURATED, dtype=jnp.float32)
+        log_prob = actor.log_prob(feature, latent, box)
+        return model.actions.decode(feature, latent), (log_prob, saturation, jnp.mean(u**2))
+
+    keys = jax.random.split(k_policy, horizon)
+    latents, (log_prob, saturation, offset) = model.rssm.imagine(start, choose, keys, noise)
+    behind = latents.feature
+    return Dream(
+        features=jnp.concatenate([start.feature[None], behind]),
+        end=jax.tree.map(lambda x: x[-1], latents),
+        reward=jax.vmap(model.reward)(behind),
+        continuation=jax.vmap(model.continuation)(behind),
+        log_prob=log_prob,
+        saturation=saturation,
+        offset=offset,
+    )

@@ -1,0 +1,270 @@
+"""C-LAP: a latent-action world model whose policy is trained in its dreams, in a box.
+
+"Constrained Latent Action Policies for Model-Based Offline Reinforcement
+Learning" (Alles et al., 2024).
+
+    model     min  -ELBO of observations, actions, rewards, continuations  (4, 5)
+              -> clap/world_model.py, term by term
+    policy    u = mu(h, s) + support · sigma(h, s) · u~,  u~ in [-1, 1]^n  (10-12)
+    agent     dreams from posterior states, actions decoded from u
+    values    min  sum_i (V_i(h, s) - G)²,  G = lambda return of the dream  (6)
+    actor     max  mean of G + entropy_scale · entropy of u~,              (7)
+              by back-propagation through rewards, values and dynamics
+
+mu, sigma = prior of `GaussianLatentActions`, u~ = the bounded variable of
+`BoundedLatentPolicy`, G = `lambda_returns`.
+
+Ablations by configuration: `support: null` (no constraint: a Gaussian on u),
+`latent_actions: none` (a plain state-space model, as Dreamer), `policy: prior`
+(no agent: the prior's mean or samples, the jump start of section 4.1).
+
+For a stable agent, all off in the paper's plain form: `value_members` > 1 (the
+minimum of an ensemble), `value_units: data`, `value_ceiling: data`, `tau`,
+`real_value_weight`, `restart_fraction`, `continue_threshold`,
+`stop_box_gradient`, `center_weight`.
+
+Differences from the paper:
+    - Its table of hyperparameters is lost; where it names no value ours are our own.
+    - The standard deviation of decoded actions is fixed at `action_std` (with 1 the
+      latent action dies); those of observations and rewards are learned.
+    - The actor's hidden activation is ReLU.
+    - Reward and termination are read off the state that an action leads to.
+    - A dream starts at `starts` states drawn from the windows, not at all of them.
+"""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from clap.agent import Agent, Values, ValueUnits, dream
+from clap.diagnostics import judge_values
+from clap.dreamer import AbstractDreamer, clipped_adam, normalized
+from clap.initialise import initialise
+from clap.returns import data_returns, lambda_returns, recorded_returns
+from clap.rssm import Latent
+from clap.starts import draw_starts, follow_chains
+from shared.algorithm import Phase, hyperparameter
+from shared.learner import Learner, descend, polyak
+from shared.networks import Normalizer
+from shared.policies import BoundedLatentPolicy
+
+
+class State(NamedTuple):
+    """Everything that C-LAP remembers."""
+
+    normalizer: Normalizer
+    world_model: Learner
+    agent: Learner
+    target_values: Values
+    units: ValueUnits
+    chains: Latent
+
+
+class CLAP(AbstractDreamer):
+    """Constrained Latent Action Policies; fields are the hyperparameters."""
+
+    policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
+    steps: int = hyperparameter("updates of the agent")
+    batch_size: int = hyperparameter("windows an agent update")
+    starts: int = hyperparameter("dreams an agent update")
+    horizon: int = hyperparameter("actions in a dream")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each value")
+    agent_learning_rate: float = hyperparameter("Adam step size of actor and values")
+    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and values")
+    discount: float = hyperparameter("discount of future rewards")
+    lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
+    entropy_scale: float = hyperparameter("weight of the bounded variable's entropy")
+    tau: float | None = hyperparameter("Polyak rate of target values; null = no target")
+    stop_box_gradient: bool = hyperparameter("stop the actor's gradient at mu and sigma")
+    value_members: int = hyperparameter("values in the ensemble, whose minimum counts")
+    value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
+    value_ceiling: Literal["none", "data"] = hyperparameter(
+        "bound values by the data's best return"
+    )
+    real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
+    center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
+    restart_fraction: float = hyperparameter("share of dreams that go on where others ended")
+    continue_threshold: float = hyperparameter("a dream stops below this continuation; 0 = never")
+
+    title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
+    paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
+
+    def init(self, spec, *, key):
+        k_model, k_agent = jax.random.split(key)
+        model = self.make_model(spec, key=k_model)
+        size = self.deterministic + self.stochastic
+
+        def make(*, key):
+            k_actor, k_values = jax.random.split(key)
+            n_latent = model.actions.latent_size
+            return Agent(
+                BoundedLatentPolicy(size, n_latent, self.actor_hidden_sizes, key=k_actor),
+                Values(size, self.value_hidden_sizes, self.value_members, key=k_values),
+            )
+
+        agent, n = initialise(make, key=k_agent), max(1, self.chains)
+        return State(
+            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
+            Learner.create(model, self.model_optimizer),
+            Learner.create(agent, self.agent_optimizer),
+            agent.values,
+            ValueUnits(jnp.zeros(()), jnp.ones(()), jnp.asarray(jnp.inf, jnp.float32)),
+            jax.tree.map(lambda x: jnp.zeros((n, *x.shape)), model.rssm.initial()),
+        )
+
+    @property
+    def agent_optimizer(self):
+        """Actor and values are clipped apart."""
+        part = clipped_adam(self.agent_clip, self.agent_learning_rate)
+        return optax.partition({"actor": part, "values": part}, Agent("actor", "values"))
+
+    def phases(self):
+        if self.policy == "prior":
+            return (self.model_phase(evaluates=True),)
+        agent = Phase(
+            "agent",
+            self.steps,
+            self.draw_agent,
+            self.update_agent,
+            refresh=self.look_at_values,
+            refresh_every=self.validate_every,
+            start=self.start_agent,
+        )
+        return (self.model_phase(evaluates=False), agent)
+
+    def draw_agent(self, dataset, *, key):
+        return dataset.draw_windows(self.batch_size, self.window, key=key)
+
+    def start_agent(self, state, dataset, *, key):
+        """Units of the values, and states for dreams to go on from, out of the data."""
+        returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
+        in_data = self.value_units == "data"
+        bounded = self.value_ceiling == "data"
+        units = ValueUnits(
+            returns.mean if in_data else jnp.zeros(()),
+            returns.std + 1e-3 if in_data else jnp.ones(()),
+            returns.best if bounded else jnp.asarray(jnp.inf, jnp.float32),
+        )
+        k_draw, k_states, k_starts = jax.random.split(key, 3)
+        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
+        latents = state.world_model.model.states(batch, key=k_states)
+        chains = draw_starts(latents, batch, state.chains.stochastic.shape[0], key=k_starts)
+        return state._replace(units=units, chains=chains)
+
+    def update_agent(self, state, batch, *, key):
+        """Dream, returns, and one step of actor and values."""
+        model, n = state.world_model.model, self.chains
+        k_states, k_starts, k_dreams, k_chains = jax.random.split(key, 4)
+        batch = normalized(state.normalizer, batch)
+        latents = model.states(batch, key=k_states)
+        fresh = draw_starts(latents, batch, self.starts, key=k_starts)
+        starts = jax.tree.map(lambda x, y: x.at[:n].set(y[:n]), fresh, state.chains)
+
+        def loss(agent):
+            return self.agent_loss(agent, state, starts, latents.feature, batch, key=k_dreams)
+
+        agent, metrics = descend(state.agent, self.agent_optimizer, loss)
+        if self.tau is not None:
+            target = polyak(state.target_values, agent.model.values, self.tau)
+            state = state._replace(target_values=target)
+        if n:
+            actor = agent.model.actor
+            chains = follow_chains(model, actor, state.chains, fresh, self.horizon, key=k_chains)
+            state = state._replace(chains=chains)
+        return state._replace(agent=agent), metrics
+
+    def agent_loss(self, agent, state, starts, features, batch, *, key):
+        """Dreams from `starts`, their returns, and the two losses; `features` of the windows."""
+        model = state.world_model.model
+
+        def one(start, key):
+            options = {"stop_box_gradient": self.stop_box_gradient}
+            return dream(model, agent.actor, start, self.horizon, **options, key=key)
+
+        dreams = jax.vmap(one)(starts, jax.random.split(key, self.starts))
+        judge = state.agent.model.values if self.tau is None else state.target_values
+        value = partial(state.units.value, judge)
+        v = jax.vmap(jax.vmap(value))(dreams.features)
+        c = dreams.continuation
+        c = jnp.where(c < self.continue_threshold, 0.0, c)
+        returns = jax.vmap(partial(lambda_returns, **self.return_options))(
+            dreams.reward, c, v[:, 1:]
+        )
+        # Steps behind the end of an episode count for nothing.
+        weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(c[:, :1]), c[:, :-1]], 1), 1)
+        weight = jax.lax.stop_gradient(weight)
+
+        actor_loss, actor_metrics = self.actor_loss(dreams, returns, weight, state.units)
+        value_loss, value_metrics = self.value_loss(
+            agent.values, state.units, dreams.features[:, :-1], returns, weight
+        )
+        if self.real_value_weight > 0:
+            real = self.real_value_loss(agent.values, state.units, value, features, batch)
+            value_loss = value_loss + self.real_value_weight * real
+        metrics = {"value": jnp.mean(v), "dream_reward": jnp.mean(dreams.reward)}
+        return actor_loss + value_loss, metrics | actor_metrics | value_metrics
+
+    def actor_loss(self, dreams, returns, weight, units):
+        """Equation 7 with entropy: the constraint is in the policy's form."""
+        gain = returns / units.scale - self.entropy_scale * dreams.log_prob
+        loss = -jnp.mean(weight * (gain - self.center_weight * dreams.offset))
+        return loss, {
+            "actor_loss": loss,
+            "entropy": -jnp.mean(dreams.log_prob),
+            "saturation": jnp.mean(dreams.saturation),
+            "continuation": jnp.mean(dreams.continuation),
+        }
+
+    def value_loss(self, values, units, features, returns, weight):
+        """Equation 6 as regression: every member towards the same return."""
+        y = jax.lax.stop_gradient(units.output(returns))
+        outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
+        error = jnp.sum((outputs - y[..., None]) ** 2, axis=-1)
+        loss = jnp.mean(weight * error)
+        return loss, {"value_loss": loss}
+
+    def real_value_loss(self, values, units, value, features, batch):
+        """The same on recorded windows, towards the return that the data's actions earned."""
+        features = jax.lax.stop_gradient(features)
+        v = jax.vmap(jax.vmap(value))(features)
+        window = batch.window
+        returns = jax.vmap(partial(recorded_returns, **self.return_options))(
+            window.reward, window.terminal, batch.acted, v
+        )
+        weight = batch.acted.astype(jnp.float32).at[:, -1].set(0.0)
+        loss, _ = self.value_loss(values, units, features, returns, weight)
+        return loss * weight.size / jnp.maximum(jnp.sum(weight), 1.0)
+
+    @property
+    def return_options(self):
+        return {"discount": self.discount, "lambda_": self.lambda_}
+
+    @property
+    def chains(self) -> int:
+        """Dreams of an update that go on where others ended."""
+        return round(self.restart_fraction * self.starts)
+
+    def look_at_values(self, state, dataset, *, key):
+        """Values at the starts of recorded episodes, beside what the data earned from there."""
+        k_draw, k_judge = jax.random.split(key)
+        first = dataset.episodes.first
+        pick = jax.random.randint(k_draw, (self.validation_windows,), 0, first.shape[0])
+        observations = jax.vmap(state.normalizer)(dataset.transitions.observation[first[pick]])
+        model, agent = state.world_model.model, state.agent.model
+        metrics = judge_values(model, agent.values, state.units, observations, key=k_judge)
+        returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
+        return state, metrics | {"data_at_starts": returns.at_starts, "data_best": returns.best}
+
+    def choose(self, state, feature, *, key):
+        space, actor = state.world_model.model.actions, state.agent.model.actor
+        if self.policy == "prior":
+            u = space.sample_prior(feature, key=key)
+        elif key is None:
+            u = actor.mode(feature, space.box(feature))
+        else:
+            u = actor.sample(feature, space.box(feature), key=key)
+        return space.decode(feature, u)

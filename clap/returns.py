@@ -1,0 +1,87 @@
+"""Returns of dreams, of recorded windows and of whole data sets."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from shared.data.windows import EpisodeRows
+from shared.types import Transition
+
+
+class DataReturns(NamedTuple):
+    """Discounted returns of a data set's own policy, over all of its rows.
+
+    Cut off where an episode is, hence lower bounds near a time limit.
+    """
+
+    mean: Float[Array, "*batch"]
+    std: Float[Array, "*batch"]
+    best: Float[Array, "*batch"]
+    at_starts: Float[Array, "*batch"]
+
+
+def lambda_returns(
+    reward: Float[Array, "time"],
+    continuation: Float[Array, "time"],
+    next_value: Float[Array, "time"],
+    *,
+    discount: float,
+    lambda_: float,
+) -> Float[Array, "time"]:
+    """G_t = r_t + discount c_t [(1 - lambda) V_{t+1} + lambda G_{t+1}], G behind the end = V.
+
+    With lambda 1 it is the n-step return of equation 6, with 0 the one-step one.
+    """
+
+    def step(following, inputs):
+        reward, continuation, value = inputs
+        mixed = (1 - lambda_) * value + lambda_ * following
+        following = reward + discount * continuation * mixed
+        return following, following
+
+    inputs = (reward, continuation, next_value)
+    return jax.lax.scan(step, next_value[-1], inputs, reverse=True)[1]
+
+
+def recorded_returns(
+    reward: Float[Array, "time"],
+    terminal: Bool[Array, "time"],
+    acted: Bool[Array, "time"],
+    value: Float[Array, "time"],
+    *,
+    discount: float,
+    lambda_: float,
+) -> Float[Array, "time"]:
+    """Lambda returns of the data's own actions along one window; V itself without an action."""
+    following_value = jnp.append(value[1:], value[-1])
+
+    def step(following, inputs):
+        reward, terminal, acted, value, next_value = inputs
+        mixed = jnp.where(terminal, 0.0, (1 - lambda_) * next_value + lambda_ * following)
+        following = jnp.where(acted, reward + discount * mixed, value)
+        return following, following
+
+    # The last step of a window lacks what its action led to.
+    acted = acted.at[-1].set(False)
+    inputs = (reward, terminal, acted, value, following_value)
+    return jax.lax.scan(step, value[-1], inputs, reverse=True)[1]
+
+
+def data_returns(transitions: Transition, episodes: EpisodeRows, discount: float) -> DataReturns:
+    """Discounted sums of the rewards from every row to the end of its episode, summed up."""
+    last = jnp.zeros(transitions.reward.shape, bool).at[episodes.last].set(True)
+    factor = jnp.where(last, 0.0, discount)
+
+    def combine(later, earlier):
+        (reward_later, factor_later), (reward, factor) = later, earlier
+        return reward + factor * reward_later, factor * factor_later
+
+    returns, _ = jax.lax.associative_scan(combine, (transitions.reward, factor), reverse=True)
+    return DataReturns(
+        jnp.mean(returns),
+        jnp.std(returns),
+        jnp.max(returns),
+        jnp.mean(returns[episodes.first]),
+    )

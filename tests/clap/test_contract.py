@@ -1,0 +1,129 @@
+"""The contract of tests/contract for C-LAP, its ablations and its options; recurrent acting."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from contract.test_contract import leaves, run
+
+from shared import experiment
+from shared.training import program
+from shared.training.evaluation import evaluate
+
+TINY = {
+    **{"steps": 6, "model_steps": 8, "batch_size": 3, "model_batch_size": 4, "window": 9},
+    **{"deterministic": 10, "stochastic": 4, "latent_action": 3, "hidden_sizes": [12, 11]},
+    **{"actor_hidden_sizes": [12], "value_hidden_sizes": [12], "starts": 8, "horizon": 3},
+    **{"validate_every": 4, "validation_windows": 4, "steps_per_call": 4, "episodes": 1},
+}
+CASES = {
+    "paper": {},
+    "no constraint": {"support": None},
+    "no latent action": {"latent_actions": "none"},
+    "prior as policy": {"policy": "prior"},
+    "every option": {
+        **{"tau": 0.02, "value_members": 3, "value_units": "data", "value_ceiling": "data"},
+        **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
+        **{"stop_box_gradient": True, "center_weight": 0.1, "learned_std": False},
+        **{"kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
+    },
+}
+
+
+def tiny_plan(case: str, seeds=(0,)):
+    overrides = TINY | CASES[case]
+    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def trained(request, hopper_random):
+    """Plan, algorithm and final state of two seeds, 12 updates a call at most."""
+    plan = tiny_plan(request.param, seeds=(0, 5))
+    return plan, *run(plan, hopper_random, chunk=12)
+
+
+def test_shapes_and_types_are_stable(trained, hopper_random):
+    plan, algorithm, after = trained
+    before = program.state_shapes(algorithm, hopper_random.spec, plan.seeds)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+        assert not y.weak_type
+
+
+def test_chunk_size_does_not_change_a_bit(trained, hopper_random):
+    plan, _, state = trained
+    _, again = run(plan, hopper_random, chunk=3)
+    for x, y in zip(leaves(state), leaves(again), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("trained", ["paper", "every option"], indirect=True)
+def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
+    plan, _, both = trained
+    _, alone = run(plan, hopper_random, chunk=12, seeds=(5,))
+    for x, y in zip(leaves(both), leaves(alone), strict=True):
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
+    assert any(not np.array_equal(x[0], x[1]) for x in leaves(both) if x.ndim > 2)
+
+
+def test_training_moves_the_policy(trained, hopper_random):
+    plan, algorithm, after = trained
+    before = program.init_state(algorithm, hopper_random.spec, plan.seeds)
+    observation = jnp.asarray(hopper_random.transitions.observation[7])
+    actions = []
+    for state in (before, after):
+        one = jax.tree.map(lambda x: x[0], state)
+        memory = algorithm.initial_memory(one)
+        actions.append(algorithm.act(one, memory, observation, key=None)[0])
+    assert not np.array_equal(*actions)
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0, 1e6])
+def test_actions_stay_in_range(trained, hopper_random, scale):
+    """Over several recurrent steps, even far from the data, in both policy modes."""
+    _, algorithm, state = trained
+    one = jax.tree.map(lambda x: x[0], state)
+    observations = jnp.asarray(hopper_random.transitions.observation[:16]) * scale
+
+    def play(key):
+        def step(memory, observation):
+            action, memory = algorithm.act(one, memory, observation, key=key)
+            return memory, action
+
+        return jax.lax.scan(step, algorithm.initial_memory(one), observations)[1]
+
+    for actions in (play(None), play(jax.random.key(0))):
+        assert actions.shape == (16, 3) and actions.dtype == jnp.float32
+        assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
+
+
+def test_looks_at_held_out_episodes_give_finite_metrics(trained, hopper_random):
+    plan, algorithm, state = trained
+    dataset, keys = hopper_random.to_device(), program.seed_keys(plan.seeds)
+    for index, _ in enumerate(algorithm.phases()):
+        copy = jax.tree.map(jnp.copy, state)  # the program takes its buffers
+        _, metrics = program.run_event(algorithm, index, program.REFRESH, copy, dataset, keys, 4)
+        for name, value in metrics.items():
+            assert value.shape == (2,) and np.isfinite(value).all(), name
+
+
+def test_the_memory_matters_and_is_forgotten_at_a_reset(trained, hopper_random):
+    """The same observation means something else later in an episode, and the same at its start."""
+    _, algorithm, state = trained
+    one = jax.tree.map(lambda x: x[0], state)
+    first, later = map(jnp.asarray, hopper_random.transitions.observation[:2])
+    act = jax.jit(lambda memory, o: algorithm.act(one, memory, o, key=None))
+    start = algorithm.initial_memory(one)
+    action, memory = act(start, first)
+    assert jax.tree.structure(start) == jax.tree.structure(memory)
+    assert not np.array_equal(act(memory, later)[0], act(start, later)[0])
+    np.testing.assert_array_equal(act(algorithm.initial_memory(one), first)[0], action)
+
+
+def test_evaluation_passes_the_memory_on(hopper_random):
+    plan = tiny_plan("paper", seeds=(0, 1))
+    algorithm, state = plan.build(), None
+    state = program.init_state(algorithm, hopper_random.spec, plan.seeds)
+    rows = evaluate(algorithm, state, "hopper", seeds=plan.seeds, step=0, episodes=1)
+    assert len(rows) == 4 and all(row["length"] > 1 for row in rows)
