@@ -93,6 +93,7 @@ def plan(
         preset=preset,
         overrides=overrides,
         also_known=known,
+        file=getattr(algorithm_class, "values", None),
     )
     settings = config.resolve(
         RunSettings, "run", dataset=dataset, preset=preset, overrides=run_overrides
