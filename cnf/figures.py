@@ -178,7 +178,7 @@ def _draw_density(axis: Any, fit: Fitted) -> Any:
     points = jnp.stack(jnp.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
     density = np.exp(np.asarray(jax.jit(log_prob)(fit.flow, points))).reshape(GRID, GRID)
     # One scale for both bases, so that their colours can be compared.
-    return axis.imshow(density, origin="lower", extent=(-1, 1, -1, 1), cmap="magma", vmin=0, vmax=4)
+    return axis.imshow(density, origin="lower", extent=(-1, 1, -1, 1), cmap="magma", vmin=0, vmax=3)
 
 
 def _draw_points(axis: Any, points: np.ndarray, color: str) -> None:

@@ -14,8 +14,6 @@ padded (padding makes the likelihood unbounded), and the two tanh terms are
 written with softplus so that their gradients survive at the edge.
 """
 
-from typing import Literal
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -66,7 +64,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
         *,
         layers: int,
         hidden_size: int,
-        base: Literal["uniform", "normal"] = "uniform",
+        base: str = "uniform",
         latent_clip: float | None = None,
         key: PRNGKeyArray,
     ):
@@ -219,9 +217,7 @@ class FrozenFlow(AbstractLatentActionSpace):
         return self.flow.box(condition)
 
 
-def freeze(
-    flow: ConditionalFlow, *, matmul_dtype: Literal["float32", "bfloat16"] = "float32"
-) -> FrozenFlow:
+def freeze(flow: ConditionalFlow, *, matmul_dtype: str = "float32") -> FrozenFlow:
     """The flow with everything that decoding needs computed in advance.
 
     Arguments:
