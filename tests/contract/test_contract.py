@@ -9,9 +9,9 @@ from tiny import cases, tiny_plan
 from shared.training import program
 
 
-@pytest.fixture(params=cases())
+@pytest.fixture(params=cases(), scope="module")
 def case(request) -> str:
-    """One algorithm or ablation."""
+    """One algorithm or ablation; its tests run one after another and share compiled programs."""
     return request.param
 
 
