@@ -28,7 +28,7 @@ BASES = ("normal", "uniform")
 BOXES = {"normal": (None,), "uniform": (1.0, 0.9)}
 """Half widths of the boxes that latents are clipped to; None for no box."""
 AMPLITUDES = (1.0, 1.5, 2.0, 3.0)
-ROWS = 20_000
+ROWS, SAMPLES = 20_000, 4_000
 BATCH = 512
 LAYERS, HIDDEN = 8, 64
 UPDATES_PER_CALL = 100
@@ -136,21 +136,18 @@ def nearest_distance(
     return jax.lax.map(one, points, batch_size=64)
 
 
-def experiment(
-    base: str, *, seed: int, steps: int, count: int = 4000, advance: Callable[[int], Any]
-) -> Fitted:
+def experiment(base: str, *, seed: int, steps: int, advance: Callable[[int], Any]) -> Fitted:
     """Train one flow, sample it at every amplitude and count what leaves the data.
 
     Arguments:
         base: of the flow, `"normal"` or `"uniform"`.
         seed: of data, weights, batches and samples.
         steps: number of updates.
-        count: samples for each amplitude.
         advance: as in `fit`.
     """
     data, fresh = (
         jnp.asarray(two_moons(ROWS, seed=seed)),
-        jnp.asarray(two_moons(count, seed=seed + 1)),
+        jnp.asarray(two_moons(SAMPLES, seed=seed + 1)),
     )
     start, batches, latents = jax.random.split(jax.random.key(seed), 3)
     flow = ConditionalFlow(0, 2, layers=LAYERS, hidden_size=HIDDEN, base=base, key=start)
@@ -161,7 +158,7 @@ def experiment(
     def sweep(half_width):
         samples, outside = {}, {}
         for amplitude in AMPLITUDES:
-            points = decode(draw_latents(half_width, amplitude, count, key=latents))
+            points = decode(draw_latents(half_width, amplitude, SAMPLES, key=latents))
             samples[amplitude] = np.asarray(points)
             outside[amplitude] = float(np.mean(nearest_distance(points, data) > limit))
         return Sweep(samples, outside)
