@@ -3,7 +3,8 @@
 One or many encoders are trained side by side: the paper's random search over
 learning rate, weight decay and batch size is the same vmapped program with
 `search_members` > 1.  The encoder with the lowest loss on held-out *episodes*,
-at its best validation, is the one that is frozen.
+at its best validation, is the one that is frozen.  With `validate_every: 0` (PLAS
+and its kin) every episode is trained on and the last encoder is the one.
 """
 
 from functools import partial
@@ -78,6 +79,7 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
             action_size,
             hidden_sizes=algorithm.vae_hidden_sizes,
             latent_clip=algorithm.latent_clip,
+            samples=getattr(algorithm, "density_samples", 1),
             key=key,
         )
     return ConditionalFlow(
@@ -130,7 +132,8 @@ def _batch_size(algorithm) -> int:
 
 
 def _draw(algorithm, dataset, *, key):
-    return dataset.draw_training(_batch_size(algorithm), key=key)
+    draw = dataset.draw_training if algorithm.validate_every > 0 else dataset.draw
+    return draw(_batch_size(algorithm), key=key)
 
 
 def _update(algorithm, state, batch, *, key):

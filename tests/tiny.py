@@ -19,10 +19,19 @@ SMALL = {
     "hidden_sizes": [16, 16],
     "actor_hidden_sizes": [16, 16],
     "critic_hidden_sizes": [16, 16],
+    "value_hidden_sizes": [16, 16],
+    "flow_hidden_sizes": [16, 16],
     "pretrain_steps": 8,
     "pretrain_batch_size": 32,
     "validate_every": 4,
     "validation_rows": 64,
+    "clone_steps": 8,
+    "match_steps": 8,
+    "value_steps": 8,
+    "samples": 3,
+    "target_samples": 3,
+    "act_samples": 3,
+    "flow_steps": 3,
 }
 
 VARIANTS = {
@@ -34,6 +43,7 @@ VARIANTS = {
     "cnf (AWAC in latent space)": {"learn_in": "latent"},
     "cnf (normal base, AWAC in latent space)": {"learn_in": "latent", "base": "normal"},
     "cnf (shared baseline sample)": {"baseline_sample": "shared"},
+    "plas (PLAS+P)": {"max_perturbation": 0.1},
 }
 """Every ablation of the papers passes the same contract as its algorithm."""
 

@@ -2,7 +2,10 @@
 
     min  mean of (a - pi(s))²
 
-The policy is deterministic: tanh of an MLP on normalised observations.
+The policy is deterministic: tanh of an MLP on normalised observations.  With
+`best_fraction` < 1 it clones only that share of all rows, taken from the episodes
+with the highest returns: `bc-10` is BC-10% as in "Decision Transformer" (Chen et al.,
+2021), which ranks by return and counts rows.
 
 Differences from the paper: none that a reader must know; the paper predates Adam and ReLU.
 """
@@ -32,8 +35,9 @@ class BC(AbstractAlgorithm):
     batch_size: int = hyperparameter("rows an update")
     hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
     learning_rate: float = hyperparameter("Adam step size")
+    best_fraction: float = hyperparameter("share of the rows cloned, by return of their episode")
 
-    title = "BC: behaviour cloning by squared error"
+    title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"
 
     @property
@@ -42,15 +46,14 @@ class BC(AbstractAlgorithm):
 
     def init(self, spec, *, key):
         actor = MLP(spec.observation_size, spec.action_size, self.hidden_sizes, key=key)
-        normalizer = Normalizer(
-            jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
-        )
-        return State(normalizer, Learner.create(actor, self.optimizer))
+        return State(Normalizer.of(spec), Learner.create(actor, self.optimizer))
 
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
+        if self.best_fraction < 1:
+            return dataset.draw_best(self.batch_size, self.best_fraction, key=key)
         return dataset.draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):

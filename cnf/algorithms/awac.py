@@ -1,0 +1,144 @@
+"""AWAC: advantage-weighted actor critic.
+
+"AWAC: Accelerating Online Reinforcement Learning with Offline Datasets"
+(Nair et al., 2020), Algorithm 1 on fixed data.
+
+    critics   y = r + discount (1 - terminal) min_i Q'_i(s', a'),  a' ~ pi(.|s')
+              min  sum_i (Q_i(s, a) - y)^2                                        (9)
+    actor     A = min_i Q_i(s, a) - min_i Q_i(s, a~),  a~ ~ pi(.|s)
+              min  -exp(A / temperature) log pi(a|s),  weights at most 100        (13)
+    targets   Q' <- (1 - tau) Q' + tau Q
+
+pi is a Gaussian with a state-independent standard deviation; its samples are
+clipped to [-1, 1] before a critic or a simulator sees them.
+
+Differences from the paper:
+    - Weights are clipped at 100 (the common offline implementation), not
+      normalised over the batch.
+    - Observations are standardised.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnf.actors import GaussianActor
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.learner import Learner, descend, polyak
+from shared.losses import advantage_weight, td_loss, td_target
+from shared.networks import Critics, Normalizer
+
+LOG_STD_RANGE = (-20.0, 2.0)
+
+
+class State(NamedTuple):
+    """Everything that AWAC remembers."""
+
+    normalizer: Normalizer
+    actor: Learner
+    critic: Learner
+    target_critic: Critics
+
+
+class AWAC(AbstractAlgorithm):
+    """Advantage-weighted actor critic; fields are the hyperparameters."""
+
+    steps: int = hyperparameter("updates of every network")
+    batch_size: int = hyperparameter("rows an update")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of the target critics")
+    temperature: float = hyperparameter("lambda of the advantage weights")
+    normalize_observations: bool = hyperparameter("standardise observations")
+    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+
+    title = "AWAC: advantage-weighted actor critic"
+    paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"
+
+    def init(self, spec, *, key):
+        k_actor, k_critic = jax.random.split(key)
+        sizes = spec.observation_size, spec.action_size
+        actor = GaussianActor(
+            *sizes,
+            self.actor_hidden_sizes,
+            tanh_mean=False,
+            log_std_range=LOG_STD_RANGE,
+            key=k_actor,
+        )
+        critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic)
+        return State(
+            Normalizer.of(spec, active=self.normalize_observations),
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            critic,
+        )
+
+    @property
+    def actor_optimizer(self):
+        return optax.adam(self.actor_learning_rate)
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    def phases(self):
+        return (Phase("policy", self.steps, self.draw, self.update),)
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key):
+        """One step of Algorithm 1: critics, actor, target critics."""
+        s = jax.vmap(state.normalizer)(batch.observation)
+        s_next = jax.vmap(state.normalizer)(batch.next_observation)
+        a = batch.action
+        k_next, k_actor = jax.random.split(key)
+        a_next = self._sample(state.actor.model, s_next, key=k_next)
+        y = jax.vmap(self.target, (None, 0, 0, 0, 0))(
+            state.target_critic, batch.reward, batch.terminal, s_next, a_next
+        )
+        critic, critic_metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: td_loss(m, s, a, y)
+        )
+        a_policy = self._sample(state.actor.model, s, key=k_actor)
+        actor, actor_metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, critic.model, s, a, a_policy),
+        )
+        target_critic = polyak(state.target_critic, critic.model, self.tau)
+        state = state._replace(actor=actor, critic=critic, target_critic=target_critic)
+        return state, critic_metrics | actor_metrics
+
+    def target(self, target_critic, reward, terminal, s_next, a_next):
+        """Target y of equation 9, for one transition."""
+        next_value = jnp.min(target_critic(s_next, a_next))
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+
+    def actor_loss(self, actor, critic, s, a, a_policy):
+        """Equation 13 over a batch."""
+        q_data = jnp.min(jax.vmap(critic)(s, a), axis=1)
+        q_policy = jnp.min(jax.vmap(critic)(s, a_policy), axis=1)
+        advantage = q_data - q_policy
+        weight = advantage_weight(advantage, self.temperature)
+        loss = -jnp.mean(weight * jax.vmap(actor.log_prob)(s, a))
+        return loss, {
+            "actor_loss": loss,
+            "advantage": jnp.mean(advantage),
+            "weight": jnp.mean(weight),
+        }
+
+    def act(self, state, memory, observation, *, key):
+        s, actor = state.normalizer(observation), state.actor.model
+        action = actor.mode(s) if key is None else actor.sample(s, key=key)
+        return jnp.clip(action, -1.0, 1.0), memory
+
+    def _sample(self, actor, s, *, key):
+        """Policy samples for a batch of observations, in [-1, 1]."""
+        keys = jax.random.split(key, s.shape[0])
+        return jnp.clip(jax.vmap(lambda s, k: actor.sample(s, key=k))(s, keys), -1.0, 1.0)

@@ -1,0 +1,193 @@
+"""IQL: implicit Q-learning, which never asks a critic about an action outside the data.
+
+"Offline Reinforcement Learning with Implicit Q-Learning" (Kostrikov et al., 2021),
+Algorithm 1.
+
+    value     u = min_i Q'_i(s, a) - V(s)
+              min  |expectile - 1(u < 0)| u^2                                     (5)
+    actor     A = min_i Q'_i(s, a) - V(s),  with the V just updated
+              min  -exp(A / temperature) log pi(a|s),  weights at most 100        (7)
+    critics   y = r + discount (1 - terminal) V(s')
+              min  sum_i (Q_i(s, a) - y)^2                                        (6)
+    targets   Q' <- (1 - tau) Q' + tau Q
+
+pi is a Gaussian with a tanh mean and a state-independent standard deviation;
+`temperature` is the paper's 1/beta.  `return_span` scales rewards so that the best
+and the worst episode of the data lie that far apart (1000 in locomotion), and
+`reward_shift` is added to every reward (-1 in AntMaze).  Observations are not
+normalised.
+
+Differences from the paper: none known; order of updates, weight ceiling,
+orthogonal initialisation and the actor's cosine schedule are the authors' code.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from cnf.actors import GaussianActor
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.learner import Learner, descend, polyak
+from shared.losses import advantage_weight, td_loss, td_target
+from shared.networks import MLP, Critics
+
+LOG_STD_RANGE = (-5.0, 2.0)
+ORTHOGONAL_GAIN = 2**0.5
+
+
+class Value(eqx.Module):
+    """V(s), one number for one observation."""
+
+    network: MLP
+
+    def __call__(self, observation: Float[Array, "observation"]) -> Float[Array, ""]:
+        return self.network(observation)[0]
+
+
+class State(NamedTuple):
+    """Everything that IQL remembers."""
+
+    reward_scale: Float[Array, ""]
+    actor: Learner
+    critic: Learner
+    value: Learner
+    target_critic: Critics
+
+
+class IQL(AbstractAlgorithm):
+    """Implicit Q-learning; fields are the hyperparameters."""
+
+    steps: int = hyperparameter("updates of every network")
+    batch_size: int = hyperparameter("rows an update")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    value_learning_rate: float = hyperparameter("Adam step size of the value")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of the target critics")
+    expectile: float = hyperparameter("of the value regression; 0.5 is the mean")
+    temperature: float = hyperparameter("of the advantage weights; the paper's 1/beta")
+    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
+    return_span: float | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
+    reward_shift: float = hyperparameter("added to every reward after scaling")
+
+    title = "IQL: implicit Q-learning by expectile regression"
+    paper = "Kostrikov et al. 2021, Offline RL with Implicit Q-Learning (arXiv:2110.06169)"
+
+    def init(self, spec, *, key):
+        k_actor, k_critic, k_value = jax.random.split(key, 3)
+        actor = GaussianActor(
+            spec.observation_size,
+            spec.action_size,
+            self.actor_hidden_sizes,
+            tanh_mean=True,
+            log_std_range=LOG_STD_RANGE,
+            dropout=self.dropout,
+            orthogonal=ORTHOGONAL_GAIN,
+            key=k_actor,
+        )
+        sizes, start = (spec.observation_size, spec.action_size), {"orthogonal": ORTHOGONAL_GAIN}
+        critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic, **start)
+        value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
+        return State(
+            reward_scale(spec, self.return_span),
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            Learner.create(value, self.value_optimizer),
+            critic,
+        )
+
+    @property
+    def actor_optimizer(self):
+        rate = self.actor_learning_rate
+        return optax.adam(
+            optax.cosine_decay_schedule(rate, self.steps) if self.cosine_decay else rate
+        )
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    @property
+    def value_optimizer(self):
+        return optax.adam(self.value_learning_rate)
+
+    def phases(self):
+        return (Phase("policy", self.steps, self.draw, self.update),)
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key):
+        """One step of Algorithm 1: value, actor, critics, target critics."""
+        s, a = batch.observation, batch.action
+        q = jnp.min(jax.vmap(state.target_critic)(s, a), axis=1)
+        value, value_metrics = descend(
+            state.value, self.value_optimizer, lambda m: self.value_loss(m, s, q)
+        )
+        advantage = q - jax.vmap(value.model)(s)
+        actor, actor_metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, s, a, advantage, key=key),
+        )
+        y = jax.vmap(self.target, (None, None, 0, 0, 0))(
+            state, value.model, batch.reward, batch.terminal, batch.next_observation
+        )
+        critic, critic_metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: td_loss(m, s, a, y)
+        )
+        state = state._replace(
+            actor=actor,
+            critic=critic,
+            value=value,
+            target_critic=polyak(state.target_critic, critic.model, self.tau),
+        )
+        return state, value_metrics | actor_metrics | critic_metrics
+
+    def value_loss(self, value, s, q):
+        """Equation 5 over a batch."""
+        v = jax.vmap(value)(s)
+        u = q - v
+        weight = jnp.where(u < 0, 1 - self.expectile, self.expectile)
+        loss = jnp.mean(weight * u**2)
+        return loss, {"value_loss": loss, "v": jnp.mean(v)}
+
+    def actor_loss(self, actor, s, a, advantage, *, key):
+        """Equation 7 over a batch; `key` drives the dropout."""
+        keys = jax.random.split(key, s.shape[0])
+        log_prob = jax.vmap(lambda s, a, k: actor.log_prob(s, a, key=k))(s, a, keys)
+        weight = advantage_weight(advantage, self.temperature)
+        loss = -jnp.mean(weight * log_prob)
+        return loss, {
+            "actor_loss": loss,
+            "advantage": jnp.mean(advantage),
+            "weight": jnp.mean(weight),
+        }
+
+    def target(self, state, value, reward, terminal, s_next):
+        """Target y of equation 6, for one transition."""
+        scaled = state.reward_scale * reward + self.reward_shift
+        return td_target(scaled, terminal, value(s_next), self.discount)
+
+    def act(self, state, memory, observation, *, key):
+        actor = state.actor.model
+        action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
+        return jnp.clip(action, -1.0, 1.0), memory
+
+
+def reward_scale(spec, return_span: float | None) -> Float[Array, ""]:
+    """return_span / (highest - lowest episode return), or 1 for raw rewards."""
+    if return_span is None:
+        return jnp.ones(())
+    low, high = jnp.asarray(spec.return_range)
+    return jnp.asarray(return_span / jnp.where(high > low, high - low, return_span))

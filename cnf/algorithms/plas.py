@@ -1,0 +1,176 @@
+"""PLAS: a policy in the latent action space of a conditional VAE.
+
+"PLAS: Latent Action Space for Offline Reinforcement Learning" (Zhou et al., 2020),
+Algorithm 1.
+
+    pretraining   min  |a - D(s, z)|^2 + KL(q(z|s, a) || N(0, 1)),  z ~ q          (4)
+    critics       a' = D(s', latent_clip · tanh(pi'(s')))
+                  y = r + discount (1 - terminal) (lambda_ min_i Q'_i(s', a')
+                                                   + (1 - lambda_) max_i Q'_i(s', a'))
+                  min  sum_i (Q_i(s, a) - y)^2                                     (1)
+    actor         min  -Q_1(s, D(s, latent_clip · tanh(pi(s))))                    (2)
+    targets       Q' <- (1 - tau) Q' + tau Q,  pi' likewise
+
+D = `latent_space` (frozen in the second phase), pi = `actor`, sigma = `latent_clip`.
+Every network moves at every update.  PLAS+P (4.2) adds a residual to the decoded
+action, a + max_perturbation · tanh(xi(s, a)), clipped to [-1, 1]; `max_perturbation: 0`
+leaves it out, network and all.
+
+Differences from the paper:
+    - None in the equations.  The authors' code runs lambda_ = 0.75; the paper says
+      1, which is the default here (`--set lambda_=0.75` for the code's).
+    - Both terms of the VAE's loss are means, the KL weighs 0.5 (the authors' code).
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from cnf.actors import TanhActor
+from cnf.encoders import Pretraining, pretraining_phase
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.latent_actions import AbstractLatentActionSpace
+from shared.learner import Learner, descend, polyak
+from shared.losses import td_loss, td_target
+from shared.networks import Critics, Normalizer
+
+
+class LatentActor(eqx.Module):
+    """From an observation to an action through the decoder, and PLAS+P's residual."""
+
+    latent: TanhActor
+    residual: TanhActor | None
+    max_perturbation: float = eqx.field(static=True)
+
+    def __call__(
+        self, latent_space: AbstractLatentActionSpace, observation: Float[Array, "observation"]
+    ) -> Float[Array, "action"]:
+        box = latent_space.box(observation)
+        assert box is not None  # PLAS always has a clip
+        z = box.center + box.half_width * self.latent(observation)
+        action = latent_space.decode(observation, z)
+        if self.residual is None:
+            return action
+        residual = self.residual(jnp.concatenate([observation, action]))
+        return jnp.clip(action + self.max_perturbation * residual, -1.0, 1.0)
+
+
+class State(NamedTuple):
+    """Everything that PLAS remembers."""
+
+    normalizer: Normalizer
+    pretraining: Pretraining
+    latent_space: AbstractLatentActionSpace
+    actor: Learner
+    critic: Learner
+    target_actor: LatentActor
+    target_critic: Critics
+
+
+class PLAS(AbstractAlgorithm):
+    """Policy in the latent action space; fields are the hyperparameters."""
+
+    latent_clip: float = hyperparameter("half width of the policy's box in latent space")
+    max_perturbation: float = hyperparameter("ceiling of the residual of PLAS+P; 0 = none")
+    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: int = hyperparameter("updates of the VAE")
+    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
+    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
+    steps: int = hyperparameter("updates of the policy")
+    batch_size: int = hyperparameter("rows a policy update")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of actor and residual")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of actor and critic targets")
+    lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    normalize_observations: bool = hyperparameter("standardise observations")
+
+    # The answers of this paper to what else the shared pretraining asks.
+    encoder, search_members, decode_dtype = "vae", 1, "float32"
+    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+
+    title = "PLAS: policy in the latent action space of a conditional VAE"
+    paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
+
+    def init(self, spec, *, key):
+        k_encoder, k_latent, k_residual, k_critic = jax.random.split(key, 4)
+        pretraining = Pretraining.create(self, spec, key=k_encoder)
+        latent_space = pretraining.frozen(self.decode_dtype)
+        s_size, a_size = spec.observation_size, spec.action_size
+        hidden = self.actor_hidden_sizes
+        residual = TanhActor(s_size + a_size, a_size, hidden, key=k_residual)
+        actor = LatentActor(
+            TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
+            residual if self.max_perturbation > 0 else None,
+            self.max_perturbation,
+        )
+        critic = Critics(s_size, a_size, self.critic_hidden_sizes, key=k_critic)
+        return State(
+            Normalizer.of(spec, active=self.normalize_observations),
+            pretraining,
+            latent_space,
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            actor,
+            critic,
+        )
+
+    @property
+    def actor_optimizer(self):
+        return optax.adam(self.actor_learning_rate)
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    def phases(self):
+        return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key):
+        """One step of Algorithm 1: critics, actor, targets."""
+        s = jax.vmap(state.normalizer)(batch.observation)
+        s_next = jax.vmap(state.normalizer)(batch.next_observation)
+        y = jax.vmap(self.target, (None, 0, 0, 0))(state, batch.reward, batch.terminal, s_next)
+        critic, critic_metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
+        )
+        actor, actor_metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, state.latent_space, critic.model, s),
+        )
+        state = state._replace(
+            actor=actor,
+            critic=critic,
+            target_actor=polyak(state.target_actor, actor.model, self.tau),
+            target_critic=polyak(state.target_critic, critic.model, self.tau),
+        )
+        return state, critic_metrics | actor_metrics
+
+    def target(self, state, reward, terminal, s_next):
+        """Target y of equation 1, for one transition."""
+        a_next = state.target_actor(state.latent_space, s_next)
+        q = state.target_critic(s_next, a_next)
+        next_value = self.lambda_ * jnp.min(q) + (1 - self.lambda_) * jnp.max(q)
+        return td_target(reward, terminal, next_value, self.discount)
+
+    def actor_loss(self, actor, latent_space, critic, s):
+        """Equation 2 over a batch; the gradient passes through the frozen decoder."""
+        policy_action = jax.vmap(actor, (None, 0))(latent_space, s)
+        loss = -jnp.mean(jax.vmap(critic.first)(s, policy_action))
+        return loss, {"actor_loss": loss}
+
+    def act(self, state, memory, observation, *, key):
+        s = state.normalizer(observation)
+        return state.actor.model(state.latent_space, s), memory

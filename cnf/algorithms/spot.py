@@ -1,0 +1,183 @@
+"""SPOT: TD3 with a penalty on the behaviour density of the policy's actions.
+
+"Supported Policy Optimization for Offline Reinforcement Learning" (Wu et al., 2022).
+
+    pretraining   min  |a - D(s, z)|^2 + kl_weight · KL(q(z|s, a) || N(0, 1)),  z ~ q  (5)
+    critics       a' = clip(pi'(s') + clip(policy_noise · N(0, 1), ±noise_clip), ±1)
+                  y = r + discount (1 - terminal) min_i Q'_i(s', a')
+                  min  sum_i (Q_i(s, a) - y)^2
+    actor         min  -Q_1(s, pi(s)) / mean |Q_1(s, pi(s))| - lambda_ · log p(pi(s)|s)  (7)
+    targets       Q' <- (1 - tau) Q' + tau Q,  pi' likewise
+
+log p is the VAE's evidence lower bound (`density_samples: 1`, the paper's choice) or
+its importance-sampled bound with L = `density_samples` (6).  Its scale is that of the
+VAE's training loss, |a - D|^2 + kl_weight · KL with means over entries, as in the
+authors' code: `lambda_` means nothing without it.
+
+As in TD3, the actor and all targets move at every `policy_delay`-th update only:
+`steps` counts updates of the critics.  `dropout` acts on the actor and on its target
+copy in training, never when acting.
+
+Differences from the paper:
+    - With L > 1 the authors' code weighs nats, 2n / kl_weight times the L = 1 scale;
+      here both have the same scale, so that one `lambda_` fits both.
+    - In AntMaze the authors start the last layers from smaller weights.
+    - The first update already moves the actor (TD3 counts from one).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnf.actors import TanhActor
+from cnf.encoders import Pretraining, pretraining_phase
+from cnf.vae import ConditionalVAE
+from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.learner import Learner, Metrics, descend, polyak
+from shared.losses import smoothed_action, td_loss, td_target
+from shared.networks import Critics, Normalizer
+
+
+class State(NamedTuple):
+    """Everything that SPOT remembers; `actor_metrics` are those of the last actor update."""
+
+    normalizer: Normalizer
+    pretraining: Pretraining
+    latent_space: ConditionalVAE
+    actor: Learner
+    critic: Learner
+    target_actor: TanhActor
+    target_critic: Critics
+    actor_metrics: Metrics
+
+
+class SPOT(AbstractAlgorithm):
+    """Supported policy optimization; fields are the hyperparameters."""
+
+    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: int = hyperparameter("updates of the VAE")
+    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
+    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
+    steps: int = hyperparameter("updates of the critics")
+    batch_size: int = hyperparameter("rows a policy update")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: float = hyperparameter("ceiling of the target action's noise")
+    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
+    lambda_: float = hyperparameter("weight of the density penalty")
+    density_samples: int = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
+    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
+    normalize_observations: bool = hyperparameter("standardise observations")
+    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+
+    # The answers of this paper to what else the shared pretraining asks.
+    encoder, search_members, decode_dtype, latent_clip = "vae", 1, "float32", None
+    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+
+    title = "SPOT: TD3 regularised by a VAE's behaviour density"
+    paper = "Wu et al. 2022, Supported Policy Optimization (arXiv:2202.06239)"
+
+    def init(self, spec, *, key):
+        k_encoder, k_actor, k_critic = jax.random.split(key, 3)
+        pretraining = Pretraining.create(self, spec, key=k_encoder)
+        sizes = spec.observation_size, spec.action_size
+        actor = TanhActor(*sizes, self.actor_hidden_sizes, dropout=self.dropout, key=k_actor)
+        critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic)
+        return State(
+            Normalizer.of(spec, active=self.normalize_observations),
+            pretraining,
+            pretraining.frozen(self.decode_dtype),
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            actor,
+            critic,
+            dict.fromkeys(("actor_loss", "density_penalty"), jnp.zeros(())),
+        )
+
+    @property
+    def actor_optimizer(self):
+        return optax.adam(self.actor_learning_rate)
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    def phases(self):
+        policy = Phase("policy", self.steps, self.draw, self.update, takes_step=True)
+        return (pretraining_phase(self), policy)
+
+    def draw(self, dataset, *, key):
+        return dataset.draw(self.batch_size, key=key)
+
+    def update(self, state, batch, *, key, step):
+        """One critic update; every `policy_delay`-th also moves the actor and the targets."""
+        s = jax.vmap(state.normalizer)(batch.observation)
+        s_next = jax.vmap(state.normalizer)(batch.next_observation)
+        k_noise, k_dropout, k_actor = jax.random.split(key, 3)
+        noise = jax.random.normal(k_noise, batch.action.shape)
+        keys = jax.random.split(k_dropout, s.shape[0])
+        y = jax.vmap(self.target, (None, 0, 0, 0, 0, 0))(
+            state, batch.reward, batch.terminal, s_next, noise, keys
+        )
+        critic, metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
+        )
+        state = state._replace(critic=critic)
+        state = jax.lax.cond(
+            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s, k_actor
+        )
+        return state, metrics | state.actor_metrics
+
+    def target(self, state, reward, terminal, s_next, noise, key):
+        """Target y, for one transition; `key` drives the dropout."""
+        a_next = smoothed_action(
+            state.target_actor(s_next, key=key), noise, self.policy_noise, self.noise_clip
+        )
+        next_value = jnp.min(state.target_critic(s_next, a_next))
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+
+    def improve(self, state, s, key):
+        """The delayed part of an update: actor, then both targets."""
+        actor, metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, state.latent_space, state.critic.model, s, key=key),
+        )
+        return state._replace(
+            actor=actor,
+            target_actor=polyak(state.target_actor, actor.model, self.tau),
+            target_critic=polyak(state.target_critic, state.critic.model, self.tau),
+            actor_metrics=metrics,
+        )
+
+    def actor_loss(self, actor, latent_space, critic, s, *, key):
+        """Equation 7 over a batch; the scale of Q carries no gradient."""
+        k_dropout, k_density = (jax.random.split(k, s.shape[0]) for k in jax.random.split(key))
+        policy_action = jax.vmap(lambda s, k: actor(s, key=k))(s, k_dropout)
+        q = jax.vmap(critic.first)(s, policy_action)
+        scale = jax.lax.stop_gradient(jnp.mean(jnp.abs(q)))
+        penalty = jnp.mean(
+            jax.vmap(density_penalty, (None, 0, 0, 0))(latent_space, s, policy_action, k_density)
+        )
+        loss = -jnp.mean(q) / scale + self.lambda_ * penalty
+        return loss, {"actor_loss": loss, "density_penalty": penalty}
+
+    def act(self, state, memory, observation, *, key):
+        return state.actor.model(state.normalizer(observation)), memory
+
+
+def density_penalty(vae: ConditionalVAE, s, a, key):
+    """-log p(a|s) in the unit of the VAE's training loss, up to a constant; for one pair."""
+    if vae.samples == 1:
+        error, kl = vae.loss(s, a, key=key)
+        return error + vae.kl_weight * kl
+    return -vae.log_prob(s, a, key=key) * vae.kl_weight / vae.latent_size
