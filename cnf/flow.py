@@ -176,11 +176,12 @@ class FrozenFlow(AbstractLatentActionSpace):
 
     flow: ConditionalFlow
     stack: FrozenLayer
+    latent_size: int = eqx.field(static=True)
 
-    @property
-    def latent_size(self) -> int:
-        """n, the size of actions and latents."""
-        return self.flow.latent_size
+    def __init__(self, flow: ConditionalFlow, stack: FrozenLayer):
+        self.flow = flow
+        self.stack = stack
+        self.latent_size = flow.latent_size
 
     def encode(
         self,
