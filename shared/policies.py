@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.distributions import bounded, log_one_minus_tanh_squared
+from shared.distributions import bounded, held, log_one_minus_tanh_squared
 from shared.networks import MLP
 from shared.types import Box
 
@@ -85,5 +85,8 @@ def draw(
 
 
 def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:
-    """Squash an unbounded x into the box; without a box x itself is the latent."""
-    return x if box is None else box.center + box.half_width * jnp.tanh(x)
+    """Squash an unbounded x into the box; without a box x itself is the latent.
+
+    x is held where tanh still has a gradient, so that a saturated policy can come back.
+    """
+    return x if box is None else box.center + box.half_width * jnp.tanh(held(x))

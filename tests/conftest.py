@@ -11,7 +11,10 @@ import sys
 # Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
 # thread each; results must not depend on the number of cores either.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+# Compiling is most of the suite's work, and LLVM's optimisation nearly half of that.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
+)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

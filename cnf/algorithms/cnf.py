@@ -208,6 +208,7 @@ class CNF(AbstractAlgorithm):
             "distance": jnp.mean(distance),
             "advantage": jnp.mean(advantage),
             "weight": jnp.mean(weight),
+            "saturation": jnp.mean((jnp.abs(z) > 0.999).astype(jnp.float32)),
         }
 
     def act(self, state, memory, observation, *, key):
