@@ -12,9 +12,11 @@ class; values live in `configs/<algorithm>.yaml`:
 The order is defaults < data set blocks < preset < `--set key=value`.
 """
 
+import copy
 import dataclasses
 import difflib
 import fnmatch
+import functools
 import types
 import typing
 from collections.abc import Iterable
@@ -34,7 +36,7 @@ def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
     """The YAML document of an algorithm: the packaged one, or a user's own `file`."""
     source = file if file is not None else resources.files("configs") / f"{algorithm}.yaml"
     try:
-        document = yaml.safe_load(source.read_text())
+        document = copy.deepcopy(_parse(source.read_text()))
     except (OSError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{source}: cannot be read as YAML ({reason}); mend the file.") from error
@@ -46,6 +48,11 @@ def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
             raise ConfigError(f"{source}: '{section}' must be a mapping.")
         document[section] = document[section] or {}
     return document
+
+
+@functools.lru_cache(maxsize=64)
+def _parse(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def resolve(

@@ -1,5 +1,7 @@
 """Every registered algorithm and every ablation at toy size."""
 
+import pytest
+
 from shared import experiment, registry
 
 TINY = {
@@ -44,6 +46,8 @@ VARIANTS = {
     "cnf (normal base, AWAC in latent space)": {"learn_in": "latent", "base": "normal"},
     "cnf (shared baseline sample)": {"baseline_sample": "shared"},
     "plas (PLAS+P)": {"max_perturbation": 0.1},
+    "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},
+    "onestep (reverse KL)": {"improvement": "reverse-kl"},
 }
 """Every ablation of the papers passes the same contract as its algorithm."""
 
@@ -60,3 +64,8 @@ def tiny_plan(case: str, seeds=(0,), **more):
 def cases() -> list[str]:
     """Every registered algorithm, and every variant."""
     return list(dict.fromkeys([*registry.algorithms("cnf"), *VARIANTS]))
+
+
+def on_one_worker(names: list[str]) -> list:
+    """Parameters whose tests run in one process, where they share compiled programs."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]

@@ -27,22 +27,32 @@ def seed_keys(seeds: tuple[int, ...]):
     return jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
 
 
-@partial(jax.jit, static_argnames=("algorithm", "sizes"))
 def _init(algorithm, sizes, statistics, keys):
     spec = Spec(*sizes, *statistics)
-    return jax.vmap(lambda key: algorithm.init(spec, key=key))(keys)
+    state = jax.vmap(lambda key: algorithm.init(spec, key=key))(keys)
+    # A weak type would compile every program twice.
+    return jax.tree.map(lambda x: jax.lax.convert_element_type(x, x.dtype), state)
+
+
+# It runs once, and its random numbers take long to optimise: compiled as it stands.
+_compiled_init = jax.jit(
+    _init,
+    static_argnames=("algorithm", "sizes"),
+    compiler_options={"xla_backend_optimization_level": 0},
+)
 
 
 def init_state(algorithm, spec: Spec, seeds: tuple[int, ...]):
     """Fresh states of all seeds; leading axis = seeds, strongly typed, no shared buffers."""
-    state = _init(algorithm, spec[:2], tuple(map(jnp.asarray, spec[2:])), seed_keys(seeds))
-    # A weak type would compile every program twice; a shared buffer cannot be donated twice.
-    return jax.tree.map(lambda x: jnp.array(x, dtype=x.dtype, copy=True), state)
+    statistics = tuple(map(jnp.asarray, spec[2:]))
+    state = _compiled_init(algorithm, spec[:2], statistics, seed_keys(seeds))
+    return jax.tree.map(jnp.copy, state)  # a shared buffer cannot be donated twice
 
 
 def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     """Shapes and types of `init_state`, without computing anything."""
-    return jax.eval_shape(lambda: init_state(algorithm, spec, seeds))
+    init = partial(_init, algorithm, spec[:2])
+    return jax.eval_shape(init, spec[2:], jax.eval_shape(lambda: seed_keys(seeds)))
 
 
 @partial(
