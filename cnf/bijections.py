@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from shared.products import half_operands, half_product
+
 EXACT = jax.lax.Precision.HIGHEST
 """For the n × n maps: accelerators must not round what has to be inverted."""
 
@@ -34,53 +36,6 @@ def kept_entries(layers: int, size: int) -> Float[Array, "layers size"]:
     return kept.astype(jnp.float32)
 
 
-class Product(eqx.Module):
-    """x → x W in float32."""
-
-    weight: Float[Array, "*layers n m"]
-
-    def __call__(self, x: Float[Array, "n"]) -> Float[Array, "m"]:
-        return x @ self.weight
-
-
-class HalfProduct(eqx.Module):
-    """x → x W with bfloat16 operands and float32 sums, for frozen weights only.
-
-    The backward pass is such a product too, with the transpose stored beside
-    the weight because transposing it in every call costs as much as the
-    product saves.  The weights themselves get a zero cotangent.
-    """
-
-    weight: Array
-    transposed: Array
-
-    def __init__(self, weight: Float[Array, "*layers n m"]):
-        self.weight = weight.astype(jnp.bfloat16)
-        self.transposed = jnp.swapaxes(self.weight, -1, -2)
-
-    def __call__(self, x: Float[Array, "n"]) -> Float[Array, "m"]:
-        return _half_product(x, self.weight, self.transposed)
-
-
-@jax.custom_vjp
-def _half_product(x, weight, transposed):
-    del transposed
-    return jnp.dot(x.astype(jnp.bfloat16), weight, preferred_element_type=jnp.float32)
-
-
-def _half_forward(x, weight, transposed):
-    return _half_product(x, weight, transposed), (weight, transposed)
-
-
-def _half_backward(weights, cotangent):
-    weight, transposed = weights
-    x = jnp.dot(cotangent.astype(jnp.bfloat16), transposed, preferred_element_type=jnp.float32)
-    return x, jnp.zeros_like(weight), jnp.zeros_like(transposed)
-
-
-_half_product.defvjp(_half_forward, _half_backward)
-
-
 class Coupling(eqx.Module):
     """Conditional affine coupling: h → h · exp(l) + t on the entries that are not kept.
 
@@ -94,7 +49,7 @@ class Coupling(eqx.Module):
     from_entries: Float[Array, "*layers n h"]
     from_condition: Float[Array, "*layers c h"]
     input_bias: Float[Array, "*layers h"]
-    hidden: Product | HalfProduct
+    hidden: Float[Array, "*layers h h"]
     hidden_bias: Float[Array, "*layers h"]
     output: Float[Array, "*layers two_n h"]
     output_bias: Float[Array, "*layers two_n"]
@@ -106,7 +61,7 @@ class Coupling(eqx.Module):
         self.from_entries = _uniform(keys[0], (size, hidden_size), fan_in)
         self.from_condition = _uniform(keys[1], (condition_size, hidden_size), fan_in)
         self.input_bias = _uniform(keys[2], (hidden_size,), fan_in)
-        self.hidden = Product(_uniform(keys[3], (hidden_size, hidden_size), hidden_size))
+        self.hidden = _uniform(keys[3], (hidden_size, hidden_size), hidden_size)
         self.hidden_bias = _uniform(keys[4], (hidden_size,), hidden_size)
         self.output = jnp.zeros((2 * size, hidden_size))
         self.output_bias = jnp.zeros(2 * size)
@@ -133,7 +88,8 @@ class Coupling(eqx.Module):
         # does not form the gradient of a condition nobody differentiates.
         from_condition = condition @ self.from_condition + self.input_bias
         x = jax.nn.relu(entries @ self.from_entries + from_condition)
-        x = jax.nn.relu(self.hidden(x) + self.hidden_bias)
+        product = half_product(x, self.hidden) if half_operands() else x @ self.hidden
+        x = jax.nn.relu(product + self.hidden_bias)
         log_scale, shift = jnp.split(x @ self.output.T + self.output_bias, 2)
         return self.gain * jnp.tanh(log_scale), shift
 

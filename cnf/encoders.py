@@ -62,12 +62,12 @@ class Pretraining(eqx.Module):
         best = jax.tree.map(jnp.copy, members.model)
         return cls(members, sizes, best, jnp.full((count,), jnp.inf))
 
-    def frozen(self, decode_dtype: str) -> AbstractLatentActionSpace:
+    def frozen(self) -> AbstractLatentActionSpace:
         """The member with the lowest validation loss, ready for the policy phase."""
         winner = jnp.argmin(self.best_loss)
         model = jax.tree.map(lambda x: x[winner], self.best)
         if isinstance(model, ConditionalFlow):
-            return freeze(model, matmul_dtype=decode_dtype)
+            return freeze(model)
         return model
 
 
@@ -208,4 +208,4 @@ def _initialize(algorithm, state, dataset, *, key):
 
 def _choose(algorithm, state, dataset, *, key):
     """Freeze the encoder of the best validation for the phases that follow."""
-    return state._replace(latent_space=state.pretraining.frozen(algorithm.decode_dtype))
+    return state._replace(latent_space=state.pretraining.frozen())

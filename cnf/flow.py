@@ -22,7 +22,6 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from cnf.bijections import (
     FlowLayer,
     FrozenLayer,
-    HalfProduct,
     constant_log_det,
     kept_entries,
 )
@@ -218,24 +217,9 @@ class FrozenFlow(AbstractLatentActionSpace):
         return self.flow.box(condition)
 
 
-def freeze(flow: ConditionalFlow, *, matmul_dtype: str = "float32") -> FrozenFlow:
-    """The flow with everything that decoding needs computed in advance.
-
-    Arguments:
-        flow: the trained flow.
-        matmul_dtype: type of the operands of the hidden × hidden product of the
-            conditioners in `decode` alone; sums stay in float32.  bfloat16 is
-            faster and no longer inverts `encode` to float32 accuracy.
-    """
-    if matmul_dtype not in ("float32", "bfloat16"):
-        raise ConfigError(
-            f"matmul_dtype is {matmul_dtype!r}, but only float32 and bfloat16 are known."
-        )
-    stack = eqx.filter_vmap(FrozenLayer)(flow._masked())
-    if matmul_dtype == "bfloat16":
-        half = HalfProduct(stack.coupling.hidden.weight)
-        stack = eqx.tree_at(lambda s: s.coupling.hidden, stack, half)
-    return FrozenFlow(flow, stack)
+def freeze(flow: ConditionalFlow) -> FrozenFlow:
+    """The flow with everything that decoding needs computed in advance."""
+    return FrozenFlow(flow, eqx.filter_vmap(FrozenLayer)(flow._masked()))
 
 
 def saturated(action: Float[Array, "*n"]) -> Bool[Array, "*n"]:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from shared.products import half_operands, half_product
+
 
 class MLP(eqx.Module):
     """A stack of linear layers with one activation between them.
@@ -64,7 +66,9 @@ class MLP(eqx.Module):
         self, x: Float[Array, "n"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "m"]:
         for i, layer in enumerate(self.layers[:-1]):
-            x = self.activation(layer(x))
+            hidden = i > 0 and half_operands()
+            x = half_product(x, layer.weight.T) + layer.bias if hidden else layer(x)
+            x = self.activation(x)
             if self.norms:
                 x = self.norms[i](x)
             if self.dropout > 0 and key is not None:

@@ -73,7 +73,7 @@ class BCQ(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, decode_dtype = "vae", 1, "float32"
+    encoder, search_members = "vae", 1
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "BCQ: the best of perturbed VAE samples"
@@ -88,7 +88,7 @@ class BCQ(AbstractAlgorithm):
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
-            pretraining.frozen(self.decode_dtype),
+            pretraining.frozen(),
             Learner.create(actor, self.actor_optimizer),
             Learner.create(critic, self.critic_optimizer),
             actor,

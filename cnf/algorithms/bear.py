@@ -85,7 +85,7 @@ class BEAR(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, decode_dtype, latent_clip = "vae", 1, "float32", None
+    encoder, search_members, latent_clip = "vae", 1, None
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "BEAR: support matching by maximum mean discrepancy"
@@ -100,7 +100,7 @@ class BEAR(AbstractAlgorithm):
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
-            pretraining.frozen(self.decode_dtype),
+            pretraining.frozen(),
             Learner.create(actor, optax.adam(self.actor_learning_rate)),
             Learner.create(critic, optax.adam(self.critic_learning_rate)),
             Learner.create(jnp.zeros(()), optax.adam(self.multiplier_learning_rate)),

@@ -68,7 +68,6 @@ class CNF(AbstractAlgorithm):
     flow_layers: int = hyperparameter("layers of the flow")
     flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
     vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    decode_dtype: Literal["float32", "bfloat16"] = hyperparameter("operands of the frozen decode")
     pretrain_steps: int = hyperparameter("updates of the encoder")
     pretrain_batch_size: int = hyperparameter("rows a pretraining update")
     pretrain_learning_rate: float = hyperparameter("AdamW step size of the encoder")
@@ -100,7 +99,7 @@ class CNF(AbstractAlgorithm):
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)
         pretraining = Pretraining.create(self, spec, key=k_encoder)
-        latent_space = pretraining.frozen(self.decode_dtype)
+        latent_space = pretraining.frozen()
         actor = BoundedLatentPolicy(
             spec.observation_size,
             latent_space.latent_size,

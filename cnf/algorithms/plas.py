@@ -94,7 +94,7 @@ class PLAS(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, decode_dtype = "vae", 1, "float32"
+    encoder, search_members = "vae", 1
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
@@ -103,7 +103,7 @@ class PLAS(AbstractAlgorithm):
     def init(self, spec, *, key):
         k_encoder, k_latent, k_residual, k_critic = jax.random.split(key, 4)
         pretraining = Pretraining.create(self, spec, key=k_encoder)
-        latent_space = pretraining.frozen(self.decode_dtype)
+        latent_space = pretraining.frozen()
         s_size, a_size = spec.observation_size, spec.action_size
         hidden = self.actor_hidden_sizes
         residual = TanhActor(s_size + a_size, a_size, hidden, key=k_residual)

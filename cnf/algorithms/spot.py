@@ -80,7 +80,7 @@ class SPOT(AbstractAlgorithm):
     reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, decode_dtype, latent_clip = "vae", 1, "float32", None
+    encoder, search_members, latent_clip = "vae", 1, None
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
@@ -95,7 +95,7 @@ class SPOT(AbstractAlgorithm):
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
-            pretraining.frozen(self.decode_dtype),
+            pretraining.frozen(),
             Learner.create(actor, self.actor_optimizer),
             Learner.create(critic, self.critic_optimizer),
             actor,

@@ -75,12 +75,14 @@ def train(
     keys = program.seed_keys(seeds)
     context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
     try:
-        if position.step:  # the evaluation of a checkpoint's own step comes after it
-            evaluate_if_due(context, state, phases[position.index], position)
-        for index in range(position.index, len(phases)):
-            first = position.step if index == position.index else 0
-            progress.begin(phases[index].name, phases[index].steps, first)
-            state = run_phase(context, state, phases[index], Position(index, first))
+        # Of this thread, hence of training alone: evaluation has one of its own.
+        with jax.default_matmul_precision(settings.matmul_precision):
+            if position.step:  # the evaluation of a checkpoint's own step comes after it
+                evaluate_if_due(context, state, phases[position.index], position)
+            for index in range(position.index, len(phases)):
+                first = position.step if index == position.index else 0
+                progress.begin(phases[index].name, phases[index].steps, first)
+                state = run_phase(context, state, phases[index], Position(index, first))
         log.scores(evaluator, wait=True)
     finally:
         evaluator.close()

@@ -1,6 +1,7 @@
 """How a run is carried out, whatever the algorithm; values in `configs/run.yaml`."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 def _setting(help_text: str):
@@ -18,3 +19,6 @@ class RunSettings:
     episodes: int = _setting("episodes of each seed and policy mode in an evaluation")
     save_every: int = _setting("updates between two checkpoints")
     keep_checkpoints: int = _setting("newest checkpoints kept, besides the best")
+    matmul_precision: Literal["default", "bfloat16"] = _setting(
+        "operands of hidden layers' products; bfloat16 is faster where the processor has it"
+    )
