@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.products import half_operands, half_product
+from shared.products import HalfWeight, half_operands, half_product
 
 EXACT = jax.lax.Precision.HIGHEST
 """For the n × n maps: accelerators must not round what has to be inverted."""
@@ -49,7 +49,7 @@ class Coupling(eqx.Module):
     from_entries: Float[Array, "*layers n h"]
     from_condition: Float[Array, "*layers c h"]
     input_bias: Float[Array, "*layers h"]
-    hidden: Float[Array, "*layers h h"]
+    hidden: Float[Array, "*layers h h"] | HalfWeight
     hidden_bias: Float[Array, "*layers h"]
     output: Float[Array, "*layers two_n h"]
     output_bias: Float[Array, "*layers two_n"]
@@ -88,8 +88,11 @@ class Coupling(eqx.Module):
         # does not form the gradient of a condition nobody differentiates.
         from_condition = condition @ self.from_condition + self.input_bias
         x = jax.nn.relu(entries @ self.from_entries + from_condition)
-        product = half_product(x, self.hidden) if half_operands() else x @ self.hidden
-        x = jax.nn.relu(product + self.hidden_bias)
+        if isinstance(self.hidden, HalfWeight):
+            x = half_product(x, self.hidden)
+        else:
+            x = x @ self.hidden
+        x = jax.nn.relu(x + self.hidden_bias)
         log_scale, shift = jnp.split(x @ self.output.T + self.output_bias, 2)
         return self.gain * jnp.tanh(log_scale), shift
 
@@ -144,6 +147,14 @@ class FrozenLayer(eqx.Module):
         log_scale, shift = self.coupling(x, condition)
         h = (x - shift) * jnp.exp(-log_scale)
         return jnp.dot(h, self.matrix, precision=EXACT) + self.offset
+
+
+def prepared(layers):
+    """The layers as a scan should get them: hidden weights in bfloat16 where that is wanted."""
+    if not half_operands():
+        return layers
+    hidden = HalfWeight.of(layers.coupling.hidden)
+    return eqx.tree_at(lambda s: s.coupling.hidden, layers, hidden)
 
 
 def constant_log_det(layers: FlowLayer) -> Float[Array, ""]:

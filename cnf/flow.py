@@ -24,6 +24,7 @@ from cnf.bijections import (
     FrozenLayer,
     constant_log_det,
     kept_entries,
+    prepared,
 )
 from shared.distributions import EDGE, bounded, log_one_minus_tanh_squared
 from shared.errors import ConfigError
@@ -142,7 +143,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
             return x, (shift, log_scale)
 
         x = jnp.arctanh(bounded(actions))
-        _, statistics = jax.lax.scan(step, x, self._masked())
+        _, statistics = jax.lax.scan(step, x, prepared(self._masked()))
         return eqx.tree_at(lambda f: (f.stack.shift, f.stack.log_scale), self, statistics)
 
     def _masked(self) -> FlowLayer:
@@ -160,7 +161,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
 
         start = jnp.arctanh(bounded(action))
         carry = (start, constant_log_det(self.stack))
-        (end, log_det), _ = jax.lax.scan(step, carry, self._masked())
+        (end, log_det), _ = jax.lax.scan(step, carry, prepared(self._masked()))
         return start, end, log_det
 
 
@@ -198,7 +199,7 @@ class FrozenFlow(AbstractLatentActionSpace):
         """The action f⁻¹(z|s) in [-1, 1].  A uniform latent is clipped to ±(1 - EDGE)."""
         x = jnp.arctanh(bounded(latent)) if self.flow.base == "uniform" else latent
         x, _ = jax.lax.scan(
-            lambda x, layer: (layer(x, condition), None), x, self.stack, reverse=True
+            lambda x, layer: (layer(x, condition), None), x, prepared(self.stack), reverse=True
         )
         return jnp.tanh(x)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.products import half_operands, half_product
+from shared.products import HalfWeight, half_operands, half_product
 
 
 class MLP(eqx.Module):
@@ -66,8 +66,10 @@ class MLP(eqx.Module):
         self, x: Float[Array, "n"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "m"]:
         for i, layer in enumerate(self.layers[:-1]):
-            hidden = i > 0 and half_operands()
-            x = half_product(x, layer.weight.T) + layer.bias if hidden else layer(x)
+            if i > 0 and half_operands():
+                x = half_product(x, HalfWeight.of(layer.weight.T)) + jnp.asarray(layer.bias)
+            else:
+                x = layer(x)
             x = self.activation(x)
             if self.norms:
                 x = self.norms[i](x)

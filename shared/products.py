@@ -9,6 +9,8 @@ products of their own, and transposes are written out.
 Parameters, sums, biases, and the first and last layers stay in float32.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
@@ -29,38 +31,61 @@ def half_operands() -> bool:
     return setting == "bfloat16" and jax.default_backend() == "cpu"
 
 
-@custom_vmap
-def half_product(x: Float[Array, "n"], weight: Float[Array, "n m"]) -> Float[Array, "m"]:
+class HalfWeight(NamedTuple):
+    """A weight (n, m), itself in bfloat16, and the transpose of that.
+
+    Worth making outside of a scan for a weight that stays as it is.  Gradients go to `full`.
+    """
+
+    full: Array
+    half: Array
+    transposed: Array
+
+    @classmethod
+    def of(cls, weight: Float[Array, "*layers n m"]) -> "HalfWeight":
+        half = weight.astype(jnp.bfloat16)
+        return cls(weight, half, _row_major(jnp.swapaxes(half, -1, -2)))
+
+
+def half_product(x: Float[Array, "n"], weight: HalfWeight) -> Float[Array, "m"]:
     """The product x · weight of operands rounded to bfloat16; so are those of its gradients.
 
     Batches are made by `jax.vmap`.  Reverse-mode gradients are taken of the batch,
     `grad(vmap(...))`; the other order is an error of JAX.
     """
-    return _rows_times(x[None], weight)[0]
+    return _event_times(x, *weight)
 
 
-@half_product.def_vmap
-def _half_products(size, batched, x, weight):
-    many_x, many_weights = batched
+@custom_vmap
+def _event_times(x, full, half, transposed):
+    return _rows_times(x[None], full, half, transposed)[0]
+
+
+@_event_times.def_vmap
+def _events_times(size, batched, x, *weight):
+    many_x, many_weights, *_ = batched
     if not many_weights:
-        return _rows_times(x, weight), True
-    return jnp.stack([half_product(x[i] if many_x else x, weight[i]) for i in range(size)]), True
+        return _rows_times(x, *weight), True
+    each = [_event_times(x[i] if many_x else x, *(w[i] for w in weight)) for i in range(size)]
+    return jnp.stack(each), True
 
 
 @jax.custom_vjp
-def _rows_times(x, weight):
-    return _forward(x, weight)[0]
+def _rows_times(x, full, half, transposed):
+    return _forward(x, full, half, transposed)[0]
 
 
-def _forward(x, weight):
-    x, weight = x.astype(jnp.bfloat16), weight.astype(jnp.bfloat16)
-    return _product(x, weight), (x, weight)
+def _forward(x, full, half, transposed):
+    del full
+    x = x.astype(jnp.bfloat16)
+    return _product(x, half), (x, half, transposed)
 
 
 def _backward(residuals, cotangent):
-    x, weight = residuals
+    x, half, transposed = residuals
     cotangent = cotangent.astype(jnp.bfloat16)
-    return _product(cotangent, weight.T), _product(x.T, cotangent)
+    nothing = jnp.zeros_like(half), jnp.zeros_like(transposed)
+    return _product(cotangent, transposed), _product(x.T, cotangent), *nothing
 
 
 _rows_times.defvjp(_forward, _backward)
@@ -68,9 +93,12 @@ _rows_times.defvjp(_forward, _backward)
 
 @custom_vmap
 def _product(a, b):
-    """Of two matrices; both are laid out row after row, where a transpose is but a view."""
-    a, b = (with_layout_constraint(x, Layout(major_to_minor=(0, 1))) for x in (a, b))
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+    return jnp.matmul(_row_major(a), _row_major(b), preferred_element_type=jnp.float32)
+
+
+def _row_major(x):
+    """Row after row in memory, where a transpose is but a view."""
+    return with_layout_constraint(x, Layout(major_to_minor=tuple(range(x.ndim))))
 
 
 @_product.def_vmap

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.networks import MLP, Critics
-from shared.products import UNROLLED, half_product
+from shared.products import UNROLLED, HalfWeight, half_product
 
 
 def rounded(x):
@@ -20,10 +20,13 @@ def test_it_is_the_exact_product_of_rounded_operands():
 
     @jax.jit
     def compute(x, weight):
-        def loss(x, weight):
-            return jnp.sum(weighting * jax.vmap(half_product, (0, None))(x, weight))
+        def product(x, weight):
+            return jax.vmap(half_product, (0, None))(x, HalfWeight.of(weight))
 
-        return jax.vmap(half_product, (0, None))(x, weight), jax.grad(loss, (0, 1))(x, weight)
+        def loss(x, weight):
+            return jnp.sum(weighting * product(x, weight))
+
+        return product(x, weight), jax.grad(loss, (0, 1))(x, weight)
 
     y, (dx, dw) = compute(x, weight)
     np.testing.assert_allclose(y, rounded(x) @ rounded(weight), rtol=1e-4, atol=1e-4)
