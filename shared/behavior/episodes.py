@@ -7,21 +7,22 @@ are consumed strictly in order, so the rows do not depend on the workers.
 import itertools
 import multiprocessing
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
+from shared.behavior import waypoints
 from shared.behavior.policies import load_behavior
 from shared.behavior.rollout import Episode, run_episode
 from shared.behavior.simulator import Simulator
+from shared.environments.simulators import make_environment
 
 _BLOCK_ROWS = 2000  # about a quarter of a second of simulation
 
 _simulator = cache(Simulator)
-_policy = cache(load_behavior)
 
 
 class Segment(NamedTuple):
@@ -52,12 +53,16 @@ def stream_blocks(
 
 def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:
     """Run the numbered episodes of segment `index`; what a worker executes."""
-    simulator, policy = (
-        _simulator(segment.environment),
-        _policy(segment.environment, segment.policy),
-    )
-    seeds = [np.random.SeedSequence([seed, index, i]) for i in episodes]
-    return [run_episode(simulator, policy, s) for s in seeds]
+    run = _recorder(segment.environment, segment.policy)
+    return [run(np.random.SeedSequence([seed, index, i])) for i in episodes]
+
+
+@cache
+def _recorder(environment: str, policy: str) -> Callable[[np.random.SeedSequence], Episode]:
+    """What records the episode of a seed."""
+    if policy == waypoints.POLICY:
+        return partial(waypoints.run_walk, make_environment(environment))
+    return partial(run_episode, _simulator(environment), load_behavior(environment, policy))
 
 
 def _serial(segment: Segment, seed: int, index: int) -> Generator[list[Episode], None, None]:

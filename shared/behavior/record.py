@@ -11,7 +11,8 @@ Protocol, following D4RL's (Fu et al., 2020) for the gymnasium locomotion tasks:
 
 Actions are sampled from the policy, episodes end after 1000 steps (`timeouts`)
 or where the robot falls (`terminals`), and the file is cut at exactly the rows
-asked for (a cut episode ends with a timeout).
+asked for (a cut episode ends with a timeout).  maze2d's sets come from a planner
+and a controller, see `waypoints`.
 
 Differences from D4RL: the replay sets are fresh episodes of stored snapshots,
 not the replay buffer itself, so that they need no training to be reproduced;
@@ -36,6 +37,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from shared.behavior import waypoints
 from shared.behavior.episodes import Segment, stream_blocks
 from shared.behavior.policies import (
     load_behavior,
@@ -43,7 +45,8 @@ from shared.behavior.policies import (
     weights_path,
     weights_sha256,
 )
-from shared.behavior.simulator import ENVIRONMENTS, environment_id
+from shared.behavior.simulator import ENVIRONMENTS
+from shared.data import catalog
 from shared.errors import DataError
 
 QUALITIES = (
@@ -70,7 +73,7 @@ class Recorded(NamedTuple):
 
 def dataset_names() -> tuple[str, ...]:
     """Every name that `record` accepts."""
-    return tuple(f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES)
+    return (*(f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES), *waypoints.TASKS)
 
 
 def plan(name: str, rows: int) -> tuple[Segment, ...]:
@@ -80,9 +83,12 @@ def plan(name: str, rows: int) -> tuple[Segment, ...]:
         DataError: the name is not one of `dataset_names()`, there is less than
             one row for every segment, or weights are missing.
     """
-    environment, _, quality = name.partition("-")
-    if environment not in ENVIRONMENTS or quality not in QUALITIES:
+    if name not in dataset_names():
         raise DataError(f"No collected data set '{name}'; choose one of {list(dataset_names())}.")
+    if name in waypoints.TASKS:
+        environment, quality = name, waypoints.POLICY
+    else:
+        environment, _, quality = name.partition("-")
     policies = {
         "medium-expert": lambda: ("medium", "expert"),
         "medium-replay": lambda: training_snapshots(environment, "medium"),
@@ -141,19 +147,13 @@ def record(
 
 def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) -> dict:
     environment = segments[0].environment
-    policies = [load_behavior(environment, s.policy) for s in segments]
-    weights = weights_sha256(environment) if any(p.layers for p in policies) else "none"
-    description = [
-        {"policy": s.policy, "rows": s.rows, "environment_steps": p.environment_steps}
-        | {"returns": p.returns}
-        for s, p in zip(segments, policies, strict=True)
-    ]
+    description, weights = _describe(segments)
     return {
         "source": "collected",
         "generator": "latent-policies",
         "protocol": PROTOCOL,
         "dataset": name,
-        "environment": environment_id(environment),
+        "environment": catalog.ENVIRONMENTS[environment].simulator,
         "rows": rows,
         "seed": seed,
         "behavior_weights": weights_path(environment).name if weights != "none" else "none",
@@ -161,6 +161,21 @@ def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) 
         "segments": json.dumps(description),
         "versions": json.dumps({p: importlib.metadata.version(p) for p in _PACKAGES}),
     }
+
+
+def _describe(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
+    """What is to be known of every segment's policy, and the digest of the weights or "none"."""
+    environment = segments[0].environment
+    if segments[0].policy == waypoints.POLICY:
+        return [s._asdict() | {"action_noise": waypoints.NOISE} for s in segments], "none"
+    policies = [load_behavior(environment, s.policy) for s in segments]
+    weights = weights_sha256(environment) if any(p.layers for p in policies) else "none"
+    description = [
+        {"policy": s.policy, "rows": s.rows, "environment_steps": p.environment_steps}
+        | {"returns": p.returns}
+        for s, p in zip(segments, policies, strict=True)
+    ]
+    return description, weights
 
 
 def _write(path: Path, data: dict[str, np.ndarray], attributes: dict) -> None:

@@ -159,7 +159,8 @@ def seams(columns: Columns, environment: Environment | None) -> str | None:
 
 def leaks(columns: Columns, environment: Environment | None) -> str | None:
     """Recorders that store the observation after the reset lose the true successor."""
-    leaked = int(leaked_resets(columns, find_episodes(columns, environment).last).sum())
+    last = find_episodes(columns, environment).last
+    leaked = int(leaked_resets(columns, last, environment).sum())
     if not leaked:
         return None
     return (

@@ -153,7 +153,7 @@ def read_d4rl(path: str | Path, *, name: str | None = None, official: bool = Fal
         raise DataError(f"{file.path}: {errors[0]}{more}")
     assert file.columns is not None
     episodes = find_episodes(file.columns, file.environment)
-    transitions, kept = to_transitions(file.columns, episodes)
+    transitions, kept = to_transitions(file.columns, episodes, file.environment)
     if not len(transitions.reward):
         raise DataError(f"{file.path}: has no usable transition; record longer episodes.")
     return OfflineData(
@@ -214,11 +214,13 @@ def examine(path: str | Path, *, name: str | None = None, official: bool = False
     )
 
 
-def to_transitions(columns: Columns, episodes: Episodes) -> tuple[Transition, np.ndarray]:
+def to_transitions(
+    columns: Columns, episodes: Episodes, environment: Environment | None
+) -> tuple[Transition, np.ndarray]:
     """Transitions of the usable rows, and the numbers of those rows."""
     observation, terminal, last = columns.observation, columns.terminal, episodes.last
     if columns.next_observation is not None:
-        kept = np.flatnonzero(~leaked_resets(columns, last))
+        kept = np.flatnonzero(~leaked_resets(columns, last, environment))
         following = columns.next_observation
     else:
         usable = ~last | terminal

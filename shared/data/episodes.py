@@ -71,13 +71,17 @@ def broken_rows(
     return broken
 
 
-def leaked_resets(columns: Columns, last: Bool[np.ndarray, "rows"]) -> Bool[np.ndarray, "rows"]:
+def leaked_resets(
+    columns: Columns, last: Bool[np.ndarray, "rows"], environment: Environment | None
+) -> Bool[np.ndarray, "rows"]:
     """Timeout rows whose next observation is the start of the following episode.
 
     Some recorders store the observation after the reset there: no successor at all.
+    Where one trajectory goes on through its timeouts (maze2d), it is the successor.
     """
     leaked = np.zeros(len(last), bool)
-    if columns.next_observation is not None:
+    goes_on = environment is not None and environment.quirk == CONTINUING
+    if columns.next_observation is not None and not goes_on:
         rows = np.flatnonzero(last[:-1] & ~columns.terminal[:-1])
         same = _close(columns.next_observation[rows], columns.observation[rows + 1], 0.0)
         leaked[rows[same]] = True

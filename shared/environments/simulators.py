@@ -2,14 +2,12 @@
 
 import warnings
 
-from shared.data.catalog import ENVIRONMENTS
+from shared.data.catalog import ENVIRONMENTS, Environment
 from shared.errors import ConfigError
 
 
 def make_environment(name: str, *, render: bool = False):
-    """The gymnasium environment that scores a task.
-
-    gymnasium's `-v4` is D4RL's `v2` physics: same dimensions, time limit and rewards.
+    """The environment that scores a task, with gymnasium's methods and D4RL's behaviour.
 
     Arguments:
         name: task, e.g. `hopper`.
@@ -18,16 +16,30 @@ def make_environment(name: str, *, render: bool = False):
     Raises:
         ConfigError: no simulator is known for this task.
     """
+    task = ENVIRONMENTS.get(name)
+    if task is None or task.simulator is None:
+        known = ", ".join(x.name for x in ENVIRONMENTS.values() if x.simulator)
+        raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
+    if task.simulator == "Maze2D":
+        return _maze2d(task)
+    return _locomotion(task, render)
+
+
+def _locomotion(task: Environment, render: bool):
+    """The `-v4` of gymnasium is D4RL's `v2` physics: same dimensions, time limit and rewards."""
     import gymnasium
 
-    simulators = {x.name: x.simulator for x in ENVIRONMENTS.values() if x.simulator}
-    if name not in simulators:
-        known = ", ".join(simulators)
-        raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
         return gymnasium.make(
-            simulators[name],
+            task.simulator,
             render_mode="rgb_array" if render else None,
             disable_env_checker=True,
         )
+
+
+def _maze2d(task: Environment):
+    from shared.environments.maze2d import Maze2D
+
+    _, size, *dense = task.name.split("-")
+    return Maze2D(size, dense=bool(dense), horizon=task.horizon)

@@ -1,0 +1,95 @@
+"""A task on a MuJoCo model that this project wrote itself.
+
+It has the methods of a gymnasium environment without being one, so that
+importing it starts no simulator.
+"""
+
+import importlib
+
+import numpy as np
+
+Step = tuple[np.ndarray, float, bool, bool, dict]
+_PIXELS = 480
+
+
+class MujocoTask:
+    """Resets, steps, time limit and pictures; a subclass adds `_start`, `_act` and `_judge`.
+
+    Attributes:
+        model: MuJoCo's model.
+        data: MuJoCo's state, which tests and recorders may read.
+        horizon: environment steps after which an episode is cut.
+        observation_size: numbers in an observation.
+        action_size: numbers in an action; each is clipped to [-1, 1].
+        np_random: source of starts and goals.
+    """
+
+    def __init__(self, xml: str, *, frame_skip: int, horizon: int):
+        """Build the model.
+
+        Arguments:
+            xml: the model in MuJoCo's XML; its camera `overview` takes the pictures.
+            frame_skip: simulator steps in one environment step.
+            horizon: environment steps of an episode.
+        """
+        mujoco = importlib.import_module("mujoco")
+        self.model = mujoco.MjModel.from_xml_string(xml)
+        self.data = mujoco.MjData(self.model)
+        self.horizon = horizon
+        self.action_size = self.model.nu
+        self.metadata = {"render_fps": round(1 / (self.model.opt.timestep * frame_skip))}
+        self.np_random = np.random.default_rng()
+        self._frame_skip, self._elapsed = frame_skip, 0
+        self._mujoco, self._renderer = mujoco, None
+        self.observation_size = len(self.observe())
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict]:
+        """Start an episode; a `seed` makes this one and those that follow repeatable."""
+        if seed is not None:
+            self.np_random = np.random.default_rng(seed)
+        self._mujoco.mj_resetData(self.model, self.data)
+        self._elapsed = 0
+        self._start()
+        return self.observe(), {}
+
+    def step(self, action: np.ndarray) -> Step:
+        """One environment step: observation, reward, terminal, timeout, {}."""
+        self.data.ctrl[:] = self._act(np.clip(action, -1.0, 1.0))
+        self._mujoco.mj_step(self.model, self.data, self._frame_skip)
+        self._elapsed += 1
+        reward, terminal = self._judge()
+        return self.observe(), reward, terminal, self._elapsed >= self.horizon, {}
+
+    def set_state(self, position: np.ndarray, velocity: np.ndarray) -> None:
+        """Put the simulator into a state; derived quantities follow."""
+        self.data.qpos[:], self.data.qvel[:] = position, velocity
+        self._mujoco.mj_forward(self.model, self.data)
+
+    def observe(self) -> np.ndarray:
+        """The observation of the present state, float64: positions, then velocities."""
+        return np.concatenate([self.data.qpos, self.data.qvel])
+
+    def render(self) -> np.ndarray:
+        """A picture (height, width, 3) uint8 of the present state; needs a headless GL."""
+        if self._renderer is None:
+            self._renderer = self._mujoco.Renderer(self.model, _PIXELS, _PIXELS)
+        self._renderer.update_scene(self.data, camera="overview")
+        return self._renderer.render()
+
+    def close(self) -> None:
+        """Give the renderer's memory back."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def _start(self) -> None:
+        """Draw a start from `np_random` and set it."""
+        raise NotImplementedError
+
+    def _act(self, action: np.ndarray) -> np.ndarray:
+        """Controls of the motors for an action in [-1, 1]."""
+        return action
+
+    def _judge(self) -> tuple[float, bool]:
+        """Reward of the present state, and whether the episode ends in it."""
+        raise NotImplementedError
