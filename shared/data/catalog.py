@@ -79,11 +79,13 @@ _ENVIRONMENTS = (
     Environment("antmaze-umaze", None, 0.0, 1.0, 700, 29, 8, TERMINALS_INSIDE),
     Environment("antmaze-medium", None, 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
     Environment("antmaze-large", None, 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
-    Environment("pen", None, 96.262799, 3076.8331017826877, 100, 45, 24),
-    Environment("hammer", None, -274.856578, 12794.134825156867, 200, 46, 26),
-    Environment("door", None, -56.512833, 2880.5693087298737, 200, 39, 28),
-    Environment("relocate", None, -6.425911, 4233.877797728884, 200, 39, 30),
-    Environment("kitchen", None, 0.0, 4.0, 280, 60, 9),
+    Environment("pen", "Adroit", 96.262799, 3076.8331017826877, 100, 45, 24),
+    Environment("hammer", "Adroit", -274.856578, 12794.134825156867, 200, 46, 26),
+    Environment("door", "Adroit", -56.512833, 2880.5693087298737, 200, 39, 28),
+    Environment("relocate", "Adroit", -6.425911, 4233.877797728884, 200, 39, 30),
+    # complete and partial are scored by the same four tasks, mixed by others
+    Environment("kitchen", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
+    Environment("kitchen-mixed", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
 )
 ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
 
@@ -145,7 +147,8 @@ def _others():
             file = f"hand_dapg_v1/{name}-v1.hdf5"
             yield Entry(name, "adroit", file, "v1", ENVIRONMENTS[task], rows)
     for name, (file, rows) in _KITCHEN.items():
-        yield Entry(name, "kitchen", f"kitchen/{file}.hdf5", "v0", ENVIRONMENTS["kitchen"], rows)
+        environment = ENVIRONMENTS.get(name, ENVIRONMENTS["kitchen"])
+        yield Entry(name, "kitchen", f"kitchen/{file}.hdf5", "v0", environment, rows)
 
 
 CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others())}

@@ -20,9 +20,8 @@ def make_environment(name: str, *, render: bool = False):
     if task is None or task.simulator is None:
         known = ", ".join(x.name for x in ENVIRONMENTS.values() if x.simulator)
         raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
-    if task.simulator == "Maze2D":
-        return _maze2d(task)
-    return _locomotion(task, render)
+    make = {"Maze2D": _maze2d, "Adroit": _adroit, "FrankaKitchen": _kitchen}.get(task.simulator)
+    return _locomotion(task, render) if make is None else make(task)
 
 
 def _locomotion(task: Environment, render: bool):
@@ -43,3 +42,15 @@ def _maze2d(task: Environment):
 
     _, size, *dense = task.name.split("-")
     return Maze2D(size, dense=bool(dense), horizon=task.horizon)
+
+
+def _adroit(task: Environment):
+    from shared.environments.adroit import TASKS
+
+    return TASKS[task.name](horizon=task.horizon)
+
+
+def _kitchen(task: Environment):
+    from shared.environments.kitchen import Kitchen
+
+    return Kitchen(task.name, horizon=task.horizon)

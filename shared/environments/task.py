@@ -1,15 +1,35 @@
-"""A task on a MuJoCo model that this project wrote itself.
+"""A task on a MuJoCo model, as D4RL defines it.
 
 It has the methods of a gymnasium environment without being one, so that
 importing it starts no simulator.
 """
 
 import importlib
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 
+from shared.errors import ConfigError
+
 Step = tuple[np.ndarray, float, bool, bool, dict]
 _PIXELS = 480
+
+
+def robotics_assets() -> Path:
+    """The folder of models that the package gymnasium-robotics brings.
+
+    Only its model files are used: its environments reward and observe differently.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    found = importlib.util.find_spec("gymnasium_robotics")
+    if found is None or found.origin is None:
+        raise ConfigError(
+            "the models of this task come with gymnasium-robotics; pip install gymnasium-robotics."
+        )
+    return Path(found.origin).parent / "envs" / "assets"
 
 
 class MujocoTask:
@@ -19,21 +39,27 @@ class MujocoTask:
         model: MuJoCo's model.
         data: MuJoCo's state, which tests and recorders may read.
         horizon: environment steps after which an episode is cut.
+        camera: the model's camera that takes the pictures.
         observation_size: numbers in an observation.
         action_size: numbers in an action; each is clipped to [-1, 1].
         np_random: source of starts and goals.
     """
 
-    def __init__(self, xml: str, *, frame_skip: int, horizon: int):
+    camera = "overview"
+
+    def __init__(self, source: str | Path, *, frame_skip: int, horizon: int):
         """Build the model.
 
         Arguments:
-            xml: the model in MuJoCo's XML; its camera `overview` takes the pictures.
+            source: the model in MuJoCo's XML, or the path of its file.
             frame_skip: simulator steps in one environment step.
             horizon: environment steps of an episode.
         """
         mujoco = importlib.import_module("mujoco")
-        self.model = mujoco.MjModel.from_xml_string(xml)
+        if isinstance(source, Path):
+            self.model = mujoco.MjModel.from_xml_path(str(source))
+        else:
+            self.model = mujoco.MjModel.from_xml_string(source)
         self.data = mujoco.MjData(self.model)
         self.horizon = horizon
         self.action_size = self.model.nu
@@ -41,6 +67,7 @@ class MujocoTask:
         self.np_random = np.random.default_rng()
         self._frame_skip, self._elapsed = frame_skip, 0
         self._mujoco, self._renderer = mujoco, None
+        mujoco.mj_forward(self.model, self.data)
         self.observation_size = len(self.observe())
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict]:
@@ -73,7 +100,7 @@ class MujocoTask:
         """A picture (height, width, 3) uint8 of the present state; needs a headless GL."""
         if self._renderer is None:
             self._renderer = self._mujoco.Renderer(self.model, _PIXELS, _PIXELS)
-        self._renderer.update_scene(self.data, camera="overview")
+        self._renderer.update_scene(self.data, camera=self.camera)
         return self._renderer.render()
 
     def close(self) -> None:
