@@ -49,14 +49,6 @@ class AdroitTask(MujocoTask):
     def _act(self, action: np.ndarray) -> np.ndarray:
         return self._middle + action * self._half_range
 
-    def _start(self) -> None:
-        self._place()
-        self._mujoco.mj_forward(self.model, self.data)
-
-    def _place(self) -> None:
-        """Draw where the object and the goal are."""
-        raise NotImplementedError
-
     def _site(self, name: str) -> Vector:
         return self.data.site(name).xpos
 
@@ -78,7 +70,7 @@ class Door(AdroitTask):
         hand, latch = self.data.qpos[1:-2], self.data.qpos[-1:]
         return np.concatenate([hand, latch, hinge, palm, handle, palm - handle, is_open])
 
-    def _place(self) -> None:
+    def _start(self) -> None:
         frame = self.model.body("frame").pos
         for axis, low, high in ((0, -0.3, -0.2), (1, 0.25, 0.35), (2, 0.252, 0.35)):
             frame[axis] = self.np_random.uniform(low, high)
@@ -106,7 +98,7 @@ class Hammer(AdroitTask):
         palm, nail = self._site("S_grasp"), self._site("S_target")
         return np.concatenate([self.data.qpos[:-6], velocity, palm, body.xpos, angles, nail, force])
 
-    def _place(self) -> None:
+    def _start(self) -> None:
         self.model.body("nail_board").pos[2] = self.np_random.uniform(0.1, 0.25)
 
     def _judge(self) -> tuple[float, bool]:
@@ -140,7 +132,7 @@ class Pen(AdroitTask):
         axis = self._site(f"{name}_top") - self._site(f"{name}_bottom")
         return axis / np.linalg.norm(axis)
 
-    def _place(self) -> None:
+    def _start(self) -> None:
         # a turn about y, then one about the world's x
         x, y = (self.np_random.uniform(-1, 1) / 2 for _ in range(2))
         cx, sx, cy, sy = math.cos(x), math.sin(x), math.cos(y), math.sin(y)
@@ -168,7 +160,7 @@ class Relocate(AdroitTask):
         target = self._site("target")
         return np.concatenate([self.data.qpos[:-6], palm - ball, palm - target, ball - target])
 
-    def _place(self) -> None:
+    def _start(self) -> None:
         ball, target = self.model.body("Object").pos, self.model.site("target").pos
         ball[0] = self.np_random.uniform(-0.15, 0.15)
         ball[1] = self.np_random.uniform(-0.15, 0.3)

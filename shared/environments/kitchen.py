@@ -84,8 +84,6 @@ class Kitchen(MujocoTask):
     def _start(self) -> None:
         self.todo = list(self._tasks)
         self.data.qpos[:] = _START
-        self._mujoco.mj_forward(self.model, self.data)
-        self._look()
 
     def _look(self) -> None:
         noise = self.np_random.uniform(-1, 1, _POSITIONS)
@@ -96,7 +94,6 @@ class Kitchen(MujocoTask):
         return np.clip(self._seen[:_ARM] + _SPEED * action * self._seconds, low, high)
 
     def _judge(self) -> tuple[float, bool]:
-        self._look()
         done = [task for task in self.todo if self._distance(task) < THRESHOLD]
         self.todo = [task for task in self.todo if task not in done]
         return float(len(done)), not self.todo

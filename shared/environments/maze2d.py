@@ -64,7 +64,6 @@ class Maze2D(MujocoTask):
         cell = free[self.np_random.integers(len(free))]
         self.data.qpos[:] = cell + self.np_random.uniform(-0.1, 0.1, 2)
         self.data.qvel[:] = 0.1 * self.np_random.standard_normal(2)
-        self._mujoco.mj_forward(self.model, self.data)
 
     def _act(self, action: np.ndarray) -> np.ndarray:
         self.data.qvel.clip(-_TOP_SPEED, _TOP_SPEED, out=self.data.qvel)

@@ -20,7 +20,7 @@ def make_environment(name: str, *, render: bool = False):
     if task is None or task.simulator is None:
         known = ", ".join(x.name for x in ENVIRONMENTS.values() if x.simulator)
         raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
-    make = {"Maze2D": _maze2d, "Adroit": _adroit, "FrankaKitchen": _kitchen}.get(task.simulator)
+    make = _OURS.get(task.simulator)
     return _locomotion(task, render) if make is None else make(task)
 
 
@@ -54,3 +54,12 @@ def _kitchen(task: Environment):
     from shared.environments.kitchen import Kitchen
 
     return Kitchen(task.name, horizon=task.horizon)
+
+
+def _antmaze(task: Environment):
+    from shared.environments.antmaze import AntMaze
+
+    return AntMaze(task.name.removeprefix("antmaze-"), horizon=task.horizon)
+
+
+_OURS = {"Maze2D": _maze2d, "AntMaze": _antmaze, "Adroit": _adroit, "FrankaKitchen": _kitchen}

@@ -33,7 +33,7 @@ def robotics_assets() -> Path:
 
 
 class MujocoTask:
-    """Resets, steps, time limit and pictures; a subclass adds `_start`, `_act` and `_judge`.
+    """Resets, steps, time limit and pictures; a subclass adds `_start` and `_judge`.
 
     Attributes:
         model: MuJoCo's model.
@@ -77,6 +77,10 @@ class MujocoTask:
         self._mujoco.mj_resetData(self.model, self.data)
         self._elapsed = 0
         self._start()
+        # D4RL's MuJoCo did this by itself, in place, whenever it computed positions.
+        self._mujoco.mj_normalizeQuat(self.model, self.data.qpos)
+        self._mujoco.mj_forward(self.model, self.data)
+        self._look()
         return self.observe(), {}
 
     def step(self, action: np.ndarray) -> Step:
@@ -84,6 +88,7 @@ class MujocoTask:
         self.data.ctrl[:] = self._act(np.clip(action, -1.0, 1.0))
         self._mujoco.mj_step(self.model, self.data, self._frame_skip)
         self._elapsed += 1
+        self._look()
         reward, terminal = self._judge()
         return self.observe(), reward, terminal, self._elapsed >= self.horizon, {}
 
@@ -110,8 +115,11 @@ class MujocoTask:
             self._renderer = None
 
     def _start(self) -> None:
-        """Draw a start from `np_random` and set it."""
+        """Draw a start from `np_random`: changes of `data.qpos`, `data.qvel` and the model."""
         raise NotImplementedError
+
+    def _look(self) -> None:
+        """Called once after every change of state, where observations have noise."""
 
     def _act(self, action: np.ndarray) -> np.ndarray:
         """Controls of the motors for an action in [-1, 1]."""

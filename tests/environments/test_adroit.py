@@ -34,10 +34,11 @@ def test_observations_and_rewards(pair):
             observation, reward, *_ = task.step(action)
             expected, other_reward, *_ = other.step(action)
             palm = other.data.site("S_grasp").xpos
-            thing = {
-                "door": lambda: other.data.site("S_handle").xpos,
-                "pen": lambda: palm,
-            }.get(name, lambda: other.data.body("Object").xpos)()
+            thing = palm
+            if name == "door":
+                thing = other.data.site("S_handle").xpos
+            elif name != "pen":
+                thing = other.data.body("Object").xpos
             apart = 0.2 * np.linalg.norm(palm - thing)
             assert reward == pytest.approx(other_reward - apart, abs=1e-9)
             turned += apart > 0.01
