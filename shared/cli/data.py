@@ -42,9 +42,8 @@ def list_command(data_dir: Path) -> None:
         for path in sorted((data_dir / "collected").glob(pattern)):
             files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
         sizes = [f"{path.stat().st_size / 2**20:,.1f} MiB" for _, path in files]
-        simulator = entry.environment.simulator or "not yet"
         labels = "\n".join(label for label, _ in files)
-        table.add_row(entry.name, simulator, labels, "\n".join(sizes))
+        table.add_row(entry.name, entry.environment.simulator, labels, "\n".join(sizes))
     Console().print(table)
 
 

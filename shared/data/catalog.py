@@ -28,7 +28,8 @@ class Environment:
     """A task, its sizes, and D4RL's reference returns.
 
     Attributes:
-        simulator: gymnasium id that scores policies; None if there is none yet.
+        simulator: what scores policies (shared/environments): a gymnasium id, or one of
+            ours by name.
         minimum: return of a random policy (score 0).
         maximum: return of an expert (score 100).
         horizon: environment steps of an episode without a terminal.
@@ -36,7 +37,7 @@ class Environment:
     """
 
     name: str
-    simulator: str | None
+    simulator: str
     minimum: float
     maximum: float
     horizon: int
@@ -167,22 +168,6 @@ def lookup(name: str) -> Entry:
         version = CATALOG[plain].version
         raise DataError(f"data set '{name}' holds other data than '{plain}-{version}'; use that.")
     raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, CATALOG)}'?")
-
-
-def scored_environment(name: str) -> Environment:
-    """The environment of a data set, which must have a simulator.
-
-    Raises:
-        DataError: unknown name, or no scoring environment yet.
-    """
-    entry = lookup(name)
-    if entry.environment.simulator is None:
-        raise DataError(
-            f"data set '{entry.name}' has no scoring environment available yet, so it can be "
-            "inspected (data inspect FILE) but not trained on; choose a hopper, halfcheetah or "
-            "walker2d data set."
-        )
-    return entry.environment
 
 
 def nearest(name: str, known) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from shared.data.catalog import Entry, lookup, scored_environment
+from shared.data.catalog import Entry, lookup
 from shared.data.checksum import sha256_of, write_note
 from shared.data.d4rl import OfflineData, read_d4rl
 from shared.data.fetch import Unreachable, fetch, is_offline, official_path
@@ -70,7 +70,6 @@ def load_data(
     root = default_data_dir() if data_dir is None else Path(data_dir)
     if data is not None:
         return _given(entry, Path(data), source, official=trusted_source == "official")
-    scored_environment(name)
     reason = None
     if source != "collected":
         try:

@@ -17,9 +17,8 @@ def make_environment(name: str, *, render: bool = False):
         ConfigError: no simulator is known for this task.
     """
     task = ENVIRONMENTS.get(name)
-    if task is None or task.simulator is None:
-        known = ", ".join(x.name for x in ENVIRONMENTS.values() if x.simulator)
-        raise ConfigError(f"no simulator scores '{name}' yet; choose data of one of: {known}.")
+    if task is None:
+        raise ConfigError(f"no simulator scores '{name}'; choose one of {', '.join(ENVIRONMENTS)}.")
     make = _OURS.get(task.simulator)
     return _locomotion(task, render) if make is None else make(task)
 

@@ -9,7 +9,6 @@ from shared.data.catalog import (
     QUALITIES,
     lookup,
     official_entry,
-    scored_environment,
 )
 from shared.environments.scores import normalized_score
 from shared.errors import DataError
@@ -24,7 +23,7 @@ def test_locomotion_is_complete():
         for quality in QUALITIES:
             entry = lookup(f"{environment}-{quality}")
             assert lookup(f"{environment}-{quality}-v2") is entry
-            assert scored_environment(entry.name).simulator == simulator
+            assert entry.environment.simulator == simulator
             assert entry.environment.horizon == 1000
     file = CATALOG["walker2d-medium-replay"].file
     assert file == "gym_mujoco_v2/walker2d_medium_replay-v2.hdf5"
@@ -56,12 +55,6 @@ def test_unknown_names_suggest_the_nearest(name, nearest):
 def test_another_version_is_other_data():
     with pytest.raises(DataError, match="hopper-medium-v2"):
         lookup("hopper-medium-v0")
-
-
-def test_environments_without_a_simulator_say_so():
-    assert lookup("pen-human").environment.simulator is None
-    with pytest.raises(DataError, match="no scoring environment available yet"):
-        scored_environment("pen-human")
 
 
 def test_normalized_score():

@@ -129,8 +129,8 @@ def test_resumed_run_keeps_the_label(recorded, tmp_path):
 def test_names_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match="did you mean 'hopper-random'"):
         load_data("hoper-random", data_dir=tmp_path)
-    with pytest.raises(DataError, match="no scoring environment"):
-        load_data("pen-human", data_dir=tmp_path)
+    with pytest.raises(DataError, match="No collected data set 'pen-human'; choose one of"):
+        load_data("pen-human", data_dir=tmp_path, source="collected")
     assert list(tmp_path.glob("[!c]*")) == []
 
 
