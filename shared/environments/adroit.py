@@ -22,7 +22,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from shared.environments.task import MujocoTask, robotics_assets
+from shared.environments.task import MujocoTask, compile_model, robotics_assets
 
 Vector = Float[np.ndarray, "3"]
 _FRAME_SKIP = 5
@@ -36,8 +36,9 @@ class AdroitTask(MujocoTask):
 
     def __init__(self, name: str, *, horizon: int):
         """Build the task `name` (`door`, `hammer`, `pen` or `relocate`)."""
-        folder = robotics_assets() / "adroit_hand"
-        super().__init__(folder / f"adroit_{name}.xml", frame_skip=_FRAME_SKIP, horizon=horizon)
+        # Not shared: where things stand is written into the model.
+        model = compile_model(robotics_assets() / "adroit_hand" / f"adroit_{name}.xml")
+        super().__init__(model, frame_skip=_FRAME_SKIP, horizon=horizon)
         self.model.geom_margin[:] = _MARGIN
         for first, last, gain in (("A_WRJ1", "A_WRJ0", 10), ("A_FFJ3", "A_THJ0", 1)):
             joints = slice(self.model.actuator(first).id, self.model.actuator(last).id + 1)

@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from shared.environments.mazes import LARGE, MEDIUM, UMAZE, Cell, Maze
-from shared.environments.task import MujocoTask
+from shared.environments.task import MujocoTask, compile_model
 
 MAZES: dict[str, tuple[Maze, Cell]] = {
     "umaze": (UMAZE, (3, 1)),
@@ -50,7 +50,7 @@ class AntMaze(MujocoTask):
         """Build the environment of a `size` among `MAZES`."""
         self.maze, self._goal_cell = MAZES[size]
         self.goal = cell_middle(self._goal_cell)
-        super().__init__(model_xml(self.maze), frame_skip=5, horizon=horizon)
+        super().__init__(compile_model(model_xml(self.maze)), frame_skip=5, horizon=horizon)
 
     def _start(self) -> None:
         self.data.qpos[:] += self.np_random.uniform(-0.1, 0.1, self.model.nq)

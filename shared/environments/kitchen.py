@@ -19,12 +19,13 @@ Source of the facts: D4RL (Fu et al., 2020) and relay policy learning (Gupta et 
 """
 
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from shared.environments.task import MujocoTask, robotics_assets
+from shared.environments.task import MujocoTask, compile_model, robotics_assets
 
 GOALS: dict[str, dict[int, float]] = {
     "microwave": {22: -0.75},
@@ -41,7 +42,7 @@ SETS = {
 """The four tasks of each environment; the sets complete and partial share theirs."""
 THRESHOLD = 0.3
 _ARM, _POSITIONS = 9, 30
-_NOISE_RATIO, _SPEED = 0.1, 2.0
+_FRAME_SKIP, _NOISE_RATIO, _SPEED = 40, 0.1, 2.0
 # fmt: off
 _START = np.array([
     0.148388023, -1.76848573, 1.84390296, -2.4768576, 0.260252026, 0.712533105, 1.59515394,
@@ -69,13 +70,10 @@ class Kitchen(MujocoTask):
         self._goal = np.zeros(_POSITIONS)
         for task in self._tasks:
             self._goal[list(GOALS[task])] = list(GOALS[task].values())
-        folder = robotics_assets() / "kitchen_franka"
-        self._bounds, self._noise = _read_joints(folder / "franka_assets" / "franka_config.xml")
+        self._bounds, self._noise = _read_joints()
         self._seen = np.zeros(_POSITIONS)
-        model = folder / "kitchen_assets" / "kitchen_env_model.xml"
-        super().__init__(model, frame_skip=40, horizon=horizon)
-        self.model.geom_margin[:] /= 2
-        self._seconds = 40 * self.model.opt.timestep
+        super().__init__(_shared_model(), frame_skip=_FRAME_SKIP, horizon=horizon)
+        self._seconds = _FRAME_SKIP * self.model.opt.timestep
 
     def observe(self) -> np.ndarray:
         """The noisy positions seen last, and the goal; the noise is drawn once a step."""
@@ -103,11 +101,21 @@ class Kitchen(MujocoTask):
         return float(np.linalg.norm(self._seen[places] - self._goal[places]))
 
 
-def _read_joints(
-    path: Path,
-) -> tuple[Float[np.ndarray, "2 arm"], Float[np.ndarray, "positions"]]:
+@cache
+def _shared_model():
+    """The model, of 60 MB; nothing writes into it, so all kitchens of a process have one."""
+    model = compile_model(_assets() / "kitchen_assets" / "kitchen_env_model.xml")
+    model.geom_margin[:] /= 2
+    return model
+
+
+def _assets() -> Path:
+    return robotics_assets() / "kitchen_franka"
+
+
+def _read_joints() -> tuple[Float[np.ndarray, "2 arm"], Float[np.ndarray, "positions"]]:
     """Bounds of the arm's joints, and the amplitude of the noise on every position."""
-    root = ElementTree.parse(path).getroot()
+    root = ElementTree.parse(_assets() / "franka_assets" / "franka_config.xml").getroot()
 
     def numbers(joint: int, key: str) -> list[float]:
         node = root.find(f"qpos{joint}")

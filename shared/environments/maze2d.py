@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from shared.environments.mazes import LARGE, MEDIUM, UMAZE, Cell, Maze
-from shared.environments.task import MujocoTask
+from shared.environments.task import MujocoTask, compile_model
 
 MAZES: dict[str, tuple[Maze, Cell]] = {
     "umaze": (UMAZE, (1, 1)),
@@ -52,7 +52,8 @@ class Maze2D(MujocoTask):
         """Build the task of a `size` among `MAZES`."""
         self.maze, self.goal = MAZES[size]
         self.dense = dense
-        super().__init__(model_xml(self.maze, self.goal), frame_skip=1, horizon=horizon)
+        model = compile_model(model_xml(self.maze, self.goal))
+        super().__init__(model, frame_skip=1, horizon=horizon)
 
     def reward_at(self, position: np.ndarray) -> float:
         """The reward of being at a `position` (2,)."""

@@ -32,6 +32,14 @@ def robotics_assets() -> Path:
     return Path(found.origin).parent / "envs" / "assets"
 
 
+def compile_model(source: str | Path):
+    """MuJoCo's model of an XML text, or of an XML file."""
+    model = importlib.import_module("mujoco").MjModel
+    if isinstance(source, Path):
+        return model.from_xml_path(str(source))
+    return model.from_xml_string(source)
+
+
 class MujocoTask:
     """Resets, steps, time limit and pictures; a subclass adds `_start` and `_judge`.
 
@@ -47,20 +55,16 @@ class MujocoTask:
 
     camera = "overview"
 
-    def __init__(self, source: str | Path, *, frame_skip: int, horizon: int):
-        """Build the model.
+    def __init__(self, model, *, frame_skip: int, horizon: int):
+        """Set the simulator up.
 
         Arguments:
-            source: the model in MuJoCo's XML, or the path of its file.
+            model: from `compile_model`.
             frame_skip: simulator steps in one environment step.
             horizon: environment steps of an episode.
         """
         mujoco = importlib.import_module("mujoco")
-        if isinstance(source, Path):
-            self.model = mujoco.MjModel.from_xml_path(str(source))
-        else:
-            self.model = mujoco.MjModel.from_xml_string(source)
-        self.data = mujoco.MjData(self.model)
+        self.model, self.data = model, mujoco.MjData(model)
         self.horizon = horizon
         self.action_size = self.model.nu
         self.metadata = {"render_fps": round(1 / (self.model.opt.timestep * frame_skip))}
