@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.behavior import waypoints
+from shared.behavior import ant, waypoints
 from shared.behavior.policies import load_behavior
 from shared.behavior.rollout import Episode, run_episode
 from shared.behavior.simulator import Simulator
@@ -62,6 +62,8 @@ def _recorder(environment: str, policy: str) -> Callable[[np.random.SeedSequence
     """What records the episode of a seed."""
     if policy == waypoints.POLICY:
         return partial(waypoints.run_walk, make_environment(environment))
+    if policy in ant.POLICIES:
+        return partial(ant.run_trip, make_environment(environment), policy)
     return partial(run_episode, _simulator(environment), load_behavior(environment, policy))
 
 

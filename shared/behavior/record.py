@@ -11,8 +11,8 @@ Protocol, following D4RL's (Fu et al., 2020) for the gymnasium locomotion tasks:
 
 Actions are sampled from the policy, episodes end after 1000 steps (`timeouts`)
 or where the robot falls (`terminals`), and the file is cut at exactly the rows
-asked for (a cut episode ends with a timeout).  maze2d's sets come from a planner
-and a controller, see `waypoints`.
+asked for (a cut episode ends with a timeout).  The sets of maze2d and antmaze come
+from a planner and a controller, see `waypoints` and `ant`.
 
 Differences from D4RL: the replay sets are fresh episodes of stored snapshots,
 not the replay buffer itself, so that they need no training to be reproduced;
@@ -37,7 +37,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from shared.behavior import waypoints
+from shared.behavior import ant, waypoints
 from shared.behavior.episodes import Segment, stream_blocks
 from shared.behavior.policies import (
     load_behavior,
@@ -73,7 +73,8 @@ class Recorded(NamedTuple):
 
 def dataset_names() -> tuple[str, ...]:
     """Every name that `record` accepts."""
-    return (*(f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES), *waypoints.TASKS)
+    trained = (f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES)
+    return (*trained, *waypoints.TASKS, *ant.DATASETS)
 
 
 def plan(name: str, rows: int) -> tuple[Segment, ...]:
@@ -87,6 +88,8 @@ def plan(name: str, rows: int) -> tuple[Segment, ...]:
         raise DataError(f"No collected data set '{name}'; choose one of {list(dataset_names())}.")
     if name in waypoints.TASKS:
         environment, quality = name, waypoints.POLICY
+    elif name in ant.DATASETS:
+        environment, quality = catalog.CATALOG[name].environment.name, ant.policy_of(name)
     else:
         environment, _, quality = name.partition("-")
     policies = {
@@ -166,8 +169,9 @@ def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) 
 def _describe(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
     """What is to be known of every segment's policy, and the digest of the weights or "none"."""
     environment = segments[0].environment
-    if segments[0].policy == waypoints.POLICY:
-        return [s._asdict() | {"action_noise": waypoints.NOISE} for s in segments], "none"
+    noise = {waypoints.POLICY: waypoints.NOISE} | dict.fromkeys(ant.POLICIES, ant.NOISE)
+    if segments[0].policy in noise:
+        return [s._asdict() | {"action_noise": noise[s.policy]} for s in segments], "none"
     policies = [load_behavior(environment, s.policy) for s in segments]
     weights = weights_sha256(environment) if any(p.layers for p in policies) else "none"
     description = [

@@ -22,7 +22,8 @@ class Episodes(NamedTuple):
 
     `last[i]` marks the last row of an episode and `number[i]` names the episode
     of row i.  Per episode: raw return (summed in float64), length in rows, and
-    whether a flag ended it (the file may break off in mid-episode).
+    whether a flag ended it (the file may break off in mid-episode).  Where terminals lie
+    inside (antmaze), the return ends with the first, as an evaluation would.
     """
 
     last: Bool[np.ndarray, "rows"]
@@ -40,7 +41,11 @@ def find_episodes(columns: Columns, environment: Environment | None) -> Episodes
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
     number = np.cumsum(last) - last
-    returns = np.add.reduceat(columns.reward.astype(np.float64), starts)
+    reward = columns.reward.astype(np.float64)
+    if environment is not None and environment.quirk == TERMINALS_INSIDE:
+        before = np.cumsum(columns.terminal) - columns.terminal
+        reward = np.where(before > before[starts][number], 0.0, reward)
+    returns = np.add.reduceat(reward, starts)
     return Episodes(last, number.astype(np.int32), returns, ends - starts + 1, flagged[ends])
 
 

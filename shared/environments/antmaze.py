@@ -35,22 +35,29 @@ START: Cell = (1, 1)
 CELL_METRES = 4.0
 RADIUS = 0.5
 """Distance from the goal within which the reward is 1."""
-_FORCE = 30.0
+FORCE = 30.0
+"""Torque of a motor for an action of 1, in N·m."""
 
 
 class AntMaze(MujocoTask):
     """One of the three antmaze environments.
 
     Attributes:
+        size: of the maze.
         maze: the grid.
         goal: (x, y) of this episode's goal in metres.
     """
 
     def __init__(self, size: str, *, horizon: int):
         """Build the environment of a `size` among `MAZES`."""
-        self.maze, self._goal_cell = MAZES[size]
+        self.size, (self.maze, self._goal_cell) = size, MAZES[size]
         self.goal = cell_middle(self._goal_cell)
         super().__init__(compile_model(model_xml(self.maze)), frame_skip=5, horizon=horizon)
+
+    def move_to(self, position: np.ndarray) -> None:
+        """Put the ant to (x, y) and leave the rest of its state; for recorders."""
+        self.data.qpos[:2] = position
+        self._mujoco.mj_forward(self.model, self.data)
 
     def _start(self) -> None:
         self.data.qpos[:] += self.np_random.uniform(-0.1, 0.1, self.model.nq)
@@ -60,7 +67,7 @@ class AntMaze(MujocoTask):
         self.model.site("goal").pos[:2] = self.goal  # for the pictures
 
     def _act(self, action: np.ndarray) -> np.ndarray:
-        return _FORCE * action
+        return FORCE * action
 
     def _judge(self) -> tuple[float, bool]:
         reached = math.dist(self.data.qpos[:2], self.goal) <= RADIUS
@@ -70,6 +77,12 @@ class AntMaze(MujocoTask):
 def cell_middle(cell: Cell) -> np.ndarray:
     """(x, y) of a cell's middle in metres."""
     return CELL_METRES * np.array([cell[1] - START[1], cell[0] - START[0]], float)
+
+
+def cell_of(position: np.ndarray) -> Cell:
+    """The cell in which (x, y) lies."""
+    column, row = np.round(position / CELL_METRES).astype(int)
+    return int(row) + START[0], int(column) + START[1]
 
 
 def model_xml(maze: Maze) -> str:
@@ -82,7 +95,7 @@ def model_xml(maze: Maze) -> str:
     )
     legs = "\n".join(_leg_xml(i + 1, *signs) for i, signs in enumerate(_LEGS))
     motors = "\n".join(
-        f'    <motor joint="{joint}_{leg}" ctrllimited="true" ctrlrange="-{_FORCE} {_FORCE}"/>'
+        f'    <motor joint="{joint}_{leg}" ctrllimited="true" ctrlrange="-{FORCE} {FORCE}"/>'
         for leg in (4, 1, 2, 3)
         for joint in ("hip", "ankle")
     )

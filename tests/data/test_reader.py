@@ -159,6 +159,8 @@ def test_antmaze_goes_on_after_its_terminals(write):
     }
     data = read_d4rl(write(arrays), name="antmaze-umaze")
     np.testing.assert_array_equal(data.episode_lengths, [15, 15])
+    np.testing.assert_array_equal(data.episode_returns, [1, 0])  # an evaluation would stop there
+    assert data.mean_score == 50
     np.testing.assert_array_equal(data.transitions.terminal.nonzero()[0], [4, 5, 6])
     following = arrays["observations"][5]
     np.testing.assert_array_equal(data.transitions.next_observation[4], following)
