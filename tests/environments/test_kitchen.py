@@ -13,14 +13,15 @@ def task():
 
 
 def test_the_arm_moves_as_gymnasium_robotics_arm(task):
-    from gymnasium_robotics.envs.franka_kitchen import franka_env
+    from gymnasium_robotics.envs.franka_kitchen import kitchen_env
 
-    other = franka_env.FrankaRobot(
-        model_path="../assets/kitchen_franka/kitchen_assets/kitchen_env_model.xml"
-    )
+    other = kitchen_env.KitchenEnv().robot_env
     other.model.geom_margin[:] /= 2
+    start = other.init_qpos.copy()
+    start[26:30] /= np.linalg.norm(start[26:30])  # the kettle's orientation
     other.reset(seed=0)
     observation, _ = task.reset(seed=1)
+    np.testing.assert_allclose(task.data.qpos, start, rtol=0, atol=1e-9)
     other.set_state(task.data.qpos.copy(), task.data.qvel.copy())
     rng = np.random.default_rng(2)
     for _ in range(25):
