@@ -125,7 +125,7 @@ def model_xml(maze: Maze) -> str:
     <light directional="true" pos="0 0 20" dir="0 0 -1" diffuse="0.4 0.4 0.4"/>
     <camera name="overview" pos="{overview}" xyaxes="1 0 0 0 1 0"/>
     <geom type="plane" size="40 40 40" conaffinity="1" margin="0.01" material="floor"/>
-    <site name="goal" size="{RADIUS} 0.01" type="cylinder" material="goal"/>
+    <site name="goal" pos="0 0 0.01" size="{RADIUS} 0.01" type="cylinder" material="goal"/>
     <body name="torso" pos="0 0 0.75">
       <joint name="root" type="free" limited="false" armature="0" damping="0"/>
       <geom type="sphere" size="0.25"/>

@@ -62,8 +62,6 @@ class Kitchen(MujocoTask):
         todo: tasks of this episode that are not done yet.
     """
 
-    camera = "left_cap"
-
     def __init__(self, name: str, *, horizon: int):
         """Build the environment `name` among `SETS`."""
         self._tasks, self.todo = SETS[name], list(SETS[name])
@@ -78,6 +76,11 @@ class Kitchen(MujocoTask):
     def observe(self) -> np.ndarray:
         """The noisy positions seen last, and the goal; the noise is drawn once a step."""
         return np.concatenate([self._seen, self._goal])
+
+    def _view(self):
+        view = self._mujoco.MjvCamera()
+        view.lookat[:], view.distance, view.azimuth, view.elevation = (-0.2, 0.5, 2), 2.2, 70, -35
+        return view
 
     def _start(self) -> None:
         self.todo = list(self._tasks)

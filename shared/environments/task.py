@@ -109,7 +109,7 @@ class MujocoTask:
         """A picture (height, width, 3) uint8 of the present state; needs a headless GL."""
         if self._renderer is None:
             self._renderer = self._mujoco.Renderer(self.model, _PIXELS, _PIXELS)
-        self._renderer.update_scene(self.data, camera=self.camera)
+        self._renderer.update_scene(self.data, camera=self._view())
         return self._renderer.render()
 
     def close(self) -> None:
@@ -117,6 +117,10 @@ class MujocoTask:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def _view(self):
+        """MuJoCo's camera, or the name of the model's own."""
+        return self.camera
 
     def _start(self) -> None:
         """Draw a start from `np_random`: changes of `data.qpos`, `data.qvel` and the model."""

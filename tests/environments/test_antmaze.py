@@ -124,6 +124,7 @@ def test_starts_goals_reward_and_ends(task):
     for seed in range(200):
         observation, _ = task.reset(seed=seed)
         goals.append(task.goal - middle)
+        np.testing.assert_allclose(task.data.site("goal").xpos[:2], task.goal)
         starts.append(observation)
     goals, starts = np.array(goals), np.array(starts)
     # U(0, 1) + U(0, 0.5): mean 0.75, within [0, 1.5]
