@@ -81,6 +81,10 @@ class AbstractAlgorithm(eqx.Module):
         """The recurrent carry at the start of an episode; `()` if there is none."""
         return ()
 
+    def rewarded(self, memory: Memory, reward: Float[Array, ""]) -> Memory:
+        """The carry once the reward of the last action is known; between two calls of `act`."""
+        return memory
+
     @abc.abstractmethod
     def act(
         self,

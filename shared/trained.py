@@ -37,19 +37,26 @@ class Policy:
                 state, memory, observation, key=key
             )
         )
+        self._rewarded = jax.jit(algorithm.rewarded)
         self._initial = lambda: algorithm.initial_memory(state)
         self._state = state
         self.reset()
 
     def reset(self) -> None:
         """Forget the episode so far."""
-        self._memory = self._initial()
+        self._memory, self._first = self._initial(), True
 
-    def act(self, observation: np.ndarray) -> np.ndarray:
-        """The action for one observation, float32, in [-1, 1]."""
+    def act(self, observation: np.ndarray, *, reward: float = 0.0) -> np.ndarray:
+        """The action for one observation, float32, in [-1, 1].
+
+        `reward` is that of the last action; policies conditioned on a return need it.
+        """
         key = None
         if self._key is not None:
             self._key, key = jax.random.split(self._key)
+        if not self._first:
+            self._memory = self._rewarded(self._memory, np.float32(reward))
+        self._first = False
         observation = np.asarray(observation, np.float32)
         action, self._memory = self._act(self._state, self._memory, observation, key)
         return np.asarray(action)

@@ -34,6 +34,10 @@ SMALL = {
     "target_samples": 3,
     "act_samples": 3,
     "flow_steps": 3,
+    "context": 5,
+    "layers": 1,
+    "heads": 2,
+    "width": 8,
 }
 
 VARIANTS = {

@@ -7,6 +7,7 @@ from cnf.algorithms.bear import BEAR
 from cnf.algorithms.brac import BRAC
 from cnf.algorithms.cnf import CNF
 from cnf.algorithms.cql import CQL
+from cnf.algorithms.dt import DT
 from cnf.algorithms.fql import FQL
 from cnf.algorithms.iql import IQL
 from cnf.algorithms.lapo import LAPO
@@ -33,6 +34,7 @@ ALGORITHMS = {
     "cql": CQL,
     "fql": FQL,
     "onestep": Onestep,
+    "dt": DT,
     "bc": BC,
     "bc-10": BC,
     "td3-off": TD3Off,

@@ -6,7 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from shared.data.windows import EpisodeRows, EpisodeWindow, draw_windows, episode_rows
+from shared.data.windows import (
+    EpisodeRows,
+    EpisodeWindow,
+    cut_window,
+    draw_windows,
+    episode_rows,
+    place_windows,
+)
 from shared.types import Spec, Transition
 
 
@@ -21,6 +28,7 @@ class TransitionDataset(eqx.Module):
         sarsa_rows: row numbers with a known next action: the episode goes on in the
             following row, or ends there for good (`terminal`).
         episodes: which rows make up which episode.
+        return_to_go: sum of the rewards from a row to the end of its episode.
     """
 
     transitions: Transition
@@ -29,6 +37,7 @@ class TransitionDataset(eqx.Module):
     ranked_rows: Int[Array, "rows"]
     sarsa_rows: Int[Array, "sarsa"]
     episodes: EpisodeRows
+    return_to_go: Float[Array, "rows"]
 
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
@@ -79,6 +88,18 @@ class TransitionDataset(eqx.Module):
         rows = self.validation_rows if self.validation_rows.shape[0] else None
         return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
 
+    def draw_return_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> tuple[EpisodeWindow, Int[Array, "batch"]]:
+        """Windows as of `draw_windows` with the return to go in the place of the reward.
+
+        Second is the time of each window's first observation in its episode.
+        """
+        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        transitions = self.transitions._replace(reward=self.return_to_go)
+        cut = jax.vmap(lambda *place: cut_window(transitions, self.episodes, *place, length))
+        return cut(episode, start), start - self.episodes.first[episode]
+
 
 def make_dataset(
     transitions: Transition,
@@ -113,7 +134,17 @@ def make_dataset(
         np.flatnonzero(goes_on),
     )
     rows = (jnp.asarray(x, jnp.int32) for x in indices)
-    return TransitionDataset(device, *rows, episode_rows(episode))
+    return TransitionDataset(
+        device, *rows, episode_rows(episode), returns_to_go(transitions, episode)
+    )
+
+
+def returns_to_go(transitions: Transition, episode: np.ndarray) -> Float[Array, "rows"]:
+    """Sum of the rewards from every row to the end of its episode, summed in float64."""
+    backwards = np.cumsum(np.asarray(transitions.reward, np.float64)[::-1])[::-1]
+    ends = np.append(np.flatnonzero(episode[1:] != episode[:-1]) + 1, len(episode))
+    behind = np.append(backwards, 0.0)[np.repeat(ends, np.diff(ends, prepend=0))]
+    return jnp.asarray(backwards - behind, jnp.float32)
 
 
 def spec_of(transitions: Transition, episode_returns: np.ndarray) -> Spec:

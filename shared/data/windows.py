@@ -86,6 +86,28 @@ def cut_window(
     return EpisodeWindow(window, observed, acted)
 
 
+def place_windows(
+    episodes: EpisodeRows,
+    rows: Int[Array, "some_rows"] | None,
+    batch_size: int,
+    length: int,
+    *,
+    key: PRNGKeyArray,
+) -> tuple[Int[Array, "batch"], Int[Array, "batch"]]:
+    """Episode and first row of `batch_size` windows of `length` observations.
+
+    They are laid around rows among `rows` (those of whole episodes); None means all rows.
+    """
+    k_row, k_offset = jax.random.split(key)
+    size = episodes.number.shape[0] if rows is None else rows.shape[0]
+    row = jax.random.randint(k_row, (batch_size,), 0, size)
+    row = row if rows is None else rows[row]
+    offset = jax.random.randint(k_offset, (batch_size,), 0, length)
+    episode = episodes.number[row]
+    first, last = episodes.first[episode], episodes.last[episode]
+    return episode, jnp.clip(row - offset, first, jnp.maximum(first, last + 2 - length))
+
+
 def draw_windows(
     transitions: Transition,
     episodes: EpisodeRows,
@@ -95,20 +117,6 @@ def draw_windows(
     *,
     key: PRNGKeyArray,
 ) -> EpisodeWindow:
-    """`batch_size` windows of `length` observations; leading axes = batch, time.
-
-    They are laid around rows among `rows` (those of whole episodes); None means all rows.
-    """
-    k_row, k_offset = jax.random.split(key)
-    size = transitions.reward.shape[0] if rows is None else rows.shape[0]
-    row = jax.random.randint(k_row, (batch_size,), 0, size)
-    row = row if rows is None else rows[row]
-    offset = jax.random.randint(k_offset, (batch_size,), 0, length)
-    episode = episodes.number[row]
-    first, last = episodes.first[episode], episodes.last[episode]
-    start = jnp.clip(row - offset, first, jnp.maximum(first, last + 2 - length))
-
-    def cut(episode, start):
-        return cut_window(transitions, episodes, episode, start, length)
-
-    return jax.vmap(cut)(episode, start)
+    """Windows at the places of `place_windows`; leading axes = batch, time."""
+    places = place_windows(episodes, rows, batch_size, length, key=key)
+    return jax.vmap(lambda *place: cut_window(transitions, episodes, *place, length))(*places)

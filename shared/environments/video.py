@@ -23,10 +23,11 @@ def film(policy, path: Path, *, seed: int = 0, size: int = 480) -> int:
     environment = make_environment(policy.record["environment"], render=True)
     observation, _ = environment.reset(seed=seed)
     policy.reset()
-    frames, over = [], False
+    frames, reward, over = [], 0.0, False
     while not over:
         frames.append(_frame(environment))
-        observation, _, terminal, timeout, _ = environment.step(policy.act(observation))
+        action = policy.act(observation, reward=reward)
+        observation, reward, terminal, timeout, _ = environment.step(action)
         over = terminal or timeout
     rate = environment.metadata["render_fps"]
     environment.close()

@@ -33,6 +33,15 @@ def _initial_memory(algorithm, episodes, state):
 
 
 @partial(jax.jit, static_argnames=("algorithm",))
+def _rewarded(algorithm, memory, reward):
+    """Memories of every (seed, mode, episode) after a reward of shape (seeds, 2, episodes)."""
+    function = algorithm.rewarded
+    for _ in range(reward.ndim):
+        function = jax.vmap(function)
+    return function(memory, reward)
+
+
+@partial(jax.jit, static_argnames=("algorithm",))
 def _act(algorithm, state, memory, observation, keys, step, time):
     """Actions of every (seed, mode, episode): observation is (seeds, 2, episodes, size)."""
 
@@ -93,11 +102,15 @@ def evaluate(
             algorithm, state, memory, observations.reshape(shape), keys, step, time
         )
         actions = np.asarray(actions).reshape(len(index), -1)
+        rewards = np.zeros(len(index), np.float32)
         for i in np.flatnonzero(alive):
             observations[i], reward, terminal, timeout, _ = simulators[i].step(actions[i])
+            rewards[i] = reward
             returns[i] += reward
             lengths[i] += 1
             alive[i] = not (terminal or timeout)
+        if jax.tree.leaves(memory):
+            memory = _rewarded(algorithm, memory, rewards.reshape(shape[:3]))
         time += 1
     return [
         {
