@@ -39,6 +39,8 @@ class Phase:
         evaluates: is there a policy to score in the simulator during this phase?
         takes_step: does `update` also take `step=`, the number of updates done so far in
             this phase?  It has no seed axis, so a `lax.cond` on it stays a branch.
+        explore: `(state, observation, *, key) -> action`, compiled: the policy plays in the
+            simulator between updates, and `draw` sees what it met (`shared/training/online.py`).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Phase:
     finish: Callable | None = None
     evaluates: bool = True
     takes_step: bool = False
+    explore: Callable | None = None
 
 
 def hyperparameter(help_text: str, **keywords: Any) -> Any:
@@ -76,6 +79,13 @@ class AbstractAlgorithm(eqx.Module):
     @abc.abstractmethod
     def phases(self) -> tuple[Phase, ...]:
         """The phases of training, in order."""
+
+    def online(self) -> Phase | None:
+        """The phase of fine-tuning in the simulator, its `steps` left open; None if there is none.
+
+        It follows all `phases`, and its metrics are among theirs.
+        """
+        return None
 
     def initial_memory(self, state: State) -> Memory:
         """The recurrent carry at the start of an episode; `()` if there is none."""

@@ -55,7 +55,10 @@ class Plan:
         family, name = values["family"], values["algorithm"]
         where = "config.yaml"
         checked = config.check(registry.find(family, name), values["hyperparameters"], where=where)
-        settings = RunSettings(**config.check(RunSettings, values["run"], where=where))
+        # A run of an earlier version lacks the settings that came later.
+        settings = config.resolve(
+            RunSettings, "run", dataset=values["dataset"], overrides=values["run"]
+        )
         return cls(
             family,
             name,
@@ -63,7 +66,7 @@ class Plan:
             values["preset"],
             tuple(values["seeds"]),
             checked,
-            settings,
+            RunSettings(**settings),
         )
 
 
@@ -98,6 +101,9 @@ def plan(
     settings = config.resolve(
         RunSettings, "run", dataset=dataset, preset=preset, overrides=run_overrides
     )
+    _check_online(
+        family, algorithm, RunSettings(**settings), config.build(algorithm_class, hyperparameters)
+    )
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise ConfigError("--seeds must be at least 1.")
@@ -110,6 +116,28 @@ def plan(
         hyperparameters,
         RunSettings(**settings),
     )
+
+
+def _check_online(family: str, name: str, settings: RunSettings, algorithm) -> None:
+    """Can this algorithm be fine-tuned, and do its simulators divide a block?"""
+    if settings.online_steps == 0:
+        return
+    if algorithm.online() is None:
+        able = [n for n, c in registry.algorithms(family).items() if "online" in vars(c)]
+        raise ConfigError(
+            f"online_steps is {settings.online_steps}, but '{name}' cannot be fine-tuned in the "
+            f"simulator; choose one of {', '.join(able)}."
+        )
+    if settings.replay_rows < settings.online_block:
+        raise ConfigError(
+            f"replay_rows is {settings.replay_rows}; it must hold a block of "
+            f"{settings.online_block} steps at least."
+        )
+    if settings.online_simulators < 1 or settings.online_block % settings.online_simulators:
+        raise ConfigError(
+            f"online_block is {settings.online_block}; it must be a multiple of "
+            f"online_simulators, which is {settings.online_simulators}."
+        )
 
 
 def start(
@@ -146,7 +174,10 @@ def start(
             "action_size": data.spec.action_size,
         },
         "seeds": list(plan.seeds),
-        "phases": [{"name": p.name, "steps": p.steps} for p in plan.build().phases()],
+        "phases": [
+            {"name": phase.name, "steps": phase.steps}
+            for phase in program.phases_of(plan.build(), plan.settings.online_steps)
+        ],
         "versions": versions(),
         "devices": [str(device) for device in jax.devices()],
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -1,5 +1,6 @@
 """Trained policies: load one, act with it, score it again."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from shared.errors import RunError
 from shared.experiment import Plan
-from shared.training import program
+from shared.training import online, program
 from shared.training.evaluation import evaluate
 from shared.training.run_folder import RunFolder
 from shared.types import Spec
@@ -77,7 +78,12 @@ def load_state(path: Path, *, checkpoint: str | None = None):
     returns = np.zeros(2, np.float32)
     spec = Spec(size, run.record["spec"]["action_size"], blank, blank, returns)
     template = program.state_shapes(algorithm, spec, plan.seeds)
-    state, position = run.checkpoints.restore(template, checkpoint)
+    if online.is_online(algorithm, run.checkpoints.read_progress(checkpoint)):
+        blank = partial(online.nothing_shown, run.record["environment"], spec, plan.settings)
+        shown = jax.eval_shape(lambda: blank(plan.seeds))
+        (state, _), position = run.checkpoints.restore((template, shown), checkpoint)
+    else:
+        state, position = run.checkpoints.restore(template, checkpoint)
     return plan, run.record, algorithm, jax.tree.map(jax.numpy.asarray, state), position
 
 

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import GaussianActor
+from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.losses import advantage_weight, td_loss, td_target
@@ -88,6 +89,9 @@ class AWAC(AbstractAlgorithm):
 
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
+
+    def online(self):
+        return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)

@@ -37,6 +37,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.encoders import Pretraining, pretraining_phase
+from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.learner import Learner, descend, polyak
@@ -134,6 +135,9 @@ class CNF(AbstractAlgorithm):
     def phases(self):
         policy = Phase("policy", self.steps, self.draw, self.update)
         return (pretraining_phase(self), policy)
+
+    def online(self):
+        return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)

@@ -38,7 +38,7 @@ from shared.networks import Normalizer
 class SequencePolicy(eqx.Module):
     """The actions of a sequence, each from what came before it."""
 
-    embeddings: tuple[eqx.nn.Linear, eqx.nn.Linear, eqx.nn.Linear]
+    embeddings: tuple[eqx.nn.Linear, ...]
     times: eqx.nn.Embedding
     transformer: CausalTransformer
     head: eqx.nn.Linear

@@ -15,7 +15,8 @@ pi is a Gaussian with a tanh mean and a state-independent standard deviation;
 `temperature` is the paper's 1/beta.  `return_span` scales rewards so that the best
 and the worst episode of the data lie that far apart (1000 in locomotion), and
 `reward_shift` is added to every reward (-1 in AntMaze).  Observations are not
-normalised.
+normalised.  Online, actions are samples of pi, and the actor's step size is back at its
+full value.
 
 Differences from the paper: none known; order of updates, weight ceiling,
 orthogonal initialisation and the actor's cosine schedule are the authors' code.
@@ -30,6 +31,7 @@ import optax
 from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
+from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.losses import advantage_weight, td_loss, td_target
@@ -109,9 +111,11 @@ class IQL(AbstractAlgorithm):
     @property
     def actor_optimizer(self):
         rate = self.actor_learning_rate
-        return optax.adam(
-            optax.cosine_decay_schedule(rate, self.steps) if self.cosine_decay else rate
-        )
+        if not self.cosine_decay:
+            return optax.adam(rate)
+        offline = optax.cosine_decay_schedule(rate, self.steps)
+        online = optax.constant_schedule(rate)
+        return optax.adam(optax.join_schedules([offline, online], [self.steps]))
 
     @property
     def critic_optimizer(self):
@@ -123,6 +127,9 @@ class IQL(AbstractAlgorithm):
 
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
+
+    def online(self):
+        return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)

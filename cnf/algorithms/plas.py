@@ -32,6 +32,7 @@ from jaxtyping import Array, Float
 
 from cnf.actors import TanhActor
 from cnf.encoders import Pretraining, pretraining_phase
+from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.learner import Learner, descend, polyak
@@ -91,6 +92,7 @@ class PLAS(AbstractAlgorithm):
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
@@ -133,6 +135,9 @@ class PLAS(AbstractAlgorithm):
 
     def phases(self):
         return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
+
+    def online(self):
+        return online_phase(self, self.draw, self.update, noise=self.exploration_noise)
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)

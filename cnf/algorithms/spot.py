@@ -18,6 +18,10 @@ As in TD3, the actor and all targets move at every `policy_delay`-th update only
 `steps` counts updates of the critics.  `dropout` acts on the actor and on its target
 copy in training, never when acting.
 
+Online (section 5.2 of the paper), `exploration_noise` is added to actions, and at
+step t of the simulator `lambda_` is multiplied by
+max(lambda_floor, 1 - t / lambda_decay_steps); optimizers and targets are kept.
+
 Differences from the paper:
     - With L > 1 the authors' code weighs nats, 2n / kl_weight times the L = 1 scale;
       here both have the same scale, so that one `lambda_` fits both.
@@ -33,6 +37,7 @@ import optax
 
 from cnf.actors import TanhActor
 from cnf.encoders import Pretraining, pretraining_phase
+from cnf.exploration import online_phase
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, Metrics, descend, polyak
@@ -76,6 +81,10 @@ class SPOT(AbstractAlgorithm):
     lambda_: float = hyperparameter("weight of the density penalty")
     density_samples: int = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
     dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
+    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
+    lambda_decay_steps: int = hyperparameter("online steps in which lambda_ would fall to 0")
+    lambda_floor: float = hyperparameter("share of lambda_ that stays online")
+    online_discount: float | None = hyperparameter("discount online; null = as before")
     normalize_observations: bool = hyperparameter("standardise observations")
     reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
 
@@ -115,42 +124,60 @@ class SPOT(AbstractAlgorithm):
         policy = Phase("policy", self.steps, self.draw, self.update, takes_step=True)
         return (pretraining_phase(self), policy)
 
+    def online(self):
+        return online_phase(
+            self, self.draw, self.fine_tune, noise=self.exploration_noise, takes_step=True
+        )
+
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key, step):
         """One critic update; every `policy_delay`-th also moves the actor and the targets."""
+        return self.learn(state, batch, self.lambda_, self.discount, key=key, step=step)
+
+    def fine_tune(self, state, batch, *, key, step):
+        """The same online, `step` steps into the simulator."""
+        left = 1 - jnp.asarray(step, jnp.float32) / self.lambda_decay_steps
+        lambda_ = self.lambda_ * jnp.maximum(self.lambda_floor, left)
+        discount = self.discount if self.online_discount is None else self.online_discount
+        return self.learn(state, batch, lambda_, discount, key=key, step=step)
+
+    def learn(self, state, batch, lambda_, discount, *, key, step):
+        """An update with this weight of the penalty and this discount."""
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
         k_noise, k_dropout, k_actor = jax.random.split(key, 3)
         noise = jax.random.normal(k_noise, batch.action.shape)
         keys = jax.random.split(k_dropout, s.shape[0])
-        y = jax.vmap(self.target, (None, 0, 0, 0, 0, 0))(
-            state, batch.reward, batch.terminal, s_next, noise, keys
+        y = jax.vmap(self.target, (None, None, 0, 0, 0, 0, 0))(
+            state, discount, batch.reward, batch.terminal, s_next, noise, keys
         )
         critic, metrics = descend(
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         state = state._replace(critic=critic)
         state = jax.lax.cond(
-            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s, k_actor
+            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, lambda_, s, k_actor
         )
         return state, metrics | state.actor_metrics
 
-    def target(self, state, reward, terminal, s_next, noise, key):
+    def target(self, state, discount, reward, terminal, s_next, noise, key):
         """Target y, for one transition; `key` drives the dropout."""
         a_next = smoothed_action(
             state.target_actor(s_next, key=key), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+        return td_target(reward + self.reward_shift, terminal, next_value, discount)
 
-    def improve(self, state, s, key):
+    def improve(self, state, lambda_, s, key):
         """The delayed part of an update: actor, then both targets."""
         actor, metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(m, state.latent_space, state.critic.model, s, key=key),
+            lambda m: self.actor_loss(
+                m, state.latent_space, state.critic.model, lambda_, s, key=key
+            ),
         )
         return state._replace(
             actor=actor,
@@ -159,7 +186,7 @@ class SPOT(AbstractAlgorithm):
             actor_metrics=metrics,
         )
 
-    def actor_loss(self, actor, latent_space, critic, s, *, key):
+    def actor_loss(self, actor, latent_space, critic, lambda_, s, *, key):
         """Equation 7 over a batch; the scale of Q carries no gradient."""
         k_dropout, k_density = (jax.random.split(k, s.shape[0]) for k in jax.random.split(key))
         policy_action = jax.vmap(lambda s, k: actor(s, key=k))(s, k_dropout)
@@ -168,7 +195,7 @@ class SPOT(AbstractAlgorithm):
         penalty = jnp.mean(
             jax.vmap(density_penalty, (None, 0, 0, 0))(latent_space, s, policy_action, k_density)
         )
-        loss = -jnp.mean(q) / scale + self.lambda_ * penalty
+        loss = -jnp.mean(q) / scale + lambda_ * penalty
         return loss, {"actor_loss": loss, "density_penalty": penalty}
 
     def act(self, state, memory, observation, *, key):

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import TanhActor
+from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, Metrics, descend, polyak
 from shared.losses import smoothed_action, td_loss, td_target
@@ -56,6 +57,7 @@ class TD3BC(AbstractAlgorithm):
     noise_clip: float = hyperparameter("ceiling of the target action's noise")
     policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
     alpha: float = hyperparameter("weight of the normalised Q against cloning")
+    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "TD3+BC: TD3 with a behaviour cloning term"
@@ -85,6 +87,11 @@ class TD3BC(AbstractAlgorithm):
 
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update, takes_step=True),)
+
+    def online(self):
+        return online_phase(
+            self, self.draw, self.update, noise=self.exploration_noise, takes_step=True
+        )
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)

@@ -62,6 +62,12 @@ def train_command(family: str) -> click.Command:
     @click.option("--seed", "first_seed", default=0, show_default=True, help="The first seed.")
     @click.option("--steps", type=click.IntRange(1), help="Updates of the policy.")
     @click.option(
+        "--online-steps",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Then fine-tune for N steps in the simulator, an update for each.",
+    )
+    @click.option(
         "--set",
         "pairs",
         multiple=True,
@@ -98,6 +104,7 @@ def train_command(family: str) -> click.Command:
         seeds,
         first_seed,
         steps,
+        online_steps,
         pairs,
         out,
         resume,
@@ -122,6 +129,8 @@ def train_command(family: str) -> click.Command:
             overrides = config.parse_overrides(pairs)
             if steps is not None:
                 overrides["steps"] = steps
+            if online_steps is not None:
+                overrides["online_steps"] = online_steps
             numbers = tuple(range(first_seed, first_seed + seeds))
             plan = experiment.plan(
                 family, algo, dataset, preset=preset, seeds=numbers, overrides=overrides

@@ -8,6 +8,7 @@ run repeats.
 """
 
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.errors import NonFiniteError
-from shared.training import program
+from shared.training import online, program
 from shared.training.evaluation import BackgroundEvaluator
 from shared.training.log import Log, Position
 from shared.training.progress import Progress
@@ -68,8 +69,11 @@ def train(
     Raises:
         NonFiniteError: a metric or parameter became NaN or infinite.
     """
-    phases = algorithm.phases()
-    state, position = restore(run, program.init_state(algorithm, spec, seeds))
+    phases = program.phases_of(algorithm, settings.online_steps)
+    begin = partial(online.nothing_shown, run.record["environment"], spec, settings, seeds)
+    state, begin, position = restore(
+        run, algorithm, program.init_state(algorithm, spec, seeds), begin
+    )
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     evaluator = BackgroundEvaluator(algorithm, run.record["environment"], seeds, settings.episodes)
     keys = program.seed_keys(seeds)
@@ -82,15 +86,27 @@ def train(
             for index in range(position.index, len(phases)):
                 first = position.step if index == position.index else 0
                 progress.begin(phases[index].name, phases[index].steps, first)
-                state = run_phase(context, state, phases[index], Position(index, first))
+                state = run_phase(context, state, phases[index], Position(index, first), begin)
         log.scores(evaluator, wait=True)
     finally:
         evaluator.close()
     return state
 
 
-def run_phase(context: Context, state, phase: Phase, position: Position):
+def run_phase(context: Context, state, phase: Phase, position: Position, begin):
     """All remaining updates of a phase, and what is due between them; the state after it."""
+    if phase.explore is None:
+        return run_updates(context, state, phase, position, None)
+    environment = context.run.record["environment"]
+    player = online.Player(context.algorithm, environment, context.log.seeds, begin())
+    try:
+        return run_updates(context, state, phase, position, player)
+    finally:
+        player.close()
+
+
+def run_updates(context: Context, state, phase: Phase, position: Position, player):
+    """The same, with the `online.Player` of an online phase, which plays before each block."""
     algorithm, dataset, keys, run, settings, log, evaluator = context
     index, step = position
 
@@ -102,8 +118,12 @@ def run_phase(context: Context, state, phase: Phase, position: Position):
     while step < phase.steps:
         first, step = step, next_stop(step, phase, settings)
         started = time.perf_counter()
+        if player is not None and first % settings.online_block == 0:
+            player.play(state, first, min(settings.online_block, phase.steps - first))
+        replay = None if player is None else player.shown.replay
+        count, capacity = step - first, settings.steps_per_call
         state, history = program.run_updates(
-            algorithm, index, settings.steps_per_call, state, dataset, keys, first, step - first
+            algorithm, index, capacity, state, dataset, keys, first, count, replay
         )
         metrics = check(jax.device_get(history), step - first, phase, first, log.seeds, run)
         seconds = time.perf_counter() - started
@@ -117,7 +137,8 @@ def run_phase(context: Context, state, phase: Phase, position: Position):
         log.scores(evaluator, wait=False)
         if due(step, phase, settings.save_every):
             log.scores(evaluator, wait=True)
-            save(run, state, phase, position, log)
+            saved = state if player is None else (state, player.shown)
+            save(run, saved, phase, position, log)
         evaluate_if_due(context, state, phase, position)
     return state
 
@@ -140,6 +161,8 @@ def next_stop(step: int, phase: Phase, settings: RunSettings) -> int:
         intervals.append(phase.refresh_every)
     if phase.evaluates:
         intervals.append(settings.evaluate_every)
+    if phase.explore is not None:
+        intervals.append(settings.online_block)
     return min(phase.steps, *(step - step % i + i for i in intervals if i > 0))
 
 
@@ -185,16 +208,24 @@ def save(run: RunFolder, state, phase: Phase, position: Position, log: Log) -> N
     )
 
 
-def restore(run: RunFolder, state):
-    """State and position of the last checkpoint; tables are cut back to what it knew."""
+def restore(run: RunFolder, algorithm, state, begin):
+    """State, start of the online phase, and position of the last checkpoint.
+
+    Tables are cut back to what it knew.  `begin()` is the start of a fresh online phase.
+    """
     if run.checkpoints.latest is None:
         run.metrics.truncate_to(0)
         run.scores.truncate_to(0)
-        return state, Position()
-    state, progress = run.checkpoints.restore(state)
+        return state, begin, Position()
+    if online.is_online(algorithm, run.checkpoints.read_progress()):
+        (state, shown), progress = run.checkpoints.restore((state, begin()))
+        begin = partial(online.carry_on, shown)
+    else:
+        state, progress = run.checkpoints.restore(state)
     run.metrics.truncate_to(progress["metrics_rows"])
     run.scores.truncate_to(progress["scores_rows"])
-    return jax.tree.map(jnp.array, state), Position(progress["phase_index"], progress["step"])
+    position = Position(progress["phase_index"], progress["step"])
+    return jax.tree.map(jnp.array, state), begin, position
 
 
 def _last_good(run: RunFolder) -> str:

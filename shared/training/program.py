@@ -5,14 +5,30 @@ updates in a call is an argument of one compiled program, so that chunk size, a
 stop and a resume cannot change a bit of the result.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
+from shared.algorithm import Phase
+from shared.data.replay import MixedDataset
 from shared.types import Spec
 
-START, UPDATE, REFRESH, FINISH = range(4)
+START, UPDATE, REFRESH, FINISH, EXPLORE = range(5)
+
+
+def phase_at(algorithm, index: int) -> Phase:
+    """Phase `index`; behind the last one is the online phase."""
+    phases = algorithm.phases()
+    return phases[index] if index < len(phases) else algorithm.online()
+
+
+def phases_of(algorithm, online_steps: int) -> tuple[Phase, ...]:
+    """All phases of a run."""
+    if online_steps == 0:
+        return algorithm.phases()
+    return (*algorithm.phases(), replace(algorithm.online(), steps=online_steps))
 
 
 def step_key(seed_key, phase_index, step, kind):
@@ -60,24 +76,27 @@ def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     static_argnames=("algorithm", "index", "capacity"),
     donate_argnames=("state",),
 )
-def run_updates(algorithm, index, capacity, state, dataset, keys, first, count):
+def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, replay=None):
     """`count` <= `capacity` updates of phase `index`, from step `first` on.
+
+    Batches come from `dataset`, and from `replay` (leading axis = seeds) too if there is one.
 
     Returns:
         The new state and the metrics of every update: name -> (capacity, seeds);
         rows from `count` on are zero.
     """
-    phase = algorithm.phases()[index]
+    phase = phase_at(algorithm, index)
 
-    def one(state, key, step):
+    def one(state, key, step, replay):
         k_draw, k_update = jax.random.split(key)
-        batch = phase.draw(dataset, key=k_draw)
+        source = dataset if replay is None else MixedDataset(dataset, replay)
+        batch = phase.draw(source, key=k_draw)
         more = {"step": step} if phase.takes_step else {}
         return phase.update(state, batch, key=k_update, **more)
 
     def update(state, step):
         folded = jax.vmap(lambda key: step_key(key, index, step, UPDATE))(keys)
-        return jax.vmap(one, in_axes=(0, 0, None))(state, folded, step)
+        return jax.vmap(one, in_axes=(0, 0, None, 0))(state, folded, step, replay)
 
     shapes = jax.eval_shape(update, state, first)[1]
     history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)

@@ -18,6 +18,10 @@ class RunSettings:
     evaluate_every: int = _setting("updates between two evaluations")
     episodes: int = _setting("episodes of each seed and policy mode in an evaluation")
     save_every: int = _setting("updates between two checkpoints")
+    online_steps: int = _setting("steps in the simulator after training, an update for each")
+    online_block: int = _setting("steps of a seed between two stretches of updates")
+    online_simulators: int = _setting("simulators of a seed side by side in the online phase")
+    replay_rows: int = _setting("newest rows of the online phase that are kept")
     keep_checkpoints: int = _setting("newest checkpoints kept, besides the best")
     matmul_precision: Literal["default", "bfloat16"] = _setting(
         "operands of hidden layers' products; bfloat16 is faster where the processor has it"

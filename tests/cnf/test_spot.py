@@ -68,7 +68,9 @@ def test_the_actor_loss(case):
     algorithm, state, batch = case
     s = slow.normalized(state, batch.observation)
     vae, key = state.latent_space, jax.random.key(5)
-    loss, metrics = algorithm.actor_loss(state.actor.model, vae, state.critic.model, s, key=key)
+    loss, metrics = algorithm.actor_loss(
+        state.actor.model, vae, state.critic.model, 0.7, s, key=key
+    )
     keys = jax.random.split(jax.random.split(key)[1], slow.ROWS)
     actions = [actor(state.actor.model, x) for x in s]
     q = [slow.critics(state.critic.model, x, a)[0] for x, a in zip(s, actions, strict=True)]
