@@ -15,7 +15,9 @@ main = make_cli(
 
 def _mount_figures() -> None:
     from cnf.figures import figures
+    from cnf.mmd import mmd_command
 
+    figures.add_command(mmd_command)
     main.add_command(figures)
 
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("config", "registry"),
     ("training",),
     ("experiment",),
-    ("trained",),
+    ("trained", "q_errors"),
     ("cli",),
 )
 # ... and these rooms stand beside the layers: `training` and what follows it may import them,

@@ -33,6 +33,7 @@ import optax
 
 from cnf.actors import squashed_mode, squashed_sample
 from cnf.encoders import Pretraining, pretraining_phase
+from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
@@ -195,13 +196,3 @@ class BEAR(AbstractAlgorithm):
         actions, _ = jax.vmap(lambda k: squashed_sample(actor, s, key=k))(keys)
         values = jax.vmap(state.critic.model.first, (None, 0))(s, actions)
         return actions[jnp.argmax(values)], memory
-
-
-def mmd(x, y, width: float):
-    """Maximum mean discrepancy of two sets of samples, (samples, n) each (equation in 5.2)."""
-
-    def kernel(x, y):
-        distance = jnp.sum(jnp.abs(x[:, None, :] - y[None, :, :]), axis=-1)
-        return jnp.mean(jnp.exp(-distance / (2 * width)))
-
-    return jnp.sqrt(kernel(x, x) + kernel(y, y) - 2 * kernel(x, y) + 1e-6)

@@ -221,6 +221,12 @@ class CNF(AbstractAlgorithm):
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
 
+    def critic_value(self, state, observation, action):
+        """Q(s, a), the smallest of the critics, of an action in a simulator."""
+        s = state.normalizer(observation)
+        judged = state.latent_space.encode(s, action) if self.learn_in == "latent" else action
+        return jnp.min(state.critic.model(s, judged))
+
     def judged(self, latent_space, s, z):
         """What the critics judge: the decoded action, or the latent when learning in it."""
         return z if self.learn_in == "latent" else latent_space.decode(s, z)

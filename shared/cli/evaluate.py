@@ -23,7 +23,12 @@ def evaluate_command() -> click.Command:
         metavar="FILE",
         help="Film one episode of the first seed (.mp4 or .gif).",
     )
-    def evaluate(run, episodes, video):
+    @click.option(
+        "--q-error",
+        is_flag=True,
+        help="Compare the critics with the discounted returns met (PLAS, section 5.4).",
+    )
+    def evaluate(run, episodes, video, q_error):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
         import numpy as np
         from rich.console import Console
@@ -57,6 +62,8 @@ def evaluate_command() -> click.Command:
                 f"{length:.0f}",
             )
         Console().print(table)
+        if q_error:
+            Console().print(_q_error_table(run, episodes))
         if video is not None:
             from shared.environments.video import film
 
@@ -64,3 +71,19 @@ def evaluate_command() -> click.Command:
             click.echo(f"{video}: {frames} frames")
 
     return evaluate
+
+
+def _q_error_table(run: Path, episodes: int):
+    from rich.table import Table
+
+    from shared.q_errors import q_errors
+
+    table = Table("seed", "rows", "Q", "return", "MSE", "too high", "by", "else", title="Q errors")
+    for row in q_errors(run, episodes=episodes):
+        values = list(row.values())
+        table.add_row(
+            *(f"{value:.4g}" for value in values[:5]),
+            f"{row['overestimated']:.0%}",
+            *(f"{value:+.4g}" for value in values[6:]),
+        )
+    return table

@@ -6,6 +6,7 @@ on the seed, the update and the episode alone: an evaluation that is repeated
 after a resume gives the same returns.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -70,6 +71,7 @@ def evaluate(
     step: int,
     episodes: int = 10,
     simulators: list | None = None,
+    watch: Callable | None = None,
 ) -> list[dict[str, Any]]:
     """Play `episodes` episodes of each seed in both modes to their end.
 
@@ -81,6 +83,8 @@ def evaluate(
         step: the update that is scored; it picks the starts and the noise.
         episodes: of each seed and mode.
         simulators: `len(seeds) · 2 · episodes` environments to re-use.
+        watch: called with every step: number of the row that is returned for its episode,
+            observation, action, reward, terminal.
 
     Returns:
         One row an episode: step, seed, mode, episode, return, score, length.
@@ -104,11 +108,14 @@ def evaluate(
         actions = np.asarray(actions).reshape(len(index), -1)
         rewards = np.zeros(len(index), np.float32)
         for i in np.flatnonzero(alive):
+            before = observations[i].copy()
             observations[i], reward, terminal, timeout, _ = simulators[i].step(actions[i])
             rewards[i] = reward
             returns[i] += reward
             lengths[i] += 1
             alive[i] = not (terminal or timeout)
+            if watch is not None:
+                watch(i, before, actions[i], reward, terminal)
         if jax.tree.leaves(memory):
             memory = _rewarded(algorithm, memory, rewards.reshape(shape[:3]))
         time += 1
