@@ -10,7 +10,7 @@ import jax
 
 from shared import config, registry
 from shared.errors import ConfigError, RunError
-from shared.training import loop, program
+from shared.training import loop, online, program
 from shared.training.loggers import make_loggers
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder, versions
@@ -119,7 +119,7 @@ def plan(
 
 
 def _check_online(family: str, name: str, settings: RunSettings, algorithm) -> None:
-    """Can this algorithm be fine-tuned, and do its simulators divide a block?"""
+    """Can this algorithm be fine-tuned, and with these settings?"""
     if settings.online_steps == 0:
         return
     if algorithm.online() is None:
@@ -128,16 +128,7 @@ def _check_online(family: str, name: str, settings: RunSettings, algorithm) -> N
             f"online_steps is {settings.online_steps}, but '{name}' cannot be fine-tuned in the "
             f"simulator; choose one of {', '.join(able)}."
         )
-    if settings.replay_rows < settings.online_block:
-        raise ConfigError(
-            f"replay_rows is {settings.replay_rows}; it must hold a block of "
-            f"{settings.online_block} steps at least."
-        )
-    if settings.online_simulators < 1 or settings.online_block % settings.online_simulators:
-        raise ConfigError(
-            f"online_block is {settings.online_block}; it must be a multiple of "
-            f"online_simulators, which is {settings.online_simulators}."
-        )
+    online.check(settings)
 
 
 def start(

@@ -106,7 +106,7 @@ def run_phase(context: Context, state, phase: Phase, position: Position, begin):
 
 
 def run_updates(context: Context, state, phase: Phase, position: Position, player):
-    """The same, with the `online.Player` of an online phase, which plays before each block."""
+    """The same with a player, if it is an online phase: it plays before each block of updates."""
     algorithm, dataset, keys, run, settings, log, evaluator = context
     index, step = position
 

@@ -20,7 +20,7 @@ from shared.algorithm import AbstractAlgorithm
 from shared.data.catalog import ENVIRONMENTS
 from shared.data.replay import Replay
 from shared.environments.simulators import make_environment
-from shared.errors import RunError
+from shared.errors import ConfigError, RunError
 from shared.training import program
 from shared.training.settings import RunSettings
 from shared.types import Spec, Transition
@@ -55,6 +55,24 @@ def nothing_shown(
     shape = (len(seeds), settings.online_simulators)
     actions = np.zeros((*shape, ENVIRONMENTS[environment].horizon, sizes[1]), np.float32)
     return Shown(replay, np.zeros(shape, np.int32), np.zeros(shape, np.int32), actions)
+
+
+def check(settings: RunSettings) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        ConfigError: a block that the simulators of a seed cannot share, or the replay not hold.
+    """
+    block, simulators = settings.online_block, settings.online_simulators
+    if simulators < 1 or block < 1 or block % simulators:
+        raise ConfigError(
+            f"online_block is {block}; it must be a multiple of online_simulators, which is "
+            f"{simulators}, and neither may be less than 1."
+        )
+    if settings.replay_rows < block:
+        raise ConfigError(
+            f"replay_rows is {settings.replay_rows}; it must hold a block of {block} steps."
+        )
 
 
 def carry_on(shown: Shown) -> Shown:
