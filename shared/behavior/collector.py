@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from shared.behavior.policies import Layers, forward
-from shared.behavior.simulator import Simulator
+from shared.behavior.simulator import make_simulator
 from shared.types import Transition
 
 
@@ -49,7 +49,7 @@ class Collector:
     """
 
     def __init__(self, environment: str, simulators: int, seed: int):
-        self.simulators = [Simulator(environment) for _ in range(simulators)]
+        self.simulators = [make_simulator(environment) for _ in range(simulators)]
         self.seed = seed
         self.episodes = np.zeros(simulators, np.int64)
         self.observations = np.stack([self._restart(i) for i in range(simulators)])

@@ -17,12 +17,12 @@ import numpy as np
 from shared.behavior import ant, waypoints
 from shared.behavior.policies import load_behavior
 from shared.behavior.rollout import Episode, run_episode
-from shared.behavior.simulator import Simulator
+from shared.behavior.simulator import make_simulator
 from shared.environments.simulators import make_environment
 
 _BLOCK_ROWS = 2000  # about a quarter of a second of simulation
 
-_simulator = cache(Simulator)
+_simulator = cache(make_simulator)
 
 
 class Segment(NamedTuple):

@@ -9,10 +9,13 @@ Protocol, following D4RL's (Fu et al., 2020) for the gymnasium locomotion tasks:
     medium-replay   equal numbers of rows from the training snapshots up to medium, in order
     full-replay     the same up to expert
 
-Actions are sampled from the policy, episodes end after 1000 steps (`timeouts`)
-or where the robot falls (`terminals`), and the file is cut at exactly the rows
-asked for (a cut episode ends with a timeout).  The sets of maze2d and antmaze come
-from a planner and a controller, see `waypoints` and `ant`.
+dm_control's tasks are recorded by V-D4RL's protocol (Lu et al., 2022), the same but
+that medium is half as good as the expert.
+
+Actions are sampled from the policy, episodes end after 1000 steps (dm_control: 500)
+with `timeouts`, or where the robot falls (`terminals`), and the file is cut at exactly
+the rows asked for (a cut episode ends with a timeout).  The sets of maze2d and antmaze
+come from a planner and a controller, see `waypoints` and `ant`.
 
 Differences from D4RL: the replay sets are fresh episodes of stored snapshots,
 not the replay buffer itself, so that they need no training to be reproduced;
@@ -47,6 +50,7 @@ from shared.behavior.policies import (
 )
 from shared.behavior.simulator import ENVIRONMENTS
 from shared.data import catalog
+from shared.environments.control import TASKS
 from shared.errors import DataError
 
 QUALITIES = (
@@ -60,6 +64,7 @@ QUALITIES = (
 PROTOCOL = "recorded by latent-policies; not D4RL"
 _CHUNK_BYTES = 1 << 18
 _PACKAGES = ("numpy", "gymnasium", "mujoco", "h5py")
+_CONTROL_PACKAGES = ("numpy", "dm-control", "mujoco", "h5py")
 
 
 class Recorded(NamedTuple):
@@ -73,8 +78,9 @@ class Recorded(NamedTuple):
 
 def dataset_names() -> tuple[str, ...]:
     """Every name that `record` accepts."""
-    trained = (f"{e}-{q}" for e in ENVIRONMENTS for q in QUALITIES)
-    return (*trained, *waypoints.TASKS, *ant.DATASETS)
+    d4rl = (f"{e}-{q}" for e in ENVIRONMENTS if e not in TASKS for q in QUALITIES)
+    vd4rl = (f"{e}-{q}" for e in TASKS for q in catalog.VD4RL_QUALITIES)
+    return (*d4rl, *vd4rl, *waypoints.TASKS, *ant.DATASETS)
 
 
 def plan(name: str, rows: int) -> tuple[Segment, ...]:
@@ -92,6 +98,7 @@ def plan(name: str, rows: int) -> tuple[Segment, ...]:
         environment, quality = catalog.CATALOG[name].environment.name, ant.policy_of(name)
     else:
         environment, _, quality = name.partition("-")
+        quality = quality.replace("_", "-")
     policies = {
         "medium-expert": lambda: ("medium", "expert"),
         "medium-replay": lambda: training_snapshots(environment, "medium"),
@@ -150,7 +157,8 @@ def record(
 
 def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) -> dict:
     environment = segments[0].environment
-    description, weights = _describe(segments)
+    description, weights = describe_segments(segments)
+    packages = _CONTROL_PACKAGES if environment in TASKS else _PACKAGES
     return {
         "source": "collected",
         "generator": "latent-policies",
@@ -162,11 +170,11 @@ def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) 
         "behavior_weights": weights_path(environment).name if weights != "none" else "none",
         "behavior_weights_sha256": weights,
         "segments": json.dumps(description),
-        "versions": json.dumps({p: importlib.metadata.version(p) for p in _PACKAGES}),
+        "versions": json.dumps({p: importlib.metadata.version(p) for p in packages}),
     }
 
 
-def _describe(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
+def describe_segments(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
     """What is to be known of every segment's policy, and the digest of the weights or "none"."""
     environment = segments[0].environment
     noise = {waypoints.POLICY: waypoints.NOISE} | dict.fromkeys(ant.POLICIES, ant.NOISE)

@@ -2,8 +2,9 @@
 
 - `expert`: the best mean of sampled returns among the most promising snapshots;
 - `medium`: before the expert's, the snapshot nearest a third of the expert's
-  sampled return, sought only up to the first snapshot above half of it, so
-  that a later collapse of the training is not taken for its middle;
+  sampled return (D4RL) or nearest half of it (V-D4RL), sought only up to the first
+  snapshot above one and a half times that, so that a later collapse of the training
+  is not taken for its middle;
 - `step-<n>`: snapshots evenly spaced in environment steps up to medium (for
   medium-replay) and from medium to expert (for full-replay).
 
@@ -19,13 +20,14 @@ import numpy as np
 from shared.behavior.policies import BehaviorPolicy
 from shared.behavior.rollout import measure_returns
 from shared.behavior.snapshots import Snapshot, load_snapshots, save_npz
+from shared.environments.control import TASKS
 from shared.errors import RunError
 
 EPISODES = 20
 _CANDIDATES = 5
 _UP_TO_MEDIUM, _UP_TO_EXPERT = 8, 6
 _EVALUATION_SEED = 20_000
-_PACKAGES = ("numpy", "jax", "equinox", "optax", "gymnasium", "mujoco")
+_PACKAGES = ("numpy", "jax", "equinox", "optax", "gymnasium", "mujoco", "dm-control")
 
 
 def round_policy(environment: str, snapshot: Snapshot) -> BehaviorPolicy:
@@ -62,9 +64,10 @@ def select(environment: str, snapshots: list[Snapshot]) -> dict[str, BehaviorPol
     before = [s for s in snapshots if s.environment_steps < expert.environment_steps]
     if len(before) < 2:
         raise RunError("The training is too short to have a medium and an expert policy.")
-    high = next((i for i, s in enumerate(before) if s.sampled > best / 2), len(before))
-    near = sorted(before[: high + 1], key=lambda s: abs(s.sampled - best / 3))[:_CANDIDATES]
-    medium, _ = _extreme(environment, near, lambda mean: -abs(mean - best / 3))
+    middle = best / (2 if environment in TASKS else 3)
+    high = next((i for i, s in enumerate(before) if s.sampled > 1.5 * middle), len(before))
+    near = sorted(before[: high + 1], key=lambda s: abs(s.sampled - middle))[:_CANDIDATES]
+    medium, _ = _extreme(environment, near, lambda mean: -abs(mean - middle))
     early = [s for s in before if s.environment_steps < medium.environment_steps]
     late = [s for s in before if s.environment_steps > medium.environment_steps]
     kept = [*_spread(early, _UP_TO_MEDIUM), medium, *_spread(late, _UP_TO_EXPERT), expert]

@@ -1,15 +1,17 @@
-"""The gymnasium `-v4` locomotion simulators, stripped to what collection needs.
+"""The simulators that behaviour policies are trained and recorded in.
 
-The environment classes are used directly: no registry, no wrappers, no
-rendering.  The time limit of 1000 steps is kept here, and a state can be read
-and restored exactly, so that an interrupted training continues bit for bit.
+gymnasium's `-v4` locomotion classes are used directly: no registry, no wrappers,
+no rendering; dm_control's tasks come from `shared.environments.control`.  Time
+limits are kept here, and a state can be read and restored exactly, so that an
+interrupted training continues bit for bit.
 """
 
 import importlib
-from typing import NamedTuple
 
 import numpy as np
 
+from shared.environments.control import TASKS, ControlSimulator
+from shared.environments.outcome import Outcome
 from shared.errors import DataError
 
 HORIZON = 1000
@@ -18,39 +20,42 @@ _CLASSES = {
     "halfcheetah": ("half_cheetah_v4", "HalfCheetahEnv", "HalfCheetah-v4"),
     "walker2d": ("walker2d_v4", "Walker2dEnv", "Walker2d-v4"),
 }
-ENVIRONMENTS = tuple(_CLASSES)
-
-
-class Outcome(NamedTuple):
-    """What one simulator step returned; `observation` is float64."""
-
-    observation: np.ndarray
-    reward: float
-    terminal: bool
-    timeout: bool
+ENVIRONMENTS = (*_CLASSES, *TASKS)
 
 
 def environment_id(environment: str) -> str:
-    """The gymnasium id, e.g. `Hopper-v4` for `hopper`.
+    """The simulator's own name, e.g. `Hopper-v4` for `hopper`.
 
     Raises:
         DataError: there is no behaviour policy for such an environment.
     """
-    if environment not in _CLASSES:
+    if environment not in ENVIRONMENTS:
         known = ", ".join(ENVIRONMENTS)
         raise DataError(f"No environment '{environment}' can be collected; choose one of {known}.")
+    if environment in TASKS:
+        return f"dm_control/{TASKS[environment].domain}-{TASKS[environment].task}"
     return _CLASSES[environment][2]
 
 
+def make_simulator(environment: str) -> "Simulator | ControlSimulator":
+    """A simulator of this environment.
+
+    Raises:
+        DataError: there is no behaviour policy for such an environment.
+    """
+    environment_id(environment)
+    return (ControlSimulator if environment in TASKS else Simulator)(environment)
+
+
 class Simulator:
-    """One simulator with its own time limit.  It never resets by itself."""
+    """One of gymnasium's with its own time limit.  It never resets by itself."""
 
     def __init__(self, environment: str):
-        environment_id(environment)
         module, name, _ = _CLASSES[environment]
         module = importlib.import_module(f"gymnasium.envs.mujoco.{module}")
         self.env = getattr(module, name)()
         self.elapsed = 0
+        self.horizon = HORIZON
         self.observation_size = self.env.observation_space.shape[0]
         self.action_size = self.env.action_space.shape[0]
 
@@ -65,6 +70,10 @@ class Simulator:
         self.elapsed += 1
         timeout = self.elapsed >= HORIZON and not terminal
         return Outcome(observation, float(reward), bool(terminal), timeout)
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Generalised positions and velocities, float64; the next step overwrites them."""
+        return self.env.data.qpos, self.env.data.qvel
 
     def get_state(self) -> np.ndarray:
         """The full integration state and the elapsed steps, as one float64 vector."""

@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from shared.behavior.collector import Collector, row_size, unpack, write
 from shared.behavior.sac import SAC, SACState
 from shared.behavior.select import write_weights
-from shared.behavior.simulator import ENVIRONMENTS, Simulator
+from shared.behavior.simulator import ENVIRONMENTS, make_simulator
 from shared.behavior.snapshots import save_npz, snapshot_due, take_snapshot
 from shared.errors import RunError
 from shared.learner import Metrics
@@ -110,7 +110,7 @@ def train_behavior(
         RunError: `out` holds another training, or a damaged state.
     """
     _claim(out, environment, seed, settings)
-    simulator = Simulator(environment)
+    simulator = make_simulator(environment)
     sac = SAC(simulator.observation_size, simulator.action_size)
     root = jax.random.key(seed)
     collector = Collector(environment, settings.simulators, seed)

@@ -2,9 +2,12 @@
 
 Names are D4RL's without the version suffix (`hopper-medium`); the suffix of
 the file that is read (`hopper-medium-v2`) is accepted too, any other version is
-refused, because it holds other data.
+refused, because it holds other data.  V-D4RL's names are its folders'
+(`walker_walk-medium_expert`); they have no versions, and a score is a tenth of the
+return.
 
-Source of paths and reference returns: D4RL (Fu et al., 2020), Apache-2.0.
+Source of paths and reference returns: D4RL (Fu et al., 2020), Apache-2.0;
+V-D4RL (Lu et al., 2022), MIT.
 SHA-256 values are given where independent public records of the file agree.
 """
 
@@ -28,8 +31,8 @@ class Environment:
     """A task, its sizes, and D4RL's reference returns.
 
     Attributes:
-        simulator: what scores policies (shared/environments): a gymnasium id, or one of
-            ours by name.
+        simulator: what scores policies (shared/environments): a gymnasium id, one of ours by
+            name, or `dm_control/DOMAIN-TASK`.
         minimum: return of a random policy (score 0).
         maximum: return of an expert (score 100).
         horizon: environment steps of an episode without a terminal.
@@ -51,9 +54,9 @@ class Entry:
     """One data set.
 
     Attributes:
-        suite: `gym-mujoco`, `maze2d`, `antmaze`, `adroit` or `kitchen`.
-        file: path of the official file below a mirror's root.
-        version: suffix of D4RL's name for this file.
+        suite: `gym-mujoco`, `maze2d`, `antmaze`, `adroit`, `kitchen` or `vd4rl`.
+        file: path of the official file (V-D4RL: folder) below a mirror's root.
+        version: suffix of D4RL's name for this file; empty in V-D4RL.
         rows: about how many rows the official file has.
         sha256: digest of the official file; None where it is not known.
     """
@@ -87,10 +90,14 @@ _ENVIRONMENTS = (
     # complete and partial are scored by the same four tasks, mixed by others
     Environment("kitchen", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
     Environment("kitchen-mixed", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
+    Environment("walker_walk", "dm_control/walker-walk", 0.0, 1000.0, 500, 24, 6),
+    Environment("cheetah_run", "dm_control/cheetah-run", 0.0, 1000.0, 500, 17, 6),
+    Environment("humanoid_walk", "dm_control/humanoid-walk", 0.0, 1000.0, 500, 67, 21),
 )
 ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
 
 QUALITIES = ("random", "medium", "medium-replay", "full-replay", "medium-expert", "expert")
+VD4RL_QUALITIES = ("random", "medium_replay", "medium", "medium_expert", "expert")
 _REPLAY_ROWS = {"hopper": 402_000, "halfcheetah": 202_000, "walker2d": 302_000}
 _SHA256 = {
     "hopper-medium": "5bdf1bc4a713c82941de44633df669b36c89850b652a25985166796d25cf71a0",
@@ -152,7 +159,17 @@ def _others():
         yield Entry(name, "kitchen", f"kitchen/{file}.hdf5", "v0", environment, rows)
 
 
-CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others())}
+def _vd4rl():
+    for environment in ("walker_walk", "cheetah_run", "humanoid_walk"):
+        for quality in VD4RL_QUALITIES:
+            name = f"{environment}-{quality}"
+            twice = quality == "medium_expert" or name == "cheetah_run-medium_replay"
+            folder = f"vd4rl/main/{environment}/{quality}/64px"
+            rows = 200_000 if twice else 100_000
+            yield Entry(name, "vd4rl", folder, "", ENVIRONMENTS[environment], rows)
+
+
+CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others(), *_vd4rl())}
 
 
 def lookup(name: str) -> Entry:

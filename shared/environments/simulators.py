@@ -19,7 +19,7 @@ def make_environment(name: str, *, render: bool = False):
     task = ENVIRONMENTS.get(name)
     if task is None:
         raise ConfigError(f"no simulator scores '{name}'; choose one of {', '.join(ENVIRONMENTS)}.")
-    make = _OURS.get(task.simulator)
+    make = _OURS.get(task.simulator.partition("/")[0])
     return _locomotion(task, render) if make is None else make(task)
 
 
@@ -61,4 +61,16 @@ def _antmaze(task: Environment):
     return AntMaze(task.name.removeprefix("antmaze-"), horizon=task.horizon)
 
 
-_OURS = {"Maze2D": _maze2d, "AntMaze": _antmaze, "Adroit": _adroit, "FrankaKitchen": _kitchen}
+def _control(task: Environment):
+    from shared.environments.control_environment import ControlEnvironment
+
+    return ControlEnvironment(task.name)
+
+
+_OURS = {
+    "dm_control": _control,
+    "Maze2D": _maze2d,
+    "AntMaze": _antmaze,
+    "Adroit": _adroit,
+    "FrankaKitchen": _kitchen,
+}

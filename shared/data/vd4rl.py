@@ -1,0 +1,282 @@
+"""Reads V-D4RL's two layouts, and sets that this project recorded in them.
+
+A folder holds either episode archives (`.npz`, 64 px) or shards of many episodes
+(`.hdf5`, 84 px), see `vd4rl_rows`.  A row holds the action that *led to* its frame
+(`frames.from_leading`).  Episodes of 500 and 501 rows lie in one folder; an episode of
+T rows has T - 1 actions.  The
+`main`, `distracting` and `multitask` folders differ in what is drawn, not in form.
+
+Format: V-D4RL (Lu et al., 2022), its appendix B and its reference loaders.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.data.attributes import Attributes
+from shared.data.catalog import CATALOG, Entry
+from shared.data.checksum import sha256_of
+from shared.data.d4rl import OfflineData
+from shared.data.frames import Frames, from_leading, to_transitions
+from shared.data.hdf5 import memory_limit
+from shared.data.vd4rl_rows import STATE_PARTS, Rows, read_frames, read_rows
+from shared.environments.control import TASKS
+from shared.errors import DataError
+
+SUITES = ("main", "distracting", "multitask")
+RECORD = "collected.json"
+"""Beside the episodes of a set that this project recorded: how it was made."""
+_READERS = 4
+
+
+@dataclass(frozen=True)
+class PixelData:
+    """Frames of a V-D4RL folder in memory, and where they come from.
+
+    Attributes:
+        name: data set, e.g. `walker_walk-medium_expert`, or the folders' names.
+        path: the folder, or one file.
+        sha256: digest over the names and digests of all files.
+        source: "official", "collected" or "yours".
+        frames: the canonical form.
+        environment: task that scores it; None if not known.
+        attributes: what the record of a collected set says (empty otherwise).
+        warnings: sentences that training tells once.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    source: str
+    frames: Frames
+    environment: str | None
+    attributes: Attributes
+    warnings: tuple[str, ...] = ()
+
+    def states(self) -> OfflineData:
+        """The state variant, as any other data set of transitions.
+
+        Raises:
+            DataError: the files hold no states.
+        """
+        if self.frames.state is None:
+            raise DataError(
+                f"{self.path}: holds no states (none of {', '.join(STATE_PARTS[:4])}, ...), only "
+                "pixels; record a set with states, or train from pixels."
+            )
+        transitions, episode = to_transitions(self.frames)
+        return OfflineData(
+            name=self.name,
+            path=self.path,
+            sha256=self.sha256,
+            source=self.source,
+            transitions=transitions,
+            episode=episode,
+            episode_returns=self.frames.episode_returns,
+            episode_lengths=self.frames.episode_lengths,
+            episode_finished=np.ones(len(self.frames.episode_lengths), bool),
+            environment=self.environment,
+            attributes=self.attributes,
+            warnings=self.warnings,
+        )
+
+
+def read_vd4rl(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    images: bool = True,
+    official: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> PixelData:
+    """All episodes of a folder (or of one file), in the order of their names.
+
+    Arguments:
+        path: folder with `.npz` or `.hdf5` files, or one of them.
+        name: data set that the folder is meant to be.
+        images: False reads the rest only, without unpacking a frame.
+        official: the folder lies where the catalog's own copy belongs.
+        progress: called with (frames read, frames in total).
+
+    Raises:
+        DataError: no such files, or one of them is broken, hostile or of another form.
+    """
+    path = Path(path)
+    files = episode_files(path)
+    record = read_record(path if path.is_dir() else path.parent)
+    told = CATALOG.get(str(record.get("dataset", "")))
+    entry = CATALOG[name] if name is not None else told
+    task = TASKS.get(entry.environment.name) if entry is not None else _task_of(path)
+    _require_memory(path, files)
+    with ThreadPoolExecutor(_READERS) as pool:  # inflating leaves the interpreter free
+        rows = list(pool.map(lambda file: read_rows(file, task), files))
+        frames = _join(files, rows)
+        if images:
+            lengths = [len(x.reward) for x in rows]
+            frames = frames._replace(image=_gather(pool, files, lengths, progress))
+    warnings = _check(path, files, rows, entry)
+    if told is not None and entry is not None and told != entry:
+        warnings.append(f"{path.name}: is '{told.name}', but it is used as '{entry.name}'.")
+    return PixelData(
+        name=entry.name if entry is not None else name_of(path),
+        path=path,
+        sha256=digest_of(files),
+        source="collected" if record else "official" if official else "yours",
+        frames=frames,
+        environment=entry.environment.name if entry is not None else _environment_of(path),
+        attributes=record,
+        warnings=tuple(warnings),
+    )
+
+
+def episode_files(path: Path) -> list[Path]:
+    """The files of a folder in the order of their names; links out of it are refused.
+
+    Raises:
+        DataError: there are none, or both layouts are mixed.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: does not exist; name a folder of V-D4RL episodes.")
+    if path.is_file():
+        return [path]
+    files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5"))
+    kinds = {x.suffix for x in files}
+    if not files:
+        raise DataError(f"{path}: holds no .npz or .hdf5 files; name the folder of one image size.")
+    if len(kinds) > 1:
+        raise DataError(f"{path}: mixes .npz and .hdf5 files; keep one of the two layouts.")
+    for file in files:
+        if file.is_symlink() and path.resolve() not in file.resolve().parents:
+            raise DataError(f"{file}: is a link out of the data set; copy the file itself.")
+    return files
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """How a collected set was made; empty for any other folder."""
+    path = folder / RECORD
+    if not path.is_file() or path.stat().st_size > 1 << 20:
+        return {}
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); record the set again.") from error
+    return record if isinstance(record, dict) and record.get("source") == "collected" else {}
+
+
+def digest_of(files: list[Path]) -> str:
+    """SHA-256 over the names and SHA-256 of all files, in hexadecimal."""
+    total = hashlib.sha256()
+    with ThreadPoolExecutor(_READERS) as pool:
+        for file, digest in zip(files, pool.map(sha256_of, files), strict=True):
+            total.update(f"{digest}  {file.name}\n".encode())
+    return total.hexdigest()
+
+
+def name_of(path: Path) -> str:
+    """A readable name: what follows `main`, `distracting` or `multitask`, else the folder's."""
+    parts = path.parts
+    places = [i for i, part in enumerate(parts) if part in SUITES]
+    return "-".join(parts[places[-1] :]) if places else path.stem
+
+
+def _environment_of(path: Path) -> str | None:
+    """The task that a folder's path names, if it is of the benchmark's layout."""
+    name = name_of(path)
+    return next((task for task in TASKS if task in name), None)
+
+
+def _task_of(path: Path):
+    name = _environment_of(path)
+    return None if name is None else TASKS[name]
+
+
+def _require_memory(path: Path, files: list[Path]) -> None:
+    size = sum(file.stat().st_size for file in files)
+    if size > memory_limit():
+        raise DataError(
+            f"{path}: its files hold {size / 2**30:.1f} GiB packed, more than the "
+            f"{memory_limit() / 2**30:.1f} GiB that may be read here; use fewer episodes."
+        )
+
+
+def _gather(pool, files: list[Path], lengths: list[int], progress) -> np.ndarray:
+    """All frames in one array that is allocated once; a few files are unpacked ahead of need."""
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    total = int(starts[-1])
+    first = read_frames(files[0], lengths[0])
+    size = total * first[0].size
+    if size > memory_limit():
+        raise DataError(
+            f"{files[0].parent}: {total:,} frames need {size / 2**30:.1f} GiB, more than the "
+            f"{memory_limit() / 2**30:.1f} GiB that may be used here; use fewer episodes."
+        )
+    image = np.empty((total, *first.shape[1:]), np.uint8)
+
+    def fill(i: int) -> int:
+        mine = read_frames(files[i], lengths[i])
+        if mine.shape[1:] != image.shape[1:]:
+            raise DataError(
+                f"{files[i]}: frames are {mine.shape[1:]}, but {image.shape[1:]} in "
+                f"{files[0].name}; keep files of one form in a folder."
+            )
+        image[starts[i] : starts[i + 1]] = mine
+        return i
+
+    for i in pool.map(fill, range(len(files))):
+        if progress is not None:
+            progress(int(starts[i + 1]), total)
+    return image
+
+
+def _join(files: list[Path], rows: list[Rows]) -> Frames:
+    """The rows of all files behind one another, without images."""
+    for file, x in zip(files, rows, strict=True):
+        for key in ("state", "action"):
+            mine, first = getattr(x, key), getattr(rows[0], key)
+            forms = [None if a is None else a.shape[1:] for a in (mine, first)]
+            if forms[0] != forms[1]:
+                raise DataError(
+                    f"{file}: '{key}' is {forms[0]} a row, but {forms[1]} in {files[0].name}; keep "
+                    "files of one form in a folder."
+                )
+
+    def join(key: str) -> np.ndarray | None:
+        parts = [getattr(x, key) for x in rows]
+        return None if parts[0] is None else np.concatenate(parts)
+
+    columns: list[Any] = [join(key) for key in Rows._fields]
+    frames = from_leading(None, *columns)
+    return frames._replace(action=np.clip(frames.action, -1, 1))  # as the simulator does
+
+
+def _check(path: Path, files: list[Path], rows: list[Rows], entry: Entry | None) -> list[str]:
+    """Refuse another convention or task; tell what else is strange."""
+    opening = np.concatenate([x.action[x.is_first] for x in rows])
+    moved = np.flatnonzero(np.abs(opening).max(axis=1) > 0)
+    if len(moved) > len(opening) / 2:
+        raise DataError(
+            f"{path}: key 'action' is not zero in the first row of {len(moved)} of {len(opening)} "
+            "episodes, so its rows seem to hold the action taken at a frame, not the one that led "
+            "to it; move actions and rewards one row down and put zeros first."
+        )
+    size = rows[0].action.shape[1]
+    if entry is not None and size != entry.environment.action_size:
+        raise DataError(
+            f"{files[0]}: key 'action' has {size} values a row, but {entry.environment.name} has "
+            f"{entry.environment.action_size} motors; name the right data set with --env."
+        )
+    warnings = []
+    if len(moved):
+        warnings.append(f"{path.name}: {len(moved)} episodes begin with a non-zero action.")
+    if all(not x.reward.any() for x in rows):
+        warnings.append(f"{path.name}: every reward is zero.")
+    too_far = max(float(np.abs(x.action).max()) for x in rows)
+    if too_far > 1 + 1e-5:
+        warnings.append(f"{path.name}: actions reach {too_far:.3g}; they are clipped to [-1, 1].")
+    return warnings

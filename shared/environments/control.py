@@ -1,0 +1,201 @@
+"""dm_control's tasks, with the action repeat and the flat states of V-D4RL.
+
+An agent step is two control steps with the same action; its reward is their sum.
+An episode is 500 agent steps and never ends earlier, so a perfect return is 1000
+and the score is the return divided by 10.  The state is the concatenation of the
+task's observations in dm_control's own order:
+
+    walker_walk     orientations 14, height 1, velocity 9
+    cheetah_run     position 8, velocity 9
+    humanoid_walk   joint_angles 21, head_height 1, extremities 12, torso_vertical 3,
+                    com_velocity 3, velocity 27
+
+The task's public methods are called directly, in the order of dm_control's own
+environment: the same numbers (tested), but seeds, time limit and exact states
+are in our hands.
+
+Sources: dm_control (Tunyasuvunakool et al., 2020); V-D4RL (Lu et al., 2022), section 3.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.environments.outcome import Outcome
+from shared.environments.rendering import FAITHFUL, RenderSettings
+from shared.errors import ConfigError, SystemPackageError
+
+ACTION_REPEAT = 2
+HORIZON = 500  # agent steps
+CAMERA = 0  # follows the robot from the side
+
+
+class ControlTask(NamedTuple):
+    """Where dm_control keeps a task, and the parts of its state in order."""
+
+    domain: str
+    task: str
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def observation_size(self) -> int:
+        return sum(size for _, size in self.parts)
+
+
+TASKS = {
+    "walker_walk": ControlTask(
+        "walker", "walk", (("orientations", 14), ("height", 1), ("velocity", 9))
+    ),
+    "cheetah_run": ControlTask("cheetah", "run", (("position", 8), ("velocity", 9))),
+    "humanoid_walk": ControlTask(
+        "humanoid",
+        "walk",
+        (
+            ("joint_angles", 21),
+            ("head_height", 1),
+            ("extremities", 12),
+            ("torso_vertical", 3),
+            ("com_velocity", 3),
+            ("velocity", 27),
+        ),
+    ),
+}
+
+
+class ControlSimulator:
+    """One simulator of a dm_control task.  It never resets by itself.
+
+    Arguments:
+        name: one of `TASKS`.
+        settings: how frames are drawn.
+
+    Attributes:
+        observation_size: length of the flat state.
+        action_size: number of motors; actions lie in [-1, 1].
+        horizon: agent steps of an episode.
+        control_timestep: seconds between two control steps.
+        elapsed: agent steps since the reset.
+
+    Raises:
+        ConfigError: there is no such task, or dm_control is not installed.
+    """
+
+    def __init__(self, name: str, settings: RenderSettings = FAITHFUL):
+        if name not in TASKS:
+            raise ConfigError(f"no dm_control task '{name}'; choose one of {', '.join(TASKS)}.")
+        self.name = name
+        environment = _load(TASKS[name])
+        self.physics: Any = environment.physics
+        self._task: Any = environment.task
+        self.control_timestep: float = environment.control_timestep()
+        self._substeps = round(self.control_timestep / self.physics.timestep())
+        self.observation_size = TASKS[name].observation_size
+        self.action_size = self.physics.model.nu
+        self.horizon = HORIZON
+        self.elapsed = 0
+        self._flags = settings.flags()
+        self.physics.model.vis.quality.offsamples = settings.samples
+
+    def reset(self, seed: np.random.SeedSequence) -> np.ndarray:
+        """Start an episode from the given seed; the flat state, float64."""
+        self._task.random.seed(seed.generate_state(1)[0])
+        with self.physics.reset_context():
+            self._task.initialize_episode(self.physics)
+        self.elapsed = 0
+        return self.observe()
+
+    def step(self, action: np.ndarray) -> Outcome:
+        """Repeat an action twice; the reward is the sum, and nothing is ever terminal."""
+        action = np.clip(np.asarray(action, np.float64), -1, 1)
+        reward = 0.0
+        for _ in range(ACTION_REPEAT):
+            self._task.before_step(action, self.physics)
+            self.physics.step(self._substeps)
+            self._task.after_step(self.physics)
+            reward += self._task.get_reward(self.physics)
+        self.elapsed += 1
+        return Outcome(self.observe(), float(reward), False, self.elapsed >= HORIZON)
+
+    def observe_parts(self) -> dict[str, np.ndarray]:
+        """The state by dm_control's names, float64."""
+        return self._task.get_observation(self.physics)
+
+    def observe(self) -> np.ndarray:
+        """The flat state, float64."""
+        parts = self.observe_parts()
+        return np.concatenate([np.ravel(parts[name]) for name, _ in TASKS[self.name].parts])
+
+    def render(self, size: int) -> np.ndarray:
+        """The picture of camera 0, (size, size, 3) uint8.
+
+        Raises:
+            SystemPackageError: the machine has no headless OpenGL.
+        """
+        try:
+            return self.physics.render(
+                size, size, camera_id=CAMERA, render_flag_overrides=self._flags
+            )
+        except Exception as error:  # every GL back end raises its own kind
+            raise SystemPackageError(
+                "no headless OpenGL is available to draw frames; install the system packages "
+                f"libegl1 and libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
+            ) from error
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Generalised positions and velocities, float64; views that the next step overwrites."""
+        return self.physics.data.qpos, self.physics.data.qvel
+
+    def get_state(self) -> np.ndarray:
+        """The full integration state and the elapsed steps, as one float64 vector."""
+        mujoco = importlib.import_module("mujoco")
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        model, data = self.physics.model.ptr, self.physics.data.ptr
+        state = np.empty(mujoco.mj_stateSize(model, kind))
+        mujoco.mj_getState(model, data, state, kind)
+        return np.append(state, self.elapsed)
+
+    def set_state(self, state: np.ndarray) -> np.ndarray:
+        """Restore what `get_state` read; the flat state there."""
+        mujoco = importlib.import_module("mujoco")
+        model, data = self.physics.model.ptr, self.physics.data.ptr
+        mujoco.mj_setState(model, data, state[:-1], mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_step1(model, data)  # what dm_control leaves done behind every step
+        self.elapsed = int(state[-1])
+        return self.observe()
+
+
+def _load(task: ControlTask):
+    try:
+        with _drawing_backend():
+            suite = importlib.import_module("dm_control.suite")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the task {task.domain}-{task.task} needs the package dm-control, which is not "
+            "installed; it comes with this project on Python 3.11 and 3.12."
+        ) from error
+    return suite.load(task.domain, task.task)
+
+
+@contextlib.contextmanager
+def _drawing_backend() -> Iterator[None]:
+    """dm_control picks its OpenGL while it is imported: headless EGL, or none at all."""
+    before = os.environ.get("MUJOCO_GL")
+    if before is None and not os.environ.get("DISPLAY"):
+        os.environ["MUJOCO_GL"] = "egl" if _has_egl() else "disable"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("MUJOCO_GL", None)
+
+
+def _has_egl() -> bool:
+    try:
+        return all(ctypes.CDLL(f"lib{name}.so.1") for name in ("EGL", "GL"))
+    except OSError:
+        return False
