@@ -1,10 +1,11 @@
 """The `data` commands: what is on disk, fetching, recording and inspecting."""
 
+import os
 from pathlib import Path
 
 import click
 
-from shared.errors import DataError
+from shared.errors import ConfigError, DataError
 
 _DATA_DIR = click.option(
     "--data-dir",
@@ -65,26 +66,48 @@ def fetch_command(name: str, data_dir: Path) -> None:
 @data_group.command("collect")
 @click.argument("name")
 @click.option("--rows", type=click.IntRange(min=1), help="Rows to record.  [default: D4RL's]")
+@click.option("--frames", type=click.IntRange(min=1), help="Record pixels with the states.")
+@click.option("--size", type=click.Choice(["64", "84"]), default="64", help="Pixels of a frame.")
+@click.option(
+    "--render",
+    type=click.Choice(["fast", "faithful"]),
+    default="fast",
+    show_default=True,
+    help="Without shadows, reflections and multisampling, or with.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="File (of frames: folder) to write.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @_DATA_DIR
 def collect_command(
     name: str,
     rows: int | None,
+    frames: int | None,
+    size: str,
+    render: str,
     seed: int,
     out: Path | None,
-    workers: int,
+    workers: int | None,
     force: bool,
     data_dir: Path,
 ) -> None:
-    """Record the data set NAME from the real simulator; a stand-in, not D4RL."""
+    """Record the data set NAME from the real simulator; a stand-in, not D4RL.
+
+    With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
+    layout, with a contact sheet; a recording that was stopped goes on.
+    """
     from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
     from shared.data.resolve import collect, collected_path
 
     entry = lookup(name)
+    workers = workers or os.cpu_count() or 1
+    if frames is not None:
+        if rows is not None or force:
+            raise ConfigError("--frames takes neither --rows nor --force; name another --out.")
+        _collect_frames(entry.name, frames, int(size), render, seed, out, workers, data_dir)
+        return
     rows = entry.rows if rows is None else rows
     path = collected_path(entry.name, rows, seed, data_dir) if out is None else out
     if path.exists() and not force:
@@ -101,6 +124,29 @@ def collect_command(
             progress=update,
         )
     click.echo(f"{entry.name}: {path} ({rows:,} rows, collected, not D4RL)")
+
+
+def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
+    from shared.cli.progress import show_progress
+    from shared.data.contact_sheet import draw_contact_sheet
+    from shared.data.vd4rl_sets import collect_pixels
+
+    with show_progress(name) as update:
+        folder = collect_pixels(
+            name,
+            frames,
+            seed=seed,
+            data_dir=data_dir,
+            out=out,
+            size=size,
+            render=render,
+            workers=workers,
+            progress=update,
+        )
+    sheet = folder.with_name(f"{folder.name}.png")
+    draw_contact_sheet(folder, sheet)
+    click.echo(f"{name}: {folder} (drawn {render}, collected, not V-D4RL)")
+    click.echo(f"contact sheet: {sheet}")
 
 
 @data_group.command("inspect")

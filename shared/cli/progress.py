@@ -13,7 +13,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_UNITS = {"download": ("downloading", 1 << 20, "MiB"), "collect": ("recording", 1, "rows")}
+_UNITS = {
+    "download": ("downloading", 1 << 20, "MiB"),
+    "collect": ("recording", 1, "rows"),
+    "draw": ("recording", 1, "frames"),
+    "load": ("reading", 1, "frames"),
+}
 
 
 @contextlib.contextmanager

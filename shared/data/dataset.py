@@ -118,12 +118,7 @@ def make_dataset(
             than two episodes nothing is held out.
         seed: fixes which episodes are held out.
     """
-    numbers = np.unique(episode)
-    held = int(round(validation_fraction * len(numbers)))
-    if validation_fraction > 0 and len(numbers) > 1:
-        held = min(max(held, 1), len(numbers) - 1)
-    order = np.random.default_rng(seed).permutation(numbers)
-    is_held = np.isin(episode, order[:held])
+    is_held = np.isin(episode, held_out(np.unique(episode), validation_fraction, seed))
     returns = np.bincount(episode, np.asarray(transitions.reward, np.float64))
     goes_on = np.append(episode[1:] == episode[:-1], False) | transitions.terminal
     device = Transition(*(jnp.asarray(x) for x in transitions))
@@ -145,6 +140,14 @@ def returns_to_go(transitions: Transition, episode: np.ndarray) -> Float[Array, 
     ends = np.append(np.flatnonzero(episode[1:] != episode[:-1]) + 1, len(episode))
     behind = np.append(backwards, 0.0)[np.repeat(ends, np.diff(ends, prepend=0))]
     return jnp.asarray(backwards - behind, jnp.float32)
+
+
+def held_out(episodes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Which episodes are kept for validation: at least one, but never all."""
+    count = int(round(fraction * len(episodes)))
+    if fraction > 0 and len(episodes) > 1:
+        count = min(max(count, 1), len(episodes) - 1)
+    return np.random.default_rng(seed).permutation(episodes)[:count]
 
 
 def spec_of(transitions: Transition, episode_returns: np.ndarray) -> Spec:

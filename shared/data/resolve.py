@@ -1,7 +1,8 @@
 """From a data set's name to data: the user's file, the official one, or the stand-in.
 
     1. `--data FILE` (or a folder that holds the official file) is used as it is.
-    2. Else the official D4RL file, from the cache or downloaded.
+    2. Else the official D4RL file, from the cache or downloaded (V-D4RL: the official
+       folder, if it is in the cache).
     3. Else a set that this project records from the real simulator with its own
        behaviour policies: source "collected", never called D4RL.
 
@@ -21,6 +22,8 @@ from shared.data.checksum import sha256_of, write_note
 from shared.data.d4rl import OfflineData, read_d4rl
 from shared.data.fetch import Unreachable, fetch, is_offline, official_path
 from shared.data.locks import exclusive
+from shared.data.vd4rl import read_vd4rl
+from shared.data.vd4rl_sets import advice, official_folder
 from shared.errors import ConfigError, DataError
 
 RETRY_SECONDS = 600.0
@@ -53,7 +56,8 @@ def load_data(
         data: a file of your own (or a folder with the official file); tried alone.
         source: "d4rl" or "collected" forbids the other; None takes what can be had.
         data_dir: root of the cache; None is `default_data_dir()`.
-        rows: rows to record for a collected set; None records the official number.
+        rows: rows to record for a collected set, at most (and by default) the official
+            number.
         seed: of the recording.
         workers: processes of the recording.
         progress: called during downloads and recordings.
@@ -71,7 +75,13 @@ def load_data(
     if data is not None:
         return _given(entry, Path(data), source, official=trusted_source == "official")
     reason = None
-    if source != "collected":
+    if entry.suite == "vd4rl":
+        folder = official_folder(entry, root)
+        if source != "collected" and folder.is_dir():
+            return read_vd4rl(folder, name=entry.name, images=False, official=True).states()
+        if source == "d4rl":
+            raise DataError(advice(entry, folder))
+    elif source != "collected":
         try:
             path = _official(entry, root, source, progress)
             return read_d4rl(path, name=entry.name, official=True)
@@ -79,7 +89,7 @@ def load_data(
             if source == "d4rl":
                 raise
             reason = str(error)
-    rows = entry.rows if rows is None else rows
+    rows = entry.rows if rows is None else min(rows, entry.rows)
     try:
         path = collect(
             entry.name, rows, seed=seed, data_dir=root, workers=workers, progress=progress
@@ -151,14 +161,21 @@ def collect(
 
 
 def _given(entry: Entry, data: Path, source: str | None, *, official: bool) -> OfflineData:
-    """The user's own file; a folder stands for the official file in it."""
+    """The user's own file; a folder stands for the official file in it, or is V-D4RL's."""
+    if entry.suite == "vd4rl" and (data.is_dir() or data.suffix == ".npz"):
+        result = read_vd4rl(data, name=entry.name, images=False, official=official).states()
+        return _agreeing(result, data, source)
     if data.is_dir():
         names = (official_path(entry, data), data / entry.file, data / Path(entry.file).name)
         found = [path for path in names if path.is_file()]
         if not found:
             raise DataError(f"{data}: holds no {names[-1].name}; name a folder with it, or a file.")
         data = found[0]
-    result = read_d4rl(data, name=entry.name, official=official)
+    return _agreeing(read_d4rl(data, name=entry.name, official=official), data, source)
+
+
+def _agreeing(result: OfflineData, data: Path, source: str | None) -> OfflineData:
+    """The data, unless `source` forbids it."""
     if source == "d4rl" and result.source == "collected":
         raise DataError(f"{data}: is a collected set, not D4RL; leave out --source d4rl.")
     if source == "collected" and result.source != "collected":

@@ -1,0 +1,258 @@
+"""Records V-D4RL's sets anew: frames and states of dm_control's tasks, in its own layouts.
+
+    64 px   one `.npz` an episode, `<number>-<policy>-<rows>.npz`
+    84 px   `.hdf5` shards of ten episodes, channels first
+
+Every row holds the frame, the action and the reward that led to it, and the parts of
+the state by dm_control's names.  An episode has 501 rows, the first with a zero
+action.  Policies, seeds and episodes are those of `record`: the state file and the
+pixel folder of the same name and seed show the same episodes.
+
+The unit is a file.  Episode i of segment s depends on `SeedSequence([seed, s, i])`
+alone and files are written aside and renamed, so the bytes do not depend on the
+number of workers, and a recording that was killed goes on with the files that are
+missing.  Frames are drawn without a GPU by one thread a worker.
+
+`collected.json` in the folder, and the zip comment or the HDF5 attributes of every
+file, say that this is no V-D4RL data and how it was drawn.
+"""
+
+import importlib.metadata
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.behavior.episodes import Segment
+from shared.behavior.pixel_files import write_archive, write_shard
+from shared.behavior.policies import load_behavior
+from shared.behavior.record import dataset_names, describe_segments, plan
+from shared.behavior.rollout import run_episode
+from shared.data.vd4rl import RECORD, read_record
+from shared.environments.control import HORIZON, TASKS, ControlSimulator
+from shared.environments.rendering import SETTINGS
+from shared.errors import DataError
+
+ROWS = HORIZON + 1
+PROTOCOL = "recorded by latent-policies in V-D4RL's layout; not V-D4RL"
+SIZES = (64, 84)
+_SHARD_EPISODES = 10
+_PACKAGES = ("numpy", "dm-control", "mujoco", "h5py")
+
+
+class Unit(NamedTuple):
+    """One file: `count` episodes of one policy from number `first` of a segment on."""
+
+    file: str
+    environment: str
+    policy: str
+    segment: int
+    first: int
+    count: int
+
+
+class Order(NamedTuple):
+    """What a worker must know besides its unit."""
+
+    seed: int
+    size: int
+    render: str
+    comment: str
+
+
+def record_pixels(
+    name: str,
+    frames: int,
+    *,
+    seed: int,
+    folder: Path,
+    size: int = 64,
+    render: str = "fast",
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Record at least `frames` frames of whole episodes; goes on where it was stopped.
+
+    Arguments:
+        name: `<task>-<quality>` in V-D4RL's spelling, e.g. `walker_walk-medium_expert`.
+        frames: rounded up to whole episodes of 501 rows, equally many from every policy.
+        seed: not negative.
+        folder: receives the files; the folder of another recording is refused.
+        size: 64 (npz) or 84 (HDF5).
+        render: name of the `RenderSettings`.
+        workers: processes; with more than one, a script that calls this needs the
+            usual `if __name__ == "__main__"`.
+        progress: called with (frames done, frames in total).
+
+    Raises:
+        DataError: unknown name, bad number, missing weights, or another recording's folder.
+        SystemPackageError: the machine has no headless OpenGL.
+    """
+    _require(name, frames, seed, size, render, workers)
+    units = plan_units(name, frames, size)
+    record = _describe(name, units, seed, size, render)
+    _claim(folder, record)
+    order = Order(seed, size, render, json.dumps(record))
+    missing = [unit for unit in units if not (folder / unit.file).exists()]
+    total = ROWS * sum(unit.count for unit in units)
+    done = total - ROWS * sum(unit.count for unit in missing)
+    tell = progress or (lambda done, total: None)
+    tell(done, total)
+    for unit in _each(missing, order, folder, min(workers, max(1, len(missing)))):
+        done += ROWS * unit.count
+        tell(done, total)
+    return folder
+
+
+def plan_units(name: str, frames: int, size: int) -> list[Unit]:
+    """The files of a recording in order; every policy gives equally many episodes, or one less."""
+    episodes = -(-frames // ROWS)
+    segments = plan(name, max(episodes, 1))
+    per_file = 1 if size == 64 else _SHARD_EPISODES
+    units = []
+    for index, segment in enumerate(segments):
+        for first in range(0, segment.rows, per_file):
+            count = min(per_file, segment.rows - first)
+            number = sum(unit.count for unit in units)
+            stem = f"{number:06d}-{segment.policy}-{ROWS * count}"
+            file = f"{stem}.npz" if size == 64 else f"{stem}.hdf5"
+            unit = Unit(file, segment.environment, segment.policy, index, first, count)
+            units.append(unit)
+    return units
+
+
+def _require(name: str, frames: int, seed: int, size: int, render: str, workers: int) -> None:
+    known = [x for x in dataset_names() if x.partition("-")[0] in TASKS]
+    if name not in known:
+        raise DataError(f"No frames of '{name}' can be recorded; choose one of {known}.")
+    if frames < 1 or seed < 0 or workers < 1:
+        raise DataError(
+            f"frames {frames} and workers {workers} must be at least 1, and seed {seed} at least 0."
+        )
+    if size not in SIZES or render not in SETTINGS:
+        raise DataError(
+            f"frames are recorded at {' or '.join(map(str, SIZES))} pixels and drawn "
+            f"{' or '.join(SETTINGS)}, not {size} and '{render}'."
+        )
+
+
+def _describe(name: str, units: list[Unit], seed: int, size: int, render: str) -> dict:
+    environment = units[0].environment
+    policies = dict.fromkeys(unit.policy for unit in units)
+    counts = {p: sum(unit.count for unit in units if unit.policy == p) for p in policies}
+    segments = tuple(Segment(environment, p, ROWS * n) for p, n in counts.items())
+    description, weights = describe_segments(segments)
+    return {
+        "source": "collected",
+        "generator": "latent-policies",
+        "protocol": PROTOCOL,
+        "dataset": name,
+        "frames": ROWS * sum(counts.values()),
+        "seed": seed,
+        "size": size,
+        "render": json.dumps(SETTINGS[render]._asdict()),
+        "behavior_weights_sha256": weights,
+        "segments": json.dumps(description),
+        "versions": json.dumps({p: importlib.metadata.version(p) for p in _PACKAGES}),
+    }
+
+
+def _claim(folder: Path, record: dict) -> None:
+    """Write `collected.json`, or refuse a folder that holds anything else."""
+    path = folder / RECORD
+    if path.exists():
+        found = read_record(folder)
+        other = [key for key in record if found.get(key) != record[key]]
+        if other:
+            raise DataError(
+                f"{folder}: holds another recording (its '{other[0]}' differs); name another --out."
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: is not empty; name a new folder with --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(path, lambda aside: aside.write_text(json.dumps(record, indent=1) + "\n"))
+
+
+def _each(units: list[Unit], order: Order, folder: Path, workers: int):
+    """Record the units; yields each when its file is in place."""
+    if workers == 1:
+        for unit in units:
+            record_unit(unit, order, folder)
+            yield unit
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_draw_with_one) as pool:
+        futures = {pool.submit(record_unit, unit, order, folder): unit for unit in units}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _draw_with_one() -> None:
+    """Every worker draws with one thread; more of them only wait for one another."""
+    os.environ["LP_NUM_THREADS"] = "1"
+
+
+def record_unit(unit: Unit, order: Order, folder: Path) -> None:
+    """Run the episodes of one file and write it; what a worker executes."""
+    simulator = _simulator(unit.environment, order.render)
+    policy = _policy(unit.environment, unit.policy)
+    episodes = []
+    for i in range(unit.first, unit.first + unit.count):
+        seed = np.random.SeedSequence([order.seed, unit.segment, i])
+        episodes.append(_run(simulator, policy, seed, order.size))
+    write = write_archive if order.size == 64 else write_shard
+    _replace(folder / unit.file, lambda aside: write(aside, episodes, order.comment))
+
+
+@cache
+def _simulator(environment: str, render: str) -> ControlSimulator:
+    return ControlSimulator(environment, SETTINGS[render])
+
+
+_policy = cache(load_behavior)
+
+
+def _run(simulator, policy, seed: np.random.SeedSequence, size: int) -> dict[str, np.ndarray]:
+    """One episode in V-D4RL's convention and names, frames channels last."""
+    images = np.empty((ROWS, size, size, 3), np.uint8)
+    parts: list[dict[str, np.ndarray]] = []
+
+    def watch() -> None:
+        images[len(parts)] = simulator.render(size)
+        parts.append(dict(simulator.observe_parts()))
+
+    episode = run_episode(simulator, policy, seed, watch=watch)
+    action, reward = episode["actions"], episode["rewards"]
+    places = np.arange(ROWS)
+    return {
+        "image": images,
+        "action": np.concatenate([np.zeros_like(action[:1]), action]),
+        "reward": np.concatenate([np.zeros_like(reward[:1]), reward]),
+        "discount": np.ones(ROWS, np.float32),
+        "is_first": places == 0,
+        "is_last": places == ROWS - 1,
+        "is_terminal": np.zeros(ROWS, bool),
+        **{k: np.array([p[k] for p in parts], np.float32) for k in parts[0]},
+    }
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write aside, to the disk, and into place in one step."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(aside)
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

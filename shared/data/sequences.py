@@ -1,0 +1,138 @@
+"""Windows of frames, cut on the device: uint8 pictures stay uint8 until a model wants them.
+
+The twin of `TransitionDataset.draw_windows` for data that is kept as frames: an
+episode of L actions is L + 1 frames, each stored once.  The same key draws the same
+windows from either form (tested).  No window crosses an episode; the last frame of an
+episode is observed but has no action, and what follows it is padding.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from shared.data.dataset import held_out
+from shared.data.frames import Frames
+from shared.data.windows import EpisodeRows, EpisodeWindow, episode_rows
+from shared.types import Window
+
+
+class Places(eqx.Module):
+    """Where windows may lie, and everything of a frame that is small.
+
+    Attributes:
+        action: taken at the frame; leading axis = frames, as of the next two.
+        reward: what it earned.
+        terminal: did it end the episode for good?
+        episodes: which frames make up which episode.
+        acted: frame numbers with an action, of all episodes, ascending.
+        training: those of the training episodes.
+        validation: those of the held-out episodes (may be empty).
+    """
+
+    action: Float[Array, "frames action"]
+    reward: Float[Array, "frames"]
+    terminal: Bool[Array, "frames"]
+    episodes: EpisodeRows
+    acted: Int[Array, "acted"]
+    training: Int[Array, "training"]
+    validation: Int[Array, "validation"]
+
+    def draw(
+        self,
+        among: Int[Array, "some_acted"],
+        batch_size: int,
+        length: int,
+        *,
+        key: PRNGKeyArray,
+    ) -> tuple[Int[Array, "batch"], Int[Array, "batch"]]:
+        """First frames of windows laid around frames of `among`, and their episodes."""
+        k_row, k_offset = jax.random.split(key)
+        row = among[jax.random.randint(k_row, (batch_size,), 0, among.shape[0])]
+        offset = jax.random.randint(k_offset, (batch_size,), 0, length)
+        episode = self.episodes.number[row]
+        first, last = self.episodes.first[episode], self.episodes.last[episode]
+        return jnp.clip(row - offset, first, jnp.maximum(first, last + 1 - length)), episode
+
+    def frame_numbers(
+        self, start: Int[Array, "batch"], episode: Int[Array, "batch"], length: int
+    ) -> Int[Array, "batch length"]:
+        """The frames of the windows; padding repeats the last frame of its episode."""
+        place = start[:, None] + jnp.arange(length)
+        return jnp.minimum(place, self.episodes.last[episode][:, None])
+
+    def cut(
+        self,
+        observation: Array,
+        start: Int[Array, "batch"],
+        episode: Int[Array, "batch"],
+        length: int,
+    ) -> EpisodeWindow:
+        """Windows of these observations, which are those at `frame_numbers`."""
+        place = start[:, None] + jnp.arange(length)
+        last = self.episodes.last[episode][:, None]
+        row, acted = jnp.minimum(place, last), place < last
+        window = Window(
+            observation=observation,
+            action=jnp.where(acted[..., None], self.action[row], 0.0),
+            reward=jnp.where(acted, self.reward[row], 0.0),
+            terminal=acted & self.terminal[row],
+            is_first=place == self.episodes.first[episode][:, None],
+        )
+        return EpisodeWindow(window, place <= last, acted)
+
+
+class SequenceDataset(eqx.Module):
+    """Frames on the device; always an *argument* of compiled functions.
+
+    Attributes:
+        observation: pictures (uint8, channels last) or states; leading axis = frames.
+        places: actions, rewards, and where windows may lie.
+    """
+
+    observation: Array
+    places: Places
+
+    def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
+        """`batch_size` windows of `length` frames, from *all* episodes."""
+        return self._draw(self.places.acted, batch_size, length, key=key)
+
+    def draw_training_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """The same from the training episodes."""
+        return self._draw(self.places.training, batch_size, length, key=key)
+
+    def draw_validation_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """The same from the held-out episodes; from all, if none is held out."""
+        held = self.places.validation
+        return self._draw(held if held.shape[0] else self.places.acted, batch_size, length, key=key)
+
+    def _draw(self, among, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
+        start, episode = self.places.draw(among, batch_size, length, key=key)
+        number = self.places.frame_numbers(start, episode, length)
+        return self.places.cut(self.observation[number], start, episode, length)
+
+
+def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int = 0) -> Places:
+    """The small parts of the frames on the device; whole episodes are held out.
+
+    Arguments:
+        frames: of whole episodes.
+        validation_fraction: share of *episodes* held out; none, if there is only one.
+        seed: fixes which.
+    """
+    acted = np.flatnonzero(frames.acted)
+    held = held_out(np.unique(frames.episode), validation_fraction, seed)
+    is_held = np.isin(frames.episode[acted], held)
+    numbers = (acted, acted[~is_held], acted[is_held])
+    return Places(
+        jnp.asarray(frames.action),
+        jnp.asarray(frames.reward),
+        jnp.asarray(frames.terminal),
+        episode_rows(frames.episode),
+        *(jnp.asarray(x, jnp.int32) for x in numbers),
+    )
