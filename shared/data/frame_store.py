@@ -151,7 +151,7 @@ class MappedSequences:
             start, episode, number = _draw(self.places, among, batch_size, length, key)
             frames = self.image[np.asarray(number).ravel()]
             shape = (batch_size, length, *self.image.shape[1:])
-            return _cut(self.places, jnp.asarray(frames.reshape(shape)), start, episode, length)
+            return _cut(self.places, jnp.asarray(frames.reshape(shape)), start, episode)
 
         yield from prefetch(fetch, keys, ahead)
 
@@ -171,9 +171,10 @@ def prefetch(fetch: Callable, items: Iterable, ahead: int) -> Iterator:
 @partial(jax.jit, static_argnames=("batch_size", "length"))
 def _draw(places: Places, among, batch_size: int, length: int, key):
     start, episode = places.draw(among, batch_size, length, key=key)
-    return start, episode, places.frame_numbers(start, episode, length)
+    number = jax.vmap(partial(places.frame_numbers, length=length))(start, episode)
+    return start, episode, number
 
 
-@partial(jax.jit, static_argnames="length")
-def _cut(places: Places, observation, start, episode, length: int) -> EpisodeWindow:
-    return places.cut(observation, start, episode, length)
+@jax.jit
+def _cut(places: Places, observation, start, episode) -> EpisodeWindow:
+    return jax.vmap(places.cut)(observation, start, episode)

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from shared.data.dataset import held_out
 from shared.data.frames import Frames
@@ -56,29 +56,27 @@ class Places(eqx.Module):
         return jnp.clip(row - offset, first, jnp.maximum(first, last + 1 - length)), episode
 
     def frame_numbers(
-        self, start: Int[Array, "batch"], episode: Int[Array, "batch"], length: int
-    ) -> Int[Array, "batch length"]:
-        """The frames of the windows; padding repeats the last frame of its episode."""
-        place = start[:, None] + jnp.arange(length)
-        return jnp.minimum(place, self.episodes.last[episode][:, None])
+        self, start: Int[Array, ""], episode: Int[Array, ""], length: int
+    ) -> Int[Array, "length"]:
+        """The frames of one window; padding repeats the last frame of its episode."""
+        return jnp.minimum(start + jnp.arange(length), self.episodes.last[episode])
 
     def cut(
         self,
-        observation: Array,
-        start: Int[Array, "batch"],
-        episode: Int[Array, "batch"],
-        length: int,
+        observation: Shaped[Array, "length *observation"],
+        start: Int[Array, ""],
+        episode: Int[Array, ""],
     ) -> EpisodeWindow:
-        """Windows of these observations, which are those at `frame_numbers`."""
-        place = start[:, None] + jnp.arange(length)
-        last = self.episodes.last[episode][:, None]
+        """One window of these observations, which are those at its `frame_numbers`."""
+        place = start + jnp.arange(len(observation))
+        last = self.episodes.last[episode]
         row, acted = jnp.minimum(place, last), place < last
         window = Window(
             observation=observation,
-            action=jnp.where(acted[..., None], self.action[row], 0.0),
+            action=jnp.where(acted[:, None], self.action[row], 0.0),
             reward=jnp.where(acted, self.reward[row], 0.0),
             terminal=acted & self.terminal[row],
-            is_first=place == self.episodes.first[episode][:, None],
+            is_first=place == self.episodes.first[episode],
         )
         return EpisodeWindow(window, place <= last, acted)
 
@@ -113,8 +111,12 @@ class SequenceDataset(eqx.Module):
 
     def _draw(self, among, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         start, episode = self.places.draw(among, batch_size, length, key=key)
-        number = self.places.frame_numbers(start, episode, length)
-        return self.places.cut(self.observation[number], start, episode, length)
+
+        def cut(start, episode):
+            number = self.places.frame_numbers(start, episode, length)
+            return self.places.cut(self.observation[number], start, episode)
+
+        return jax.vmap(cut)(start, episode)
 
 
 def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int = 0) -> Places:
