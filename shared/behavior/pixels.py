@@ -176,6 +176,8 @@ def _claim(folder: Path, record: dict) -> None:
     elif folder.exists() and any(folder.iterdir()):
         raise DataError(f"{folder}: is not empty; name a new folder with --out.")
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*.partial"):  # of a recording that was killed
+        leftover.unlink()
     _replace(path, lambda aside: aside.write_text(json.dumps(record, indent=1) + "\n"))
 
 

@@ -23,11 +23,16 @@ from shared.behavior.snapshots import Snapshot, load_snapshots, save_npz
 from shared.environments.control import TASKS
 from shared.errors import RunError
 
-EPISODES = 20
+EPISODES, CONTROL_EPISODES = 20, 10  # dm_control's returns vary little
 _CANDIDATES = 5
 _UP_TO_MEDIUM, _UP_TO_EXPERT = 8, 6
 _EVALUATION_SEED = 20_000
 _PACKAGES = ("numpy", "jax", "equinox", "optax", "gymnasium", "mujoco", "dm-control")
+
+
+def episodes_of(environment: str) -> int:
+    """Episodes of a measured mean return."""
+    return CONTROL_EPISODES if environment in TASKS else EPISODES
 
 
 def round_policy(environment: str, snapshot: Snapshot) -> BehaviorPolicy:
@@ -94,7 +99,7 @@ def write_weights(environment: str, out: Path, path: Path, *, command: str, seed
         for i, (weight, bias) in enumerate(policy.layers):
             arrays[f"{name}/weight{i}"] = weight.astype(np.float16)
             arrays[f"{name}/bias{i}"] = bias.astype(np.float16)
-        returns = measure(policy, EPISODES)
+        returns = measure(policy, episodes_of(environment))
         record["policies"][name] = {
             "environment_steps": policy.environment_steps,
             "returns": returns,
@@ -105,10 +110,11 @@ def write_weights(environment: str, out: Path, path: Path, *, command: str, seed
 
 def _extreme(environment, candidates, merit) -> tuple[Snapshot, float]:
     """The candidate whose mean sampled return has the highest merit, and that mean."""
+    episodes = episodes_of(environment)
     means = [
         float(
             measure_returns(
-                round_policy(environment, s), EPISODES, seed=_EVALUATION_SEED + 1, sampled=True
+                round_policy(environment, s), episodes, seed=_EVALUATION_SEED + 1, sampled=True
             ).mean()
         )
         for s in candidates
