@@ -30,7 +30,7 @@ def test_locomotion_is_complete():
 
 
 def test_files_and_digests_are_unique():
-    assert len({entry.file for entry in CATALOG.values()}) == len(CATALOG) == 45
+    assert len({entry.file for entry in CATALOG.values()}) == len(CATALOG) == 60
     digests = [entry.sha256 for entry in CATALOG.values() if entry.sha256]
     assert len(set(digests)) == len(digests) and all(len(d) == 64 for d in digests)
     assert official_entry("hopper_medium-v2.hdf5") is CATALOG["hopper-medium"]

@@ -1,0 +1,108 @@
+"""Frames on the device, in a mapped file, and the windows that both give."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from shared.data import frame_store
+from shared.data.frame_store import (
+    MappedSequences,
+    fits,
+    frame_bytes,
+    open_frames,
+    prefetch,
+    store_frames,
+    to_device,
+)
+from shared.data.frames import Frames
+from shared.data.sequences import SequenceDataset
+from shared.errors import DataError
+
+LENGTHS = (7, 12, 2, 9)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Every pixel of frame t of episode e is 20 e + t; action e + t / 100."""
+    episode = np.repeat(np.arange(len(LENGTHS)), np.array(LENGTHS) + 1).astype(np.int32)
+    t = np.concatenate([np.arange(n + 1) for n in LENGTHS])
+    acted = np.append(episode[1:] == episode[:-1], False)
+    image = np.broadcast_to((20 * episode + t)[:, None, None, None], (len(t), 6, 6, 3))
+    action = ((episode + t / 100) * acted)[:, None].astype(np.float32)
+    reward, terminal = action[:, 0] * 2, np.zeros(len(t), bool)
+    return Frames(image.astype(np.uint8), None, action, reward, terminal, episode)
+
+
+def test_windows_stay_in_their_episode_and_in_uint8(frames):
+    data = to_device(frames, validation_fraction=0.25)
+    assert isinstance(data, SequenceDataset)
+    drawn = jax.jit(lambda data, key: data.draw_windows(300, 5, key=key))(data, jax.random.key(0))
+    window, observed, acted = jax.tree.map(np.asarray, drawn)
+    assert window.observation.dtype == np.uint8 and window.observation.shape == (300, 5, 6, 6, 3)
+    place = window.observation[..., 0, 0, 0].astype(int)
+    episode, t = place // 20, place % 20
+    assert (episode == episode[:, :1]).all()  # none crosses
+    last = np.array(LENGTHS)[episode]
+    start = t[:, :1]
+    assert np.array_equal(observed, start + np.arange(5) <= last)
+    assert np.array_equal(acted, start + np.arange(5) < last)
+    np.testing.assert_allclose(window.action[..., 0], (episode + t / 100) * acted, rtol=1e-6)
+    assert np.array_equal(window.is_first, (t == 0) & observed)
+    assert (observed & ~acted).any() and set(np.unique(episode)) == {0, 1, 2, 3}
+    seen = {(int(a), int(b)) for a, b in zip(episode[observed], t[observed], strict=True)}
+    assert len(seen) == len(frames.reward)  # every frame is reached
+
+
+def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
+    """Stored, mapped and read ahead: the same windows for the same keys, read in order."""
+    store_frames(frames, "a" * 64, tmp_path)
+    mapped = open_frames("a" * 64, tmp_path)
+    assert mapped is not None and isinstance(mapped.image, np.memmap)
+    for a, b in zip(mapped, frames, strict=True):
+        assert (a is None and b is None) or np.array_equal(a, b)
+    resident = to_device(frames, validation_fraction=0.25)
+    streamed = MappedSequences(mapped.image, resident.places)
+    keys = list(jax.random.split(jax.random.key(1), 6))
+    draw = jax.jit(lambda data, key: data.draw_training_windows(16, 5, key=key))
+    found = list(streamed.windows(keys, 16, 5))
+    assert len(found) == 6
+    for key, one in zip(keys, found, strict=True):
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(draw(resident, key)), strict=True):
+            assert np.array_equal(a, b) and a.dtype == b.dtype
+
+
+def test_what_does_not_fit_stays_on_the_host(frames, monkeypatch):
+    assert frame_bytes(100_000, (64, 64, 3)) == 1_228_800_000
+    assert fits(59, free=100) and not fits(61, free=100)
+    monkeypatch.setattr(frame_store, "device_memory", lambda: 1000)
+    assert isinstance(to_device(frames), MappedSequences)
+    monkeypatch.undo()
+    assert isinstance(to_device(frames._replace(image=None, state=frames.action)), SequenceDataset)
+
+
+def test_reading_is_ahead_of_the_consumer():
+    started = []
+
+    def fetch(i):
+        started.append(i)
+        return jnp.asarray(i)
+
+    batches = prefetch(fetch, range(10), 3)
+    assert int(next(batches)) == 0
+    next(batches), next(batches)
+    assert len(started) >= 3 and max(started) <= 6  # ahead, but not without bound
+    assert [int(x) for x in batches] == list(range(3, 10))
+
+
+def test_damaged_caches_are_told(frames, tmp_path):
+    assert open_frames("b" * 64, tmp_path) is None
+    folder = store_frames(frames, "b" * 64, tmp_path)
+    whole = (folder / "image.npy").read_bytes()
+    (folder / "image.npy").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="delete this folder"):
+        open_frames("b" * 64, tmp_path)
+    (folder / "image.npy").write_bytes(whole)
+    np.savez(folder / "rest.npz", reward=np.zeros(3), action=np.zeros((3, 1)))
+    with pytest.raises(DataError, match="delete this folder"):
+        open_frames("b" * 64, tmp_path)
