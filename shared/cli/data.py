@@ -42,10 +42,16 @@ def list_command(data_dir: Path) -> None:
         pattern = f"{entry.name}-[0-9]*-seed[0-9]*.hdf5"
         for path in sorted((data_dir / "collected").glob(pattern)):
             files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
-        sizes = [f"{path.stat().st_size / 2**20:,.1f} MiB" for _, path in files]
+        for path in sorted((data_dir / "collected").glob(f"{entry.name}-[0-9]*px-*/")):
+            files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
+        sizes = [f"{_bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
         labels = "\n".join(label for label, _ in files)
         table.add_row(entry.name, entry.environment.simulator, labels, "\n".join(sizes))
     Console().print(table)
+
+
+def _bytes_of(path: Path) -> int:
+    return sum(x.stat().st_size for x in (path.iterdir() if path.is_dir() else [path]))
 
 
 @data_group.command("fetch")
@@ -160,7 +166,8 @@ def inspect_command(
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
-    FILE may also be the name of a data set in the cache.
+    FILE may also be the name of a data set in the cache, or a folder (or an archive) of
+    V-D4RL episodes, of which a contact sheet is drawn.
     """
     from rich.console import Console
 
@@ -169,6 +176,9 @@ def inspect_command(
     from shared.data.fetch import official_path
     from shared.data.inspect import plot_returns, print_report
 
+    if file.is_dir() or file.suffix == ".npz":
+        _inspect_frames(file, name, None if no_plot else plot or Path(f"{file.stem}-frames.png"))
+        return
     official = False
     if str(file) in CATALOG and not file.exists():
         name = name or str(file)
@@ -182,6 +192,19 @@ def inspect_command(
     errors = sum(fault.severity == "error" for fault in examined.faults)
     if errors:
         raise DataError(f"{file}: training refuses this file because of {errors} error(s) above.")
+
+
+def _inspect_frames(path: Path, name: str | None, target: Path | None) -> None:
+    from rich.console import Console
+
+    from shared.data.contact_sheet import draw_contact_sheet
+    from shared.data.inspect import print_frames
+    from shared.data.vd4rl import read_vd4rl
+
+    print_frames(read_vd4rl(path, name=name), Console())
+    if target is not None:
+        draw_contact_sheet(path, target)
+        click.echo(f"contact sheet: {target}")
 
 
 @data_group.command("train-behavior")

@@ -11,6 +11,7 @@ from shared.data.columns import Columns
 from shared.data.d4rl import Examined
 from shared.data.episodes import Episodes, find_episodes
 from shared.data.signature import printable
+from shared.data.vd4rl import PixelData
 from shared.environments.scores import normalized_score
 
 _QUANTILES = (("minimum", 0.0), ("10 %", 0.1), ("median", 0.5), ("90 %", 0.9), ("maximum", 1.0))
@@ -37,6 +38,36 @@ def print_report(file: Examined, console: Console) -> None:
                 console.print(fault.sentence, markup=False, highlight=False, soft_wrap=True)
     if not file.faults:
         console.print("[green]no faults found[/]")
+
+
+def print_frames(data: PixelData, console: Console) -> None:
+    """Print everything about frames that were read from a V-D4RL folder."""
+    frames, about = data.frames, Table(show_header=False)
+    about.add_column(style="cyan", no_wrap=True)
+    about.add_column(overflow="fold")
+    for key, value in {
+        "folder": str(data.path),
+        "data set": data.name,
+        "source": _SOURCES[data.source].replace("D4RL", "V-D4RL"),
+        "task": data.environment or "not known",
+        "sha256": data.sha256,
+        "frames": f"{len(frames.reward):,} of {' x '.join(map(str, frames.image.shape[1:]))}"
+        if frames.image is not None
+        else "none",
+        "states": "none" if frames.state is None else f"{frames.state.shape[1]} values a frame",
+        **{f"record {printable(k)}": printable(str(v), 300) for k, v in data.attributes.items()},
+    }.items():
+        about.add_row(key, value)
+    console.print(about)
+    lengths = frames.episode_lengths
+    console.print(f"[bold]{len(lengths):,} episodes, {int(frames.terminal.sum()):,} terminals[/]")
+    table = Table("per episode", "return", "actions")
+    for label, q in _QUANTILES:
+        measures = (frames.episode_returns, lengths)
+        table.add_row(label, *(f"{np.quantile(x, q):,.1f}" for x in measures))
+    console.print(table)
+    for warning in data.warnings:
+        console.print(f"[yellow]warning[/] {warning}")
 
 
 def _about(file: Examined) -> Table:
