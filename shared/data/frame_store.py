@@ -1,9 +1,8 @@
 """Where frames live: on the device when they fit, else in a memory-mapped file.
 
-`store_frames` unpacks a folder once into `<data dir>/frames/<digest>/`: `image.npy` with
-all frames behind one another, `rest.npz` with everything else.  Later loads map the
-file and unpack nothing.  What does not fit on the device is read from the map window by
-window, ahead of need (`prefetch`), with the same windows for the same keys.
+`unpacked` writes the frames of a folder once behind one another into a `.npy` file
+that later loads only map.  What does not fit on the device is read from the map window
+by window, ahead of need (`prefetch`), with the same windows for the same keys.
 """
 
 import os
@@ -22,19 +21,12 @@ from jaxtyping import PRNGKeyArray
 from shared.data.frames import Frames
 from shared.data.hdf5 import memory_limit
 from shared.data.locks import exclusive
-from shared.data.npz import read_npz
 from shared.data.sequences import Places, SequenceDataset, make_places
 from shared.data.windows import EpisodeWindow
 from shared.errors import DataError
 
-_REST = ("state", "action", "reward", "terminal", "episode")
 SHARE = 0.6
 """Of the free memory of a device, for frames; the rest is for models and batches."""
-
-
-def frame_bytes(frames: int, shape: tuple[int, ...]) -> int:
-    """Bytes of uint8 frames."""
-    return frames * int(np.prod(shape))
 
 
 def device_memory() -> int:
@@ -51,57 +43,52 @@ def fits(size: int, *, free: int | None = None) -> bool:
     return size <= SHARE * (device_memory() if free is None else free)
 
 
-def store_frames(frames: Frames, digest: str, data_dir: Path) -> Path:
-    """Write the cache of these frames, once for all processes; returns its folder.
+def unpacked(
+    shape: tuple[int, ...], path: Path | None, fill: Callable[[np.ndarray], None]
+) -> np.ndarray:
+    """Frames as one uint8 array that is allocated once.
+
+    Arguments:
+        shape: (frames, height, width, 3).
+        path: the `.npy` file that keeps them, written once for all processes and mapped
+            read-only; None keeps them in memory.
+        fill: writes every frame into the array.
 
     Raises:
-        DataError: the disk has no room.
+        DataError: too large for the memory or the disk, or a damaged file.
     """
-    folder = cache_folder(digest, data_dir)
-    if frames.image is None or folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder.parent).free
-    if frames.image.nbytes > free:
-        raise DataError(
-            f"{folder}: the unpacked frames need {frames.image.nbytes / 2**30:.1f} GiB, but the "
-            f"disk has {free / 2**30:.1f}; free some space or set another --data-dir."
-        )
-    with exclusive(folder):
-        if not folder.is_dir():
-            aside = folder.with_name(f"{folder.name}.partial")
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
-            rest = {key: getattr(frames, key) for key in _REST if getattr(frames, key) is not None}
-            np.savez(aside / "rest.npz", allow_pickle=False, **rest)
-            np.save(aside / "image.npy", frames.image, allow_pickle=False)
-            os.replace(aside, folder)
-    return folder
-
-
-def open_frames(digest: str, data_dir: Path) -> Frames | None:
-    """The cached frames, images as a read-only map of the file; None if there is no cache.
-
-    Raises:
-        DataError: the cache is damaged.
-    """
-    folder = cache_folder(digest, data_dir)
-    if not folder.is_dir():
-        return None
+    size = int(np.prod(shape))
+    if path is None:
+        _require_room(size, memory_limit(), "memory that may be used here", "use fewer episodes")
+        image = np.empty(shape, np.uint8)
+        fill(image)
+        return image
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        free = shutil.disk_usage(path.parent).free
+        _require_room(size, free, f"room at {path.parent}", "free some or set another --data-dir")
+        with exclusive(path):
+            if not path.exists():
+                aside = path.with_name(f"{path.name}.partial")
+                image = np.lib.format.open_memmap(aside, "w+", np.dtype(np.uint8), shape)
+                fill(image)
+                image.flush()
+                os.replace(aside, path)
     try:
-        image = np.load(folder / "image.npy", mmap_mode="r", allow_pickle=False)
-        rest = read_npz(folder / "rest.npz", _REST).arrays
-        frames = Frames(image, rest.get("state"), *(rest[key] for key in _REST[1:]))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder}: is damaged ({error}); delete this folder.") from error
-    if image.dtype != np.uint8 or image.ndim != 4 or len(image) != len(frames.reward):
-        raise DataError(f"{folder}: image.npy and rest.npz disagree; delete this folder.")
-    return frames
+        image = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete it.") from error
+    if image.dtype != np.uint8 or image.shape != shape:
+        raise DataError(f"{path}: holds {image.dtype} {image.shape}, not {shape}; delete it.")
+    return image
 
 
-def cache_folder(digest: str, data_dir: Path) -> Path:
-    """Where the unpacked frames of a data set with this digest live."""
-    return data_dir / "frames" / digest[:24]
+def _require_room(size: int, room: int, what: str, mend: str) -> None:
+    if size > room:
+        raise DataError(
+            f"the frames need {size / 2**30:.1f} GiB, more than the {room / 2**30:.1f} GiB of "
+            f"{what}; {mend}."
+        )
 
 
 def to_device(

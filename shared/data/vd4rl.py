@@ -9,11 +9,10 @@ T rows has T - 1 actions.  The
 Format: V-D4RL (Lu et al., 2022), its appendix B and its reference loaders.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,21 @@ import numpy as np
 
 from shared.data.attributes import Attributes
 from shared.data.catalog import CATALOG, Entry
-from shared.data.checksum import sha256_of
 from shared.data.d4rl import OfflineData
+from shared.data.frame_store import unpacked
 from shared.data.frames import Frames, from_leading, to_transitions
 from shared.data.hdf5 import memory_limit
+from shared.data.vd4rl_folder import (
+    digest_of,
+    environment_of,
+    episode_files,
+    name_of,
+    read_record,
+)
 from shared.data.vd4rl_rows import STATE_PARTS, Rows, read_frames, read_rows
 from shared.environments.control import TASKS
 from shared.errors import DataError
 
-SUITES = ("main", "distracting", "multitask")
-RECORD = "collected.json"
-"""Beside the episodes of a set that this project recorded: how it was made."""
 _READERS = 4
 
 
@@ -93,6 +96,7 @@ def read_vd4rl(
     name: str | None = None,
     images: bool = True,
     official: bool = False,
+    cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PixelData:
     """All episodes of a folder (or of one file), in the order of their names.
@@ -102,6 +106,8 @@ def read_vd4rl(
         name: data set that the folder is meant to be.
         images: False reads the rest only, without unpacking a frame.
         official: the folder lies where the catalog's own copy belongs.
+        cache: folder of unpacked frames to use and to fill; without one they are kept in
+            memory.
         progress: called with (frames read, frames in total).
 
     Raises:
@@ -112,88 +118,32 @@ def read_vd4rl(
     record = read_record(path if path.is_dir() else path.parent)
     told = CATALOG.get(str(record.get("dataset", "")))
     entry = CATALOG[name] if name is not None else told
-    task = TASKS.get(entry.environment.name) if entry is not None else _task_of(path)
+    environment = entry.environment.name if entry is not None else environment_of(path)
+    task = TASKS.get(environment or "")
     _require_memory(path, files)
+    digest = digest_of(files)
     with ThreadPoolExecutor(_READERS) as pool:  # inflating leaves the interpreter free
         rows = list(pool.map(lambda file: read_rows(file, task), files))
         frames = _join(files, rows)
         if images:
             lengths = [len(x.reward) for x in rows]
-            frames = frames._replace(image=_gather(pool, files, lengths, progress))
+            shape = (sum(lengths), *read_frames(files[0], lengths[0]).shape[1:])
+            fill = partial(_unpack, pool, files, lengths, progress)
+            where = None if cache is None else cache / f"{digest[:24]}.npy"
+            frames = frames._replace(image=unpacked(shape, where, fill))
     warnings = _check(path, files, rows, entry)
     if told is not None and entry is not None and told != entry:
         warnings.append(f"{path.name}: is '{told.name}', but it is used as '{entry.name}'.")
     return PixelData(
         name=entry.name if entry is not None else name_of(path),
         path=path,
-        sha256=digest_of(files),
+        sha256=digest,
         source="collected" if record else "official" if official else "yours",
         frames=frames,
-        environment=entry.environment.name if entry is not None else _environment_of(path),
+        environment=environment,
         attributes=record,
         warnings=tuple(warnings),
     )
-
-
-def episode_files(path: Path) -> list[Path]:
-    """The files of a folder in the order of their names; links out of it are refused.
-
-    Raises:
-        DataError: there are none, or both layouts are mixed.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: does not exist; name a folder of V-D4RL episodes.")
-    if path.is_file():
-        return [path]
-    files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5"))
-    kinds = {x.suffix for x in files}
-    if not files:
-        raise DataError(f"{path}: holds no .npz or .hdf5 files; name the folder of one image size.")
-    if len(kinds) > 1:
-        raise DataError(f"{path}: mixes .npz and .hdf5 files; keep one of the two layouts.")
-    for file in files:
-        if file.is_symlink() and path.resolve() not in file.resolve().parents:
-            raise DataError(f"{file}: is a link out of the data set; copy the file itself.")
-    return files
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """How a collected set was made; empty for any other folder."""
-    path = folder / RECORD
-    if not path.is_file() or path.stat().st_size > 1 << 20:
-        return {}
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); record the set again.") from error
-    return record if isinstance(record, dict) and record.get("source") == "collected" else {}
-
-
-def digest_of(files: list[Path]) -> str:
-    """SHA-256 over the names and SHA-256 of all files, in hexadecimal."""
-    total = hashlib.sha256()
-    with ThreadPoolExecutor(_READERS) as pool:
-        for file, digest in zip(files, pool.map(sha256_of, files), strict=True):
-            total.update(f"{digest}  {file.name}\n".encode())
-    return total.hexdigest()
-
-
-def name_of(path: Path) -> str:
-    """A readable name: what follows `main`, `distracting` or `multitask`, else the folder's."""
-    parts = path.parts
-    places = [i for i, part in enumerate(parts) if part in SUITES]
-    return "-".join(parts[places[-1] :]) if places else path.stem
-
-
-def _environment_of(path: Path) -> str | None:
-    """The task that a folder's path names, if it is of the benchmark's layout."""
-    name = name_of(path)
-    return next((task for task in TASKS if task in name), None)
-
-
-def _task_of(path: Path):
-    name = _environment_of(path)
-    return None if name is None else TASKS[name]
 
 
 def _require_memory(path: Path, files: list[Path]) -> None:
@@ -205,18 +155,9 @@ def _require_memory(path: Path, files: list[Path]) -> None:
         )
 
 
-def _gather(pool, files: list[Path], lengths: list[int], progress) -> np.ndarray:
-    """All frames in one array that is allocated once; a few files are unpacked ahead of need."""
+def _unpack(pool, files: list[Path], lengths: list[int], progress, image: np.ndarray) -> None:
+    """Fill `image` with the frames of all files; a few files are inflated at a time."""
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    total = int(starts[-1])
-    first = read_frames(files[0], lengths[0])
-    size = total * first[0].size
-    if size > memory_limit():
-        raise DataError(
-            f"{files[0].parent}: {total:,} frames need {size / 2**30:.1f} GiB, more than the "
-            f"{memory_limit() / 2**30:.1f} GiB that may be used here; use fewer episodes."
-        )
-    image = np.empty((total, *first.shape[1:]), np.uint8)
 
     def fill(i: int) -> int:
         mine = read_frames(files[i], lengths[i])
@@ -230,8 +171,7 @@ def _gather(pool, files: list[Path], lengths: list[int], progress) -> np.ndarray
 
     for i in pool.map(fill, range(len(files))):
         if progress is not None:
-            progress(int(starts[i + 1]), total)
-    return image
+            progress(int(starts[i + 1]), len(image))
 
 
 def _join(files: list[Path], rows: list[Rows]) -> Frames:

@@ -69,7 +69,8 @@ def load_pixels(
 
     def load(path: Path, *, official: bool = False) -> PixelData:
         tell = _told(progress, "load")
-        return read_vd4rl(path, name=entry.name, official=official, progress=tell)
+        cache = data_dir / "frames"
+        return read_vd4rl(path, name=entry.name, official=official, cache=cache, progress=tell)
 
     if data is not None:
         return _agreeing(load(Path(data)), source)

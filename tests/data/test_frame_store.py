@@ -9,11 +9,9 @@ from shared.data import frame_store
 from shared.data.frame_store import (
     MappedSequences,
     fits,
-    frame_bytes,
-    open_frames,
     prefetch,
-    store_frames,
     to_device,
+    unpacked,
 )
 from shared.data.frames import Frames
 from shared.data.sequences import SequenceDataset
@@ -56,13 +54,19 @@ def test_windows_stay_in_their_episode_and_in_uint8(frames):
 
 def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
     """Stored, mapped and read ahead: the same windows for the same keys, read in order."""
-    store_frames(frames, "a" * 64, tmp_path)
-    mapped = open_frames("a" * 64, tmp_path)
-    assert mapped is not None and isinstance(mapped.image, np.memmap)
-    for a, b in zip(mapped, frames, strict=True):
-        assert (a is None and b is None) or np.array_equal(a, b)
+    filled = []
+
+    def fill(image):
+        filled.append(image)
+        image[:] = frames.image
+
+    path = tmp_path / "cache" / "frames.npy"
+    for _ in range(2):  # the second time nothing is unpacked
+        image = unpacked(frames.image.shape, path, fill)
+    assert len(filled) == 1 and isinstance(image, np.memmap)
+    assert np.array_equal(image, frames.image) and not image.flags.writeable
     resident = to_device(frames, validation_fraction=0.25)
-    streamed = MappedSequences(mapped.image, resident.places)
+    streamed = MappedSequences(image, resident.places)
     keys = list(jax.random.split(jax.random.key(1), 6))
     draw = jax.jit(lambda data, key: data.draw_training_windows(16, 5, key=key))
     found = list(streamed.windows(keys, 16, 5))
@@ -73,7 +77,6 @@ def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
 
 
 def test_what_does_not_fit_stays_on_the_host(frames, monkeypatch):
-    assert frame_bytes(100_000, (64, 64, 3)) == 1_228_800_000
     assert fits(59, free=100) and not fits(61, free=100)
     monkeypatch.setattr(frame_store, "device_memory", lambda: 1000)
     assert isinstance(to_device(frames), MappedSequences)
@@ -95,14 +98,22 @@ def test_reading_is_ahead_of_the_consumer():
     assert [int(x) for x in batches] == list(range(3, 10))
 
 
-def test_damaged_caches_are_told(frames, tmp_path):
-    assert open_frames("b" * 64, tmp_path) is None
-    folder = store_frames(frames, "b" * 64, tmp_path)
-    whole = (folder / "image.npy").read_bytes()
-    (folder / "image.npy").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="delete this folder"):
-        open_frames("b" * 64, tmp_path)
-    (folder / "image.npy").write_bytes(whole)
-    np.savez(folder / "rest.npz", reward=np.zeros(3), action=np.zeros((3, 1)))
-    with pytest.raises(DataError, match="delete this folder"):
-        open_frames("b" * 64, tmp_path)
+def test_damaged_caches_and_no_room_are_told(frames, tmp_path, monkeypatch):
+    path, shape = tmp_path / "frames.npy", frames.image.shape
+
+    def fill(image):
+        image[:] = frames.image
+
+    unpacked(shape, path, fill)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="frames.npy: is damaged"):
+        unpacked(shape, path, fill)
+    np.save(path, np.zeros((3, 6, 6, 3), np.uint8))
+    with pytest.raises(DataError, match="delete it"):
+        unpacked(shape, path, fill)
+    monkeypatch.setattr(frame_store, "memory_limit", lambda: 1000)
+    with pytest.raises(DataError, match="more than the 0.0 GiB of memory"):
+        unpacked(shape, None, fill)
+    with pytest.raises(DataError, match="GiB, more than the .* room at"):
+        unpacked((1 << 40, 64, 64, 3), tmp_path / "large.npy", fill)
