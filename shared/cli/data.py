@@ -176,13 +176,14 @@ def inspect_command(
     from shared.data.fetch import official_path
     from shared.data.inspect import plot_returns, print_report
 
-    if file.is_dir() or file.suffix == ".npz":
-        _inspect_frames(file, name, None if no_plot else plot or Path(f"{file.stem}-frames.png"))
-        return
     official = False
     if str(file) in CATALOG and not file.exists():
         name = name or str(file)
         file, official = official_path(CATALOG[str(file)], data_dir), True
+    if file.is_dir() or file.suffix == ".npz":
+        target = None if no_plot else plot or Path(f"{file.stem}-frames.png")
+        _inspect_frames(file, name, target, official)
+        return
     examined = examine(file, name=name, official=official)
     print_report(examined, Console())
     if examined.columns is not None and not no_plot:
@@ -194,14 +195,14 @@ def inspect_command(
         raise DataError(f"{file}: training refuses this file because of {errors} error(s) above.")
 
 
-def _inspect_frames(path: Path, name: str | None, target: Path | None) -> None:
+def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
     from rich.console import Console
 
     from shared.data.contact_sheet import draw_contact_sheet
     from shared.data.inspect import print_frames
     from shared.data.vd4rl import read_vd4rl
 
-    print_frames(read_vd4rl(path, name=name), Console())
+    print_frames(read_vd4rl(path, name=name, official=official), Console())
     if target is not None:
         draw_contact_sheet(path, target)
         click.echo(f"contact sheet: {target}")

@@ -24,6 +24,7 @@ from shared.data.checksum import sha256_of, write_note
 from shared.data.locks import exclusive
 from shared.data.network import network_reason, open_address
 from shared.data.signature import require_hdf5
+from shared.data.vd4rl_sets import advice
 from shared.errors import DataError
 
 Progress = Callable[[int, int | None], None]
@@ -68,12 +69,15 @@ def fetch(entry: Entry, data_dir: Path, *, progress: Progress | None = None) -> 
         progress: called with (bytes so far, bytes in total or None).
 
     Raises:
-        Unreachable: offline, or no mirror delivered the right bytes.
+        Unreachable: offline, or no mirror delivered the right bytes, or V-D4RL's folder is
+            not there (it is fetched with its publisher's tools).
         DataError: the disk is full or not writable.
     """
     path = official_path(entry, data_dir)
     if path.exists():
         return path
+    if entry.suite == "vd4rl":
+        raise Unreachable(advice(entry, path))
     if is_offline():
         raise Unreachable(_advice(entry, path, ["LATENT_POLICIES_OFFLINE is set"]))
     try:

@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from shared.data.catalog import lookup
 from shared.data.dataset import make_dataset
+from shared.data.fetch import Unreachable, fetch
 from shared.data.frames import from_leading, from_transitions, to_transitions
+from shared.data.resolve import load_data
 from shared.data.sequences import SequenceDataset, make_places
 from shared.data.vd4rl import read_vd4rl
 from shared.data.vd4rl_sets import load_pixels
@@ -208,9 +211,16 @@ def test_official_folders_come_first(folder, tmp_path):
     cache = tmp_path / "cache"
     with pytest.raises(DataError, match="huggingface.co/datasets/conglu/vd4rl and put it there"):
         load_pixels("walker_walk-medium", source="d4rl", data_dir=cache)
+    with pytest.raises(Unreachable, match="huggingface.co/datasets/conglu/vd4rl and put it there"):
+        fetch(lookup("walker_walk-medium"), cache)
     place = cache / "official" / "vd4rl" / "main" / "walker_walk" / "medium" / "64px"
     place.parent.mkdir(parents=True)
     folder.rename(place)
     assert load_pixels("walker_walk-medium", data_dir=cache).source == "official"
+    assert fetch(lookup("walker_walk-medium"), cache) == place
+    states = load_data("walker_walk-medium", data_dir=cache)
+    assert (states.source, states.rows, states.environment) == ("official", 46, "walker_walk")
+    own = load_data("walker_walk-medium", data=place, data_dir=cache)
+    assert (own.source, own.rows) == ("yours", 46)
     with pytest.raises(DataError, match="has no frames"):
         load_pixels("hopper-medium", data_dir=cache)
