@@ -142,7 +142,9 @@ def test_command_records_and_draws_a_contact_sheet(tmp_path):
     assert sheet.shape[0] > 100 and sheet[..., :3].std() > 10
     result = CliRunner().invoke(main, ["data", "inspect", str(folder), "--no-plot"])
     assert result.exit_code == 0 and "501 of 64 x 64 x 3" in result.output
-    result = CliRunner().invoke(main, ["data", "list", "--data-dir", str(tmp_path)])
+    result = CliRunner().invoke(
+        main, ["data", "list", "--data-dir", str(tmp_path)], env={"COLUMNS": "200"}
+    )
     assert "collected 400-seed0-64px-fast" in result.output
     result = CliRunner().invoke(main, [*arguments, "--rows", "5", "--data-dir", str(tmp_path)])
     assert result.exit_code != 0 and "--frames takes neither" in str(result.output)
