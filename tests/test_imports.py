@@ -17,7 +17,7 @@ PACKAGES = (*FAMILIES, "shared", "configs")
 # Inside `shared` a module may import its own layer and those above it in this list ...
 LAYERS = (
     ("errors",),
-    ("types",),
+    ("types", "products"),
     ("networks", "distributions"),
     ("learner", "critics", "policies", "latent_actions", "losses"),
     ("algorithm",),
