@@ -11,6 +11,7 @@ from clap.rssm import Latent
 from clap.world_model import WorldModel
 from shared.networks import MLP
 from shared.policies import BoundedLatentPolicy
+from shared.types import Scalar
 
 SATURATED = 0.99
 """Beyond this the bounded variable counts as sitting at the edge of its box."""
@@ -88,19 +89,21 @@ def dream(
     start: Latent,
     horizon: int,
     *,
+    support: Scalar | None,
     stop_box_gradient: bool,
     key: PRNGKeyArray,
 ) -> Dream:
     """Follow `actor` through the model for `horizon` actions from one state.
 
-    With `stop_box_gradient` no gradient passes through the center and the width of
-    the boxes: the actor may not seek states for the sake of their boxes.
+    The actor moves in boxes of half width `support` · sigma (None: anywhere).  With
+    `stop_box_gradient` no gradient passes through the center and the width of the
+    boxes: the actor may not seek states for the sake of their boxes.
     """
     k_noise, k_policy = jax.random.split(key)
     noise = jax.random.normal(k_noise, (horizon, start.stochastic.size))
 
     def choose(feature, key):
-        box = model.actions.box(feature)
+        box = model.actions.box(feature, support)
         box = jax.lax.stop_gradient(box) if stop_box_gradient else box
         latent = actor.sample(feature, box, key=key)
         u = latent if box is None else (latent - box.center) / box.half_width

@@ -12,11 +12,11 @@ from clap.initialise import initialise
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
 from clap.world_model import WorldModel
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
 from shared.data.windows import EpisodeWindow
 from shared.learner import descend
 from shared.networks import Normalizer
-from shared.types import Spec
+from shared.types import Scalar, Spec
 
 
 class Memory(NamedTuple):
@@ -31,6 +31,17 @@ class AbstractDreamer(AbstractAlgorithm):
 
     It trains the model in a phase of its own; the rest is up to the concrete class.
     """
+
+    reusable = Reusable(
+        phase="model",
+        steps="model_steps",
+        fields=("normalizer", "world_model"),
+        keys=(
+            *("deterministic", "stochastic", "latent_action", "hidden_sizes", "latent_actions"),
+            *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
+            *("model_batch_size", "model_learning_rate", "model_clip"),
+        ),
+    )
 
     deterministic: int = hyperparameter("length of the deterministic state h")
     stochastic: int = hyperparameter("length of the stochastic state s")
@@ -47,7 +58,6 @@ class AbstractDreamer(AbstractAlgorithm):
     free_nats: float = hyperparameter("nats of the state's KL that are free")
     latent_action_free_nats: float = hyperparameter("nats of the latent action's KL that are free")
     latent_actions: Literal["gaussian", "none"] = hyperparameter("latent action space")
-    support: float | None = hyperparameter("half width of the box in prior stds; null = no box")
     validate_every: int = hyperparameter("updates between two looks at held-out episodes")
     validation_windows: int = hyperparameter("held-out windows looked at")
 
@@ -62,7 +72,7 @@ class AbstractDreamer(AbstractAlgorithm):
             if self.latent_actions == "none":
                 actions = DirectActions(n_action)
             else:
-                spread = {"action_std": self.action_std, "support": self.support}
+                spread = {"action_std": self.action_std}
                 actions = GaussianLatentActions(
                     h + s, n_action, self.latent_action, sizes, **spread, key=k_actions
                 )
@@ -139,7 +149,7 @@ class AbstractDreamer(AbstractAlgorithm):
         raise NotImplementedError
 
 
-def clipped_adam(clip: float, learning_rate: float) -> optax.GradientTransformation:
+def clipped_adam(clip: Scalar, learning_rate: Scalar) -> optax.GradientTransformation:
     """Adam on gradients whose global norm is at most `clip`."""
     return optax.chain(optax.clip_by_global_norm(clip), optax.adam(learning_rate))
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from clap.gaussian import Gaussian, from_network, kl_divergence, log_normal, regularizer
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.networks import MLP
-from shared.types import Box
+from shared.types import Box, Scalar
 
 ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
 """Name -> (value, value as it enters the loss) of the action's part of the ELBO."""
@@ -34,12 +34,10 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         latent_size: length of u.
         hidden_sizes: of all three networks.
         action_std: standard deviation of the decoder.
-        support: half width of the box in prior standard deviations; None = no box.
     """
 
     latent_size: int = eqx.field(static=True)
     action_std: float = eqx.field(static=True)
-    support: float | None = eqx.field(static=True)
     prior_network: MLP
     posterior_network: MLP
     decoder_network: MLP
@@ -52,11 +50,9 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         hidden_sizes: tuple[int, ...],
         *,
         action_std: float,
-        support: float | None,
         key: PRNGKeyArray,
     ):
-        self.latent_size = latent_size
-        self.action_std, self.support = action_std, support
+        self.latent_size, self.action_std = latent_size, action_std
 
         def network(n_in, n_out, key):
             return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
@@ -126,11 +122,15 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         divergence = kl_divergence(self.posterior(condition, action), self.prior(condition))
         return self.log_likelihood(condition, latent, action) - divergence
 
-    def box(self, condition):
-        if self.support is None:
+    def box(self, condition, support: Scalar | None = 1.0):
+        """The prior's mean ± `support` · its standard deviation; None without a support.
+
+        It is an argument because one frozen model serves agents of many supports.
+        """
+        if support is None:
             return None
         prior = self.prior(condition)
-        return Box(prior.mean, self.support * prior.std)
+        return Box(prior.mean, support * prior.std)
 
 
 class DirectActions(AbstractLatentActionSpace):
@@ -159,5 +159,6 @@ class DirectActions(AbstractLatentActionSpace):
         """Of the uniform density on [-1, 1]^n: this space knows nothing of the data."""
         return jnp.asarray(-self.latent_size * jnp.log(2.0), jnp.float32)
 
-    def box(self, condition):
+    def box(self, condition, support: Scalar | None = 1.0):
+        """All actions there are, whatever the `support`."""
         return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from shared.data.windows import EpisodeRows
-from shared.types import Transition
+from shared.types import Scalar, Transition
 
 
 class DataReturns(NamedTuple):
@@ -27,8 +27,8 @@ def lambda_returns(
     continuation: Float[Array, "time"],
     next_value: Float[Array, "time"],
     *,
-    discount: float,
-    lambda_: float,
+    discount: Scalar,
+    lambda_: Scalar,
 ) -> Float[Array, "time"]:
     """G_t = r_t + discount c_t [(1 - lambda) V_{t+1} + lambda G_{t+1}], G behind the end = V.
 
@@ -51,8 +51,8 @@ def recorded_returns(
     acted: Bool[Array, "time"],
     value: Float[Array, "time"],
     *,
-    discount: float,
-    lambda_: float,
+    discount: Scalar,
+    lambda_: Scalar,
 ) -> Float[Array, "time"]:
     """Lambda returns of the data's own actions along one window; V itself without an action."""
     following_value = jnp.append(value[1:], value[-1])
@@ -69,7 +69,7 @@ def recorded_returns(
     return jax.lax.scan(step, value[-1], inputs, reverse=True)[1]
 
 
-def data_returns(transitions: Transition, episodes: EpisodeRows, discount: float) -> DataReturns:
+def data_returns(transitions: Transition, episodes: EpisodeRows, discount: Scalar) -> DataReturns:
     """Discounted sums of the rewards from every row to the end of its episode, summed up."""
     last = jnp.zeros(transitions.reward.shape, bool).at[episodes.last].set(True)
     factor = jnp.where(last, 0.0, discount)

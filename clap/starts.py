@@ -7,6 +7,7 @@ from jaxtyping import PRNGKeyArray
 from clap.agent import dream
 from clap.rssm import Latent
 from shared.data.windows import EpisodeWindow
+from shared.types import Scalar
 
 GO_ON = 0.9
 """Chance that a chain of dreams gets another one: ten dreams a chain on average."""
@@ -23,7 +24,9 @@ def draw_starts(latents: Latent, batch: EpisodeWindow, count: int, *, key: PRNGK
     return jax.tree.map(lambda x: x.reshape(weight.size, x.shape[-1])[pick], latents)
 
 
-def follow_chains(model, actor, pool: Latent, fresh: Latent, horizon: int, *, key) -> Latent:
+def follow_chains(
+    model, actor, pool: Latent, fresh: Latent, horizon: int, *, support: Scalar | None, key
+) -> Latent:
     """Every chain one dream further; those that end begin anew at the `fresh` states.
 
     A chain ends where the model says that its episode does, or by chance (`GO_ON`).
@@ -32,7 +35,8 @@ def follow_chains(model, actor, pool: Latent, fresh: Latent, horizon: int, *, ke
     k_dream, k_end = jax.random.split(key)
 
     def one(start, key):
-        dreamed = dream(model, actor, start, horizon, stop_box_gradient=False, key=key)
+        options = {"support": support, "stop_box_gradient": False}
+        dreamed = dream(model, actor, start, horizon, **options, key=key)
         return dreamed.end, jnp.prod(dreamed.continuation)
 
     ends, alive = jax.vmap(one)(pool, jax.random.split(k_dream, size))

@@ -9,7 +9,7 @@ compiled program is cached by its values.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -56,9 +56,29 @@ class Phase:
     explore: Callable | None = None
 
 
-def hyperparameter(help_text: str, **keywords: Any) -> Any:
-    """A documented field of an algorithm; its value comes from `configs/*.yaml`."""
-    return eqx.field(static=True, metadata={"help": help_text}, **keywords)
+class Reusable(NamedTuple):
+    """The part of an algorithm that it can take over, trained and frozen, from another run.
+
+    Attributes:
+        phase: which trains it.
+        steps: the hyperparameter that counts that phase's updates.
+        fields: of the state.
+        keys: the hyperparameters that describe it.
+    """
+
+    phase: str
+    steps: str
+    fields: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+def hyperparameter(help_text: str, *, shapes: bool = False, **keywords: Any) -> Any:
+    """A documented field of an algorithm; its value comes from `configs/*.yaml`.
+
+    A float that `shapes` the program (a share of a count, for example) cannot be swept.
+    """
+    metadata = {"help": help_text, "shapes": shapes}
+    return eqx.field(static=True, metadata=metadata, **keywords)
 
 
 class AbstractAlgorithm(eqx.Module):
@@ -67,10 +87,12 @@ class AbstractAlgorithm(eqx.Module):
     Attributes:
         title: one line for listings.
         paper: authors, year, title, identifier.
+        reusable: what `--model RUN` takes over; None if there is no such part.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
+    reusable: ClassVar[Reusable | None] = None
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:

@@ -130,6 +130,25 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
     return overrides
 
 
+def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[float]]:
+    """`("support=0.5,1", "tau=0.01,0.02")` as name -> different numbers.
+
+    Raises:
+        ConfigError: no list of numbers, or a number twice.
+    """
+    swept = {}
+    for text in texts:
+        key, _, values = text.partition("=")
+        try:
+            numbers = [float(value) for value in values.split(",")]
+        except ValueError:
+            numbers = []
+        if not key or not numbers or len(set(numbers)) < len(numbers):
+            raise ConfigError(f"--sweep '{text}' is not of the form key=1,2,3 (each value once).")
+        swept[key.strip()] = numbers
+    return swept
+
+
 def convert(value: Any, hint: Any, where: str) -> Any:
     """`value` as type `hint`, or a ConfigError; never rounds and never guesses."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,8 @@ def start(
     progress: Progress | None = None,
     loggers: tuple[str, ...] = (),
     label: str | None = None,
+    prepare: Callable = loop.unchanged,
+    more_record: dict[str, Any] | None = None,
 ) -> Path:
     """Train a plan on loaded data in a new run folder.
 
@@ -149,11 +153,23 @@ def start(
         progress: a bar or lines; silent by default.
         loggers: any of `tensorboard`, `wandb`.
         label: name of this variant in tables and plots; default: the algorithm's.
+        prepare: `state -> state`, changes the fresh state, see `shared.reuse`.
+        more_record: further entries of `run.json`.
 
     Returns:
         The path of the run folder.
     """
-    record = {
+    record = make_record(plan, data, label) | (more_record or {})
+    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
+    names = program.metric_names(plan.build(), data.spec, dataset)
+    run = RunFolder.create(Path(out), config=plan.to_dict(), record=record, metric_names=names)
+    progress = progress or Progress()
+    return _carry_out(run, plan, dataset, data.spec, progress, loggers, prepare)
+
+
+def make_record(plan: Plan, data, label: str | None = None) -> dict[str, Any]:
+    """What `run.json` says at the start of a run."""
+    return {
         "family": plan.family,
         "algorithm": plan.algorithm,
         "environment": data.environment,
@@ -175,10 +191,6 @@ def start(
         "label": label or plan.algorithm,
         "status": "running",
     }
-    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
-    names = program.metric_names(plan.build(), data.spec, dataset)
-    run = RunFolder.create(Path(out), config=plan.to_dict(), record=record, metric_names=names)
-    return _carry_out(run, plan, dataset, data.spec, progress or Progress(), loggers)
 
 
 def _describe(data) -> dict[str, Any]:
@@ -194,7 +206,14 @@ def _describe(data) -> dict[str, Any]:
     }
 
 
-def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=()):
+def resume(
+    path: Path,
+    *,
+    load_data,
+    progress: Progress | None = None,
+    loggers=(),
+    prepare: Callable = loop.unchanged,
+):
     """Carry a killed run on from its last checkpoint to the same bits as without the kill.
 
     Arguments:
@@ -202,30 +221,43 @@ def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=(
         load_data: `(record) -> OfflineData`, finds the run's own data again.
         progress: as in `start`.
         loggers: as in `start`.
+        prepare: as in `start`, for a run that was killed before its first checkpoint.
 
     Raises:
         RunError: the data has another SHA-256, or another writer holds the folder.
     """
     run = RunFolder.open(Path(path), write=True)
     plan = Plan.from_dict(run.config)
-    data = load_data(run.record)
-    expected = run.record["data"]["sha256"]
-    if data.sha256 != expected:
+    try:
+        data = load_again(path, run.record, load_data)
+    except RunError:
         run.close()
+        raise
+    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
+    progress = progress or Progress()
+    return _carry_out(run, plan, dataset, data.spec, progress, loggers, prepare)
+
+
+def load_again(path: Path, record: dict[str, Any], load_data):
+    """The data of a run, `load_data(record)`, if they are what it was trained on.
+
+    Raises:
+        RunError: they are not.
+    """
+    data = load_data(record)
+    expected = record["data"]["sha256"]
+    if data.sha256 != expected:
         raise RunError(
             f"{path}: the run was trained on data with SHA-256 {expected[:12]}…, but {data.path} "
             f"has {data.sha256[:12]}…; give the run's own file with --data."
         )
-    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
-    return _carry_out(run, plan, dataset, data.spec, progress or Progress(), loggers)
+    return data
 
 
-def _carry_out(run, plan, dataset, spec, progress, loggers) -> Path:
-    started = time.time()
+def _carry_out(run, plan, dataset, spec, progress, loggers, prepare) -> Path:
     mirrors = tuple(make_loggers(loggers, run.path))
     try:
-        run.update_record(status="running")
-        with progress:
+        with recording([run]), progress:
             loop.train(
                 plan.build(),
                 dataset,
@@ -235,13 +267,26 @@ def _carry_out(run, plan, dataset, spec, progress, loggers) -> Path:
                 settings=plan.settings,
                 progress=progress,
                 mirrors=mirrors,
+                prepare=prepare,
             )
-        run.update_record(status="finished", seconds_of_last_part=round(time.time() - started, 1))
-    except Exception:
-        run.update_record(status="failed")
-        raise
     finally:
         for mirror in mirrors:
             mirror.close()
         run.close()
     return run.path
+
+
+@contextmanager
+def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
+    """The status of runs in their `run.json` while they are carried out."""
+    started = time.time()
+    for run in runs:
+        run.update_record(status="running")
+    try:
+        yield
+    except Exception:
+        for run in runs:
+            run.update_record(status="failed")
+        raise
+    for run in runs:
+        run.update_record(status="finished", seconds_of_last_part=round(time.time() - started, 1))

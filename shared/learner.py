@@ -8,6 +8,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from shared.types import Scalar
+
 Metrics = dict[str, Float[Array, ""]]
 
 
@@ -43,7 +45,7 @@ def descend(
     return Learner(eqx.apply_updates(learner.model, updates), opt_state), metrics
 
 
-def polyak(target: PyTree, online: PyTree, tau: float) -> PyTree:
+def polyak(target: PyTree, online: PyTree, tau: Scalar) -> PyTree:
     """Move a slow copy towards the online model: (1 - tau)·target + tau·online."""
     return jax.tree.map(
         lambda t, o: (1 - tau) * t + tau * o if eqx.is_inexact_array(t) else t, target, online

@@ -9,6 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+Scalar = float | Float[Array, ""]
+"""A number, or a traced one: the value of a hyperparameter in a sweep."""
+
+
+def is_zero(number: Scalar) -> bool:
+    """Is the number known to be zero, so that what it multiplies can be left out?"""
+    return isinstance(number, float | int) and number == 0
+
 
 class Transition(NamedTuple):
     """One environment step.

@@ -88,3 +88,11 @@ def test_types_convert_without_loss():
     assert config.convert("a", typing.Literal["a", "b"], "x") == "a"
     with pytest.raises(ConfigError):
         config.convert(1, bool, "x")
+
+
+def test_sweeps_are_lists_of_different_numbers():
+    found = config.parse_sweeps(("support=0.5,1,2", "tau=1e-2"))
+    assert found == {"support": [0.5, 1.0, 2.0], "tau": [0.01]}
+    for text in ("support", "support=", "=1", "support=1,1.0", "support=one"):
+        with pytest.raises(ConfigError, match="--sweep"):
+            config.parse_sweeps((text,))

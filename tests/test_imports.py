@@ -21,10 +21,11 @@ LAYERS = (
     ("networks", "distributions"),
     ("learner", "critics", "policies", "latent_actions", "losses"),
     ("algorithm",),
-    ("config", "registry"),
+    ("config", "registry", "sweep"),
     ("training",),
     ("experiment",),
     ("trained", "q_errors"),
+    ("reuse",),
     ("cli",),
 )
 # ... and these rooms stand beside the layers: `training` and what follows it may import them,

@@ -50,6 +50,7 @@ from shared.algorithm import Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
+from shared.types import is_zero
 
 
 class State(NamedTuple):
@@ -67,6 +68,7 @@ class CLAP(AbstractDreamer):
     """Constrained Latent Action Policies; fields are the hyperparameters."""
 
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
+    support: float | None = hyperparameter("half width of the box in prior stds; null = no box")
     steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
     starts: int = hyperparameter("dreams an agent update")
@@ -87,7 +89,9 @@ class CLAP(AbstractDreamer):
     )
     real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
     center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
-    restart_fraction: float = hyperparameter("share of dreams that go on where others ended")
+    restart_fraction: float = hyperparameter(
+        "share of dreams that go on where others ended", shapes=True
+    )
     continue_threshold: float = hyperparameter("a dream stops below this continuation; 0 = never")
 
     title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
@@ -173,7 +177,15 @@ class CLAP(AbstractDreamer):
             state = state._replace(target_values=target)
         if n:
             actor = agent.model.actor
-            chains = follow_chains(model, actor, state.chains, fresh, self.horizon, key=k_chains)
+            chains = follow_chains(
+                model,
+                actor,
+                state.chains,
+                fresh,
+                self.horizon,
+                support=self.support,
+                key=k_chains,
+            )
             state = state._replace(chains=chains)
         return state._replace(agent=agent), metrics
 
@@ -182,7 +194,7 @@ class CLAP(AbstractDreamer):
         model = state.world_model.model
 
         def one(start, key):
-            options = {"stop_box_gradient": self.stop_box_gradient}
+            options = {"support": self.support, "stop_box_gradient": self.stop_box_gradient}
             return dream(model, agent.actor, start, self.horizon, **options, key=key)
 
         dreams = jax.vmap(one)(starts, jax.random.split(key, self.starts))
@@ -202,7 +214,7 @@ class CLAP(AbstractDreamer):
         value_loss, value_metrics = self.value_loss(
             agent.values, state.units, dreams.features[:, :-1], returns, weight
         )
-        if self.real_value_weight > 0:
+        if not is_zero(self.real_value_weight):
             real = self.real_value_loss(agent.values, state.units, value, features, batch)
             value_loss = value_loss + self.real_value_weight * real
         metrics = {"value": jnp.mean(v), "dream_reward": jnp.mean(dreams.reward)}
@@ -264,7 +276,7 @@ class CLAP(AbstractDreamer):
         if self.policy == "prior":
             u = space.sample_prior(feature, key=key)
         elif key is None:
-            u = actor.mode(feature, space.box(feature))
+            u = actor.mode(feature, space.box(feature, self.support))
         else:
-            u = actor.sample(feature, space.box(feature), key=key)
+            u = actor.sample(feature, space.box(feature, self.support), key=key)
         return space.decode(feature, u)

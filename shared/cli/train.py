@@ -1,6 +1,7 @@
 """`train`: from a data set's name to a trained, evaluated policy."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import click
@@ -86,6 +87,19 @@ def train_command(family: str) -> click.Command:
         metavar="RUN",
         help="Carry this run on; same bits as if it had never stopped.",
     )
+    @click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Take over the frozen model of this run, and train the agent alone.",
+    )
+    @click.option(
+        "--sweep",
+        "sweeps",
+        multiple=True,
+        metavar="KEY=A,B,...",
+        help="Train an agent for every value side by side; needs --model.",
+    )
     @click.option("--label", help="Name of this variant in tables and plots.")
     @click.option(
         "--logger",
@@ -108,13 +122,16 @@ def train_command(family: str) -> click.Command:
         pairs,
         out,
         resume,
+        model,
+        sweeps,
         label,
         loggers,
     ):
         """Train a policy on a fixed data set, and score it in its simulator."""
-        from shared import config, experiment
+        from shared import config, experiment, reuse
         from shared.cli.progress import show_progress
         from shared.data.resolve import load_data
+        from shared.sweep import grid
         from shared.training.progress import terminal_progress
         from shared.training.run_folder import require_empty
 
@@ -122,7 +139,7 @@ def train_command(family: str) -> click.Command:
         if resume is not None:
             _refuse_with_resume(click.get_current_context())
             found = lambda record: _again(record, data, data_dir)  # noqa: E731
-            path = experiment.resume(resume, load_data=found, progress=progress, loggers=loggers)
+            paths = reuse.resume(resume, load_data=found, progress=progress, loggers=loggers)
         else:
             if dataset is None:
                 raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
@@ -132,9 +149,16 @@ def train_command(family: str) -> click.Command:
             if online_steps is not None:
                 overrides["online_steps"] = online_steps
             numbers = tuple(range(first_seed, first_seed + seeds))
-            plan = experiment.plan(
-                family, algo, dataset, preset=preset, seeds=numbers, overrides=overrides
-            )
+            if model is not None:
+                overrides = reuse.model_overrides(model, overrides)
+            make = partial(experiment.plan, family, algo, dataset, preset=preset, seeds=numbers)
+            plan = make(overrides=overrides)
+            swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
+            if swept and model is None:
+                raise ConfigError("--sweep needs --model RUN, the model that all values share.")
+            if swept and loggers:
+                raise ConfigError("--sweep: leave out --logger, which follows a single run.")
+            plans = [make(overrides=overrides | values) for values in swept]
             out = out or Path("runs") / dataset / f"{algo}-{preset}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
@@ -149,15 +173,15 @@ def train_command(family: str) -> click.Command:
                 )
             for sentence in filter(None, (loaded.note, *loaded.warnings)):
                 click.echo(sentence, err=True)
-            path = experiment.start(
-                plan,
-                loaded,
-                out,
-                progress=progress,
-                loggers=loggers,
-                label=label or algo,
-            )
-        _report(path)
+            begin, options = experiment.start, {"progress": progress, "label": label or algo}
+            if model is not None:
+                begin = partial(reuse.start, model=reuse.load_model(model, plan, loaded))
+            if swept:
+                frozen = reuse.load_model(model, plan, loaded)
+                paths = reuse.start_sweep(plans, swept, loaded, out, frozen, **options)
+            else:
+                paths = [begin(plan, loaded, out, loggers=loggers, **options)]
+        _report(paths)
 
     return train
 
@@ -188,10 +212,11 @@ def _again(record, data, data_dir):
     )
 
 
-def _report(path: Path) -> None:
-    """The final table of one run, as `compare` prints it."""
+def _report(paths: list[Path]) -> None:
+    """The final table of runs, as `compare` prints it."""
     from shared.comparison.read import read_run
     from shared.comparison.table import print_table
 
-    print_table([read_run(path)])
-    click.echo(f"run folder: {path}")
+    print_table([read_run(path) for path in paths])
+    for path in paths:
+        click.echo(f"run folder: {path}")

@@ -26,10 +26,10 @@ class Log:
 
     def metrics(self, phase, position, metrics, seconds, count) -> None:
         """One row a seed and call."""
-        step = self.global_step(position)
+        step, rows = self.global_step(position), []
         for i, seed in enumerate(self.seeds):
             values = {name: float(value[i]) for name, value in metrics.items()}
-            self.run.metrics.append(
+            rows.append(
                 {
                     "phase": phase.name,
                     "step": step,
@@ -41,6 +41,7 @@ class Log:
             )
             for mirror in self.mirrors:
                 mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
+        self.run.metrics.append(rows)
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
 
     def submit(self, evaluator, phase, state, position) -> None:
@@ -52,8 +53,8 @@ class Log:
     def scores(self, evaluator, *, wait: bool) -> None:
         """One row an episode of every finished evaluation."""
         for label, rows in evaluator.finished(wait=wait):
-            for row in rows:
-                self.run.scores.append({"phase": label["phase"], **row, "source": self.source})
+            named = [{"phase": label["phase"], **row, "source": self.source} for row in rows]
+            self.run.scores.append(named)
             mode = [row["score"] for row in rows if row["mode"] == "deterministic"]
             self.progress.score(float(np.mean(mode)))
             for mirror in self.mirrors:

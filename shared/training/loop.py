@@ -8,6 +8,7 @@ run repeats.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,9 +24,17 @@ from shared.training.log import Log, Position
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder
 from shared.training.settings import RunSettings
+from shared.training.sweep_folder import SweepFolder
 from shared.types import Spec
 
+Run = RunFolder | SweepFolder
+
 MEND = "lower the learning rate or look at the data with 'data inspect'"
+
+
+def unchanged(state):
+    """A run begins with what its algorithm initialises."""
+    return state
 
 
 class Context(NamedTuple):
@@ -34,7 +43,7 @@ class Context(NamedTuple):
     algorithm: AbstractAlgorithm
     dataset: Any
     keys: Any
-    run: RunFolder
+    run: Run
     settings: RunSettings
     log: Log
     evaluator: BackgroundEvaluator
@@ -44,12 +53,13 @@ def train(
     algorithm: AbstractAlgorithm,
     dataset,
     spec: Spec,
-    run: RunFolder,
+    run: Run,
     *,
     seeds: tuple[int, ...],
     settings: RunSettings,
     progress: Progress,
     mirrors: tuple = (),
+    prepare: Callable = unchanged,
 ):
     """Train all `seeds` side by side, from the run's last checkpoint if it has one.
 
@@ -62,6 +72,7 @@ def train(
         settings: intervals of recording, saving and evaluating.
         progress: told of every stretch.
         mirrors: further loggers, see `shared.training.loggers`.
+        prepare: `state -> state`, changes the fresh state of a run without checkpoints.
 
     Returns:
         The final state; leading axis = seeds.
@@ -71,9 +82,8 @@ def train(
     """
     phases = program.phases_of(algorithm, settings.online_steps)
     begin = partial(online.nothing_shown, run.record["environment"], spec, settings, seeds)
-    state, begin, position = restore(
-        run, algorithm, program.init_state(algorithm, spec, seeds), begin
-    )
+    fresh = program.init_state(algorithm, spec, seeds)
+    state, begin, position = restore(run, algorithm, fresh, begin, prepare)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     evaluator = BackgroundEvaluator(algorithm, run.record["environment"], seeds, settings.episodes)
     keys = program.seed_keys(seeds)
@@ -190,7 +200,7 @@ def _all_finite(state):
     return jnp.all(jnp.stack([jnp.all(~jnp.isnan(x)) for x in floats]))
 
 
-def save(run: RunFolder, state, phase: Phase, position: Position, log: Log) -> None:
+def save(run: Run, state, phase: Phase, position: Position, log: Log) -> None:
     """Write a checkpoint, unless the state holds a NaN that no metric has shown yet."""
     if not bool(_all_finite(state)):
         raise NonFiniteError(
@@ -208,15 +218,16 @@ def save(run: RunFolder, state, phase: Phase, position: Position, log: Log) -> N
     )
 
 
-def restore(run: RunFolder, algorithm, state, begin):
+def restore(run: Run, algorithm, state, begin, prepare: Callable):
     """State, start of the online phase, and position of the last checkpoint.
 
-    Tables are cut back to what it knew.  `begin()` is the start of a fresh online phase.
+    Tables are cut back to what it knew.  `begin()` is the start of a fresh online phase,
+    `prepare(state)` that of a fresh run.
     """
     if run.checkpoints.latest is None:
         run.metrics.truncate_to(0)
         run.scores.truncate_to(0)
-        return state, begin, Position()
+        return jax.tree.map(jnp.array, prepare(state)), begin, Position()
     if online.is_online(algorithm, run.checkpoints.read_progress()):
         (state, shown), progress = run.checkpoints.restore((state, begin()))
         begin = partial(online.carry_on, shown)
@@ -228,7 +239,7 @@ def restore(run: RunFolder, algorithm, state, begin):
     return jax.tree.map(jnp.array, state), begin, position
 
 
-def _last_good(run: RunFolder) -> str:
+def _last_good(run: Run) -> str:
     name = run.checkpoints.latest
     return (
         f"the last good checkpoint, '{name}', is kept" if name else "no checkpoint was written yet"

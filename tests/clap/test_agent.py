@@ -21,11 +21,9 @@ from shared.types import Transition, Window
 H, S, U, ACTION = 5, 4, 3, 2
 
 
-def make_model(support, seed=0):
+def make_model(seed=0):
     k_core, k_actions, k_heads = jax.random.split(jax.random.key(seed), 3)
-    actions = GaussianLatentActions(
-        H + S, ACTION, U, (8,), action_std=0.2, support=support, key=k_actions
-    )
+    actions = GaussianLatentActions(H + S, ACTION, U, (8,), action_std=0.2, key=k_actions)
     core = RSSM(3, ACTION, H, S, (8,), key=k_core)
     return WorldModel(core, actions, 3, (8,), learned_std=True, key=k_heads)
 
@@ -97,7 +95,7 @@ def test_data_returns_against_a_loop():
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_no_sample_and_no_mode_leaves_the_box(support, scale):
     """Whatever the policy's network says and wherever the state is."""
-    space = make_model(support).actions
+    space = make_model().actions
     features = some_states(64, scale).feature
     actor = BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1))
     wild = jax.tree.map(lambda x: 100 * x, actor)
@@ -106,7 +104,7 @@ def test_no_sample_and_no_mode_leaves_the_box(support, scale):
     @eqx.filter_jit
     def place(policy):
         def one(feature, key):
-            box = space.box(feature)
+            box = space.box(feature, support)
             latents = policy.sample(feature, box, key=key), policy.mode(feature, box)
             return box, latents, [space.decode(feature, u) for u in latents]
 
@@ -121,22 +119,22 @@ def test_no_sample_and_no_mode_leaves_the_box(support, scale):
 
 
 def test_the_box_is_support_times_the_spread_of_the_prior():
-    space, feature = make_model(2.5).actions, some_states(1).feature[0]
-    prior, box = space.prior(feature), space.box(feature)
+    space, feature = make_model().actions, some_states(1).feature[0]
+    prior, box = space.prior(feature), space.box(feature, 2.5)
     np.testing.assert_array_equal(box.center, prior.mean)
     np.testing.assert_allclose(box.half_width, 2.5 * prior.std, rtol=1e-6)
 
 
 def test_no_gradient_step_leaves_the_box():
     """Actors driven hard towards the edge press against it."""
-    model = make_model(0.5)
+    model = make_model()
     states = some_states(16)
     optimizer = optax.adam(0.3)
     learner = Learner.create(BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1)), optimizer)
 
     @eqx.filter_jit
     def press(learner, space):
-        box = jax.vmap(space.box)(states.feature)
+        box = jax.vmap(lambda feature: space.box(feature, 0.5))(states.feature)
 
         def loss(actor):
             return -1e3 * jnp.mean(jax.vmap(actor.mode)(states.feature, box)), {}
@@ -152,16 +150,18 @@ def test_no_gradient_step_leaves_the_box():
 
 
 def test_without_a_constraint_nothing_bounds_the_latent():
-    space = make_model(None).actions
-    assert space.box(some_states(1).feature[0]) is None
+    space = make_model().actions
+    assert space.box(some_states(1).feature[0], None) is None
     assert DirectActions(ACTION).box(jnp.zeros(3)).half_width.shape == (ACTION,)
 
 
 def test_a_dream_reports_what_its_policy_did():
-    model, start = make_model(1.0), jax.tree.map(lambda x: x[0], some_states(1))
+    model, start = make_model(), jax.tree.map(lambda x: x[0], some_states(1))
     actor = BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1))
     dreamer = eqx.filter_jit(dream)
-    found = dreamer(model, actor, start, 4, stop_box_gradient=False, key=jax.random.key(3))
+    found = dreamer(
+        model, actor, start, 4, support=1.0, stop_box_gradient=False, key=jax.random.key(3)
+    )
     assert found.features.shape == (5, H + S) and found.reward.shape == (4,)
     np.testing.assert_array_equal(found.features[0], start.feature)
     np.testing.assert_array_equal(found.features[-1], found.end.feature)
@@ -170,11 +170,12 @@ def test_a_dream_reports_what_its_policy_did():
 
 
 def test_stopping_the_box_gradient_changes_the_gradient_and_not_the_value():
-    model, start = make_model(1.0), jax.tree.map(lambda x: x[0], some_states(1))
+    model, start = make_model(), jax.tree.map(lambda x: x[0], some_states(1))
     actor = BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1))
 
     def total(actor, stop):
-        found = dream(model, actor, start, 4, stop_box_gradient=stop, key=jax.random.key(3))
+        key = jax.random.key(3)
+        found = dream(model, actor, start, 4, support=1.0, stop_box_gradient=stop, key=key)
         return jnp.sum(found.reward)
 
     judge = eqx.filter_jit(eqx.filter_value_and_grad(total))
@@ -216,12 +217,14 @@ def test_dreams_start_at_living_states_only():
 
 
 def test_chains_go_on_or_begin_anew():
-    model, pool, fresh = make_model(1.0), some_states(50), some_states(60, seed=9)
+    model, pool, fresh = make_model(), some_states(50), some_states(60, seed=9)
     actor = BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1))
     silent = jax.tree.map(jnp.zeros_like, model.continue_head)
     for logit, least, most in ((20.0, 0.02, 0.3), (-20.0, 1.0, 1.0)):
         head = eqx.tree_at(lambda h: h.layers[-1].bias, silent, jnp.full(1, logit))
         sure = eqx.tree_at(lambda m: m.continue_head, model, head)
-        moved = eqx.filter_jit(follow_chains)(sure, actor, pool, fresh, 3, key=jax.random.key(5))
+        moved = eqx.filter_jit(follow_chains)(
+            sure, actor, pool, fresh, 3, support=1.0, key=jax.random.key(5)
+        )
         anew = np.all(np.asarray(moved.stochastic) == np.asarray(fresh.stochastic[:50]), axis=1)
         assert least <= anew.mean() <= most

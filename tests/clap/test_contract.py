@@ -5,17 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from contract.test_contract import leaves, run
+from dreams import TINY
 
 from shared import experiment
 from shared.training import program
 from shared.training.evaluation import evaluate
 
-TINY = {
-    **{"steps": 6, "model_steps": 8, "batch_size": 3, "model_batch_size": 4, "window": 9},
-    **{"deterministic": 10, "stochastic": 4, "latent_action": 3, "hidden_sizes": [12, 11]},
-    **{"actor_hidden_sizes": [12], "value_hidden_sizes": [12], "starts": 8, "horizon": 3},
-    **{"validate_every": 4, "validation_windows": 4, "steps_per_call": 4, "episodes": 1},
-}
 CASES = {
     "paper": {},
     "no constraint": {"support": None},

@@ -20,15 +20,13 @@ OBSERVATION, ACTION, H, S, U, T = 3, 2, 5, 4, 3, 6
 PLAIN = {"balance": None, "free_nats": 0.0, "action_free_nats": 0.0}
 
 
-def make_model(*, direct=False, support=1.0, learned_std=True, seed=0, sizes=(8, 7)):
+def make_model(*, direct=False, learned_std=True, seed=0, sizes=(8, 7)):
     k_core, k_actions, k_heads, k_std = jax.random.split(jax.random.key(seed), 4)
     core = RSSM(OBSERVATION, ACTION, H, S, sizes, key=k_core)
     actions = (
         DirectActions(ACTION)
         if direct
-        else GaussianLatentActions(
-            H + S, ACTION, U, sizes, action_std=0.2, support=support, key=k_actions
-        )
+        else GaussianLatentActions(H + S, ACTION, U, sizes, action_std=0.2, key=k_actions)
     )
     model = WorldModel(core, actions, OBSERVATION, sizes, learned_std=learned_std, key=k_heads)
     log_std = 0.3 * jax.random.normal(k_std, model.log_std.shape)

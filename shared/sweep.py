@@ -1,0 +1,91 @@
+"""A sweep: one algorithm with several values of its float hyperparameters, side by side.
+
+A hyperparameter is a static part of a program, so every value of it would make
+a program of its own.  Here the values are part of the *state*: the members of a
+sweep are trained by one program, vmapped like seeds.
+"""
+
+import dataclasses
+import itertools
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from shared.algorithm import AbstractAlgorithm, Phase
+
+
+class SweptState(NamedTuple):
+    """The swept values of one member, in the order of `Sweep.names`, and its own state."""
+
+    values: Float[Array, "*batch names"]
+    member: PyTree
+
+
+class Sweep(AbstractAlgorithm):
+    """An algorithm whose hyperparameters `names` are read from the state.
+
+    What a phase draws may not depend on them, and nothing may branch on them.
+    The states of `init` hold zeros; whoever trains them puts the values in.
+    """
+
+    algorithm: AbstractAlgorithm = eqx.field(static=True)
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    def init(self, spec, *, key):
+        member = self.at(jnp.zeros(len(self.names))).init(spec, key=key)
+        return SweptState(jnp.zeros(len(self.names)), member)
+
+    def at(self, values: Float[Array, "names"]) -> AbstractAlgorithm:
+        """The algorithm at these (traced) values."""
+        member = object.__new__(type(self.algorithm))
+        for field in dataclasses.fields(self.algorithm):
+            object.__setattr__(member, field.name, getattr(self.algorithm, field.name))
+        for i, name in enumerate(self.names):
+            object.__setattr__(member, name, values[i])
+        return member
+
+    def phases(self):
+        return tuple(self._phase(i, phase) for i, phase in enumerate(self.algorithm.phases()))
+
+    def _phase(self, index: int, phase: Phase) -> Phase:
+        """The same phase on states that carry the values."""
+
+        def call(kind, state, *arguments, **keywords):
+            function = getattr(self.at(state.values).phases()[index], kind)
+            return function(state.member, *arguments, **keywords)
+
+        def stepping(kind):
+            def step(state, *arguments, **keywords):
+                member, metrics = call(kind, state, *arguments, **keywords)
+                return state._replace(member=member), metrics
+
+            return step if getattr(phase, kind) is not None else None
+
+        def once(kind):
+            def change(state, *arguments, **keywords):
+                return state._replace(member=call(kind, state, *arguments, **keywords))
+
+            return change if getattr(phase, kind) is not None else None
+
+        steps = {kind: stepping(kind) for kind in ("update", "refresh")}
+        return dataclasses.replace(
+            phase, **steps, **{kind: once(kind) for kind in ("start", "finish")}
+        )
+
+    def initial_memory(self, state):
+        return self.at(state.values).initial_memory(state.member)
+
+    def act(self, state, memory, observation, *, key):
+        return self.at(state.values).act(state.member, memory, observation, key=key)
+
+
+def grid(swept: dict[str, list[float]]) -> list[dict[str, float]]:
+    """Every combination of the values, the last name fastest."""
+    return [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
+
+
+def name_of(values: dict[str, Any]) -> str:
+    """A combination as a label and a folder's name, such as `support=0.5`."""
+    return ",".join(f"{name}={value:g}" for name, value in values.items())

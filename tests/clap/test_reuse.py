@@ -1,0 +1,141 @@
+"""Agents on the frozen model of another run: alone, swept, killed and carried on."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from dreams import TINY
+
+from shared import experiment, reuse, trained
+from shared.comparison.read import find_runs
+from shared.errors import ConfigError, DataError, RunError
+from shared.sweep import grid
+from shared.training.run_folder import RunFolder
+
+MORE = TINY | {"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0}
+SWEPT = grid({"support": [0.5, 2.0]})
+
+
+def plan(seeds=(0, 1), **more):
+    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=MORE | more)
+
+
+def agent_plan(model, seeds=(0, 1), **more):
+    overrides = {k: v for k, v in MORE.items() if k not in plan().build().reusable.keys}
+    overrides = {k: v for k, v in overrides.items() if k != "model_steps"} | more
+    overrides = reuse.model_overrides(model, overrides)
+    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
+
+
+@pytest.fixture(scope="module")
+def model(hopper_random, tmp_path_factory):
+    """A run of one seed that trained the model alone."""
+    out = tmp_path_factory.mktemp("model") / "run"
+    return experiment.start(plan(seeds=(3,), policy="prior"), hopper_random, out)
+
+
+@pytest.fixture(scope="module")
+def sweep(model, hopper_random, tmp_path_factory):
+    """Two supports, two seeds, on that model."""
+    plans = [agent_plan(model, **values) for values in SWEPT]
+    frozen = reuse.load_model(model, plans[0], hopper_random)
+    out = tmp_path_factory.mktemp("sweep") / "run"
+    return reuse.start_sweep(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+
+
+def arrays(run):
+    state = trained.load_state(run)[3]
+    return [np.asarray(x) for x in jax.tree.leaves(state)]
+
+
+def test_all_members_keep_the_frozen_model(model, sweep):
+    source = trained.load_state(model)[3]
+    for run in sweep:
+        state = trained.load_state(run)[3]
+        for name in ("normalizer", "world_model"):
+            pairs = zip(*(jax.tree.leaves(getattr(s, name)) for s in (state, source)), strict=True)
+            for ours, theirs in pairs:
+                np.testing.assert_array_equal(ours, np.repeat(theirs, 2, axis=0))
+        record = RunFolder.open(run, write=False).record
+        assert record["model"]["run"] == str(model.resolve())
+        assert len(record["model"]["sha256"]) == 64
+        assert [p["steps"] for p in record["phases"]] == [0, 4]
+
+
+def test_members_are_ordinary_runs_with_a_label_each(sweep):
+    runs = find_runs([sweep[0].parent])
+    assert [run.label for run in runs] == ["C-LAP, support=0.5", "C-LAP, support=2"]
+    assert [run.hyperparameters["support"] for run in runs] == [0.5, 2.0]
+    for run in runs:
+        assert run.status == "finished" and set(run.final_episodes("sampled")) == {0, 1}
+    returns = [[e.return_ for e in run.episodes] for run in runs]
+    assert returns[0] != returns[1]
+    actions = [trained.load_policy(run, seed=1).act(np.zeros(11, np.float32)) for run in sweep]
+    assert not np.array_equal(*actions)
+
+
+def test_a_member_equals_a_run_of_its_own(model, sweep, hopper_random, tmp_path):
+    """The value in the state means the same as the value in the configuration."""
+    alone = agent_plan(model, seeds=(1,), support=2.0)
+    frozen = reuse.load_model(model, alone, hopper_random)
+    run = reuse.start(alone, hopper_random, tmp_path / "run", frozen)
+    for x, y in zip(arrays(sweep[1]), arrays(run), strict=True):
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("saves", [1, 2, 4])
+def test_a_killed_sweep_goes_on_to_the_same_bits(
+    model, sweep, hopper_random, tmp_path, monkeypatch, saves
+):
+    """Killed before, between and behind the members' checkpoints of one step."""
+
+    class Kill(BaseException):
+        pass
+
+    save, count = RunFolder.save, iter(range(10))
+
+    def stop(run, *arguments):
+        if next(count) == saves - 1:
+            raise Kill
+        return save(run, *arguments)
+
+    plans = [agent_plan(model, **values) for values in SWEPT]
+    frozen, out = reuse.load_model(model, plans[0], hopper_random), tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Kill):
+        patch.setattr(RunFolder, "save", stop)
+        reuse.start_sweep(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+    with pytest.raises(RunError, match="belongs to a sweep"):
+        reuse.resume(out / "support=2", load_data=lambda _: hopper_random)
+    resumed = reuse.resume(out, load_data=lambda _: hopper_random)
+    for ours, theirs in zip(resumed, sweep, strict=True):
+        assert (ours / "scores.csv").read_bytes() == (theirs / "scores.csv").read_bytes()
+        for x, y in zip(arrays(ours), arrays(theirs), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
+    with pytest.raises(ConfigError, match="hidden_sizes"):
+        agent_plan(model, hidden_sizes=[3])
+    with pytest.raises(ConfigError, match="bc has no model"):
+        reuse.load_model(model, experiment.plan("cnf", "bc", "hopper-random"), hopper_random)
+    fits = agent_plan(model)
+    frozen = reuse.load_model(model, fits, hopper_random)
+    for name in ("restart_fraction", "steps", "action_std"):
+        with pytest.raises(ConfigError, match=f"{name}: .* cannot share one program"):
+            swept = grid({name: [1.0, 2.0]})
+            reuse.start_sweep([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
+    other = dataclasses.replace(hopper_random, sha256="0" * 64)
+    with pytest.raises(DataError, match="other data"):
+        reuse.load_model(model, fits, other)
+    record = json.loads((model / "run.json").read_text())
+    assert "model" not in record
+
+
+@pytest.mark.parametrize("preset", ["paper", "stable", "quick", "quick-paper"])
+def test_every_preset_builds(preset):
+    found = experiment.plan("clap", "clap", "walker2d-medium", preset=preset)
+    assert hash(found.build()) == hash(found.build())
+    plain = (found.hyperparameters["value_members"], found.hyperparameters["value_ceiling"])
+    assert (plain == (1, "none")) == (preset in ("paper", "quick-paper"))
