@@ -6,6 +6,17 @@ main = make_cli(
     "clap",
     "Model-based policies in the latent action space of a world model.",
     """Examples:
-  clap data list
-  clap algorithms""",
+  clap train --env hopper-medium-expert --preset quick
+  clap train --env hopper-medium-expert --model runs/model --sweep support=0.5,1,2
+  clap compare runs/hopper-medium-expert
+  clap figures actions runs/model""",
 )
+
+
+def _mount_figures() -> None:
+    from clap.figures import figures
+
+    main.add_command(figures)
+
+
+_mount_figures()
