@@ -230,7 +230,7 @@ def resume(
     plan = Plan.from_dict(run.config)
     try:
         data = load_again(path, run.record, load_data)
-    except RunError:
+    except Exception:
         run.close()
         raise
     dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)

@@ -88,4 +88,4 @@ def grid(swept: dict[str, list[float]]) -> list[dict[str, float]]:
 
 def name_of(values: dict[str, Any]) -> str:
     """A combination as a label and a folder's name, such as `support=0.5`."""
-    return ",".join(f"{name}={value:g}" for name, value in values.items())
+    return ",".join(f"{name}={value:.9g}" for name, value in values.items())

@@ -26,6 +26,7 @@ LAYERS = (
     ("experiment",),
     ("trained", "q_errors"),
     ("reuse",),
+    ("sweep_runs",),
     ("cli",),
 )
 # ... and these rooms stand beside the layers: `training` and what follows it may import them,

@@ -21,7 +21,7 @@ Ablations by configuration: `support: null` (no constraint: a Gaussian on u),
 For a stable agent, all off in the paper's plain form: `value_members` > 1 (the
 minimum of an ensemble), `value_units: data`, `value_ceiling: data`, `tau`,
 `real_value_weight`, `restart_fraction`, `continue_threshold`,
-`stop_box_gradient`, `center_weight`.
+`stop_box_gradient`, `center_weight`; `configs/clap.yaml` has both as presets.
 
 Differences from the paper:
     - Its table of hyperparameters is lost; where it names no value ours are our own.
@@ -177,15 +177,8 @@ class CLAP(AbstractDreamer):
             state = state._replace(target_values=target)
         if n:
             actor = agent.model.actor
-            chains = follow_chains(
-                model,
-                actor,
-                state.chains,
-                fresh,
-                self.horizon,
-                support=self.support,
-                key=k_chains,
-            )
+            options = {"support": self.support, "key": k_chains}
+            chains = follow_chains(model, actor, state.chains, fresh, self.horizon, **options)
             state = state._replace(chains=chains)
         return state._replace(agent=agent), metrics
 

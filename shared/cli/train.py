@@ -128,7 +128,7 @@ def train_command(family: str) -> click.Command:
         loggers,
     ):
         """Train a policy on a fixed data set, and score it in its simulator."""
-        from shared import config, experiment, reuse
+        from shared import config, experiment, reuse, sweep_runs
         from shared.cli.progress import show_progress
         from shared.data.resolve import load_data
         from shared.sweep import grid
@@ -139,7 +139,11 @@ def train_command(family: str) -> click.Command:
         if resume is not None:
             _refuse_with_resume(click.get_current_context())
             found = lambda record: _again(record, data, data_dir)  # noqa: E731
-            paths = reuse.resume(resume, load_data=found, progress=progress, loggers=loggers)
+            if sweep_runs.is_sweep(resume):
+                paths = sweep_runs.resume(resume, load_data=found, progress=progress)
+            else:
+                options = {"progress": progress, "loggers": loggers}
+                paths = [reuse.resume(resume, load_data=found, **options)]
         else:
             if dataset is None:
                 raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
@@ -173,14 +177,14 @@ def train_command(family: str) -> click.Command:
                 )
             for sentence in filter(None, (loaded.note, *loaded.warnings)):
                 click.echo(sentence, err=True)
-            begin, options = experiment.start, {"progress": progress, "label": label or algo}
-            if model is not None:
-                begin = partial(reuse.start, model=reuse.load_model(model, plan, loaded))
-            if swept:
-                frozen = reuse.load_model(model, plan, loaded)
-                paths = reuse.start_sweep(plans, swept, loaded, out, frozen, **options)
+            options = {"progress": progress, "label": label or algo}
+            frozen = None if model is None else reuse.load_model(model, plan, loaded)
+            if frozen is None:
+                paths = [experiment.start(plan, loaded, out, loggers=loggers, **options)]
+            elif swept:
+                paths = sweep_runs.start(plans, swept, loaded, out, frozen, **options)
             else:
-                paths = [begin(plan, loaded, out, loggers=loggers, **options)]
+                paths = [reuse.start(plan, loaded, out, frozen, loggers=loggers, **options)]
         _report(paths)
 
     return train

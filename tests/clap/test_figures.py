@@ -6,19 +6,10 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from dreams import TINY
 
 from clap.action_distribution import ActionSamples, nearest_rows, sample_actions
 from clap.cli import main
-from shared import experiment, trained
-
-
-@pytest.fixture(scope="module")
-def run(hopper_random, tmp_path_factory):
-    """A model hardly trained, whose actions are hardly spread."""
-    overrides = TINY | {"policy": "prior", "validate_every": 0}
-    plan = experiment.plan("clap", "clap", "hopper-random", overrides=overrides)
-    return experiment.start(plan, hopper_random, tmp_path_factory.mktemp("figures") / "run")
+from shared import trained
 
 
 def test_nearest_rows_against_a_sort():
@@ -39,9 +30,9 @@ def test_the_summary_measures_distance_and_spread():
     assert found == pytest.approx({"mean_distance": 0.4, "std_data": 0.1, "std_model": 0.0})
 
 
-def test_actions_come_from_the_state_that_the_history_leads_to(run, hopper_random):
+def test_actions_come_from_the_state_that_the_history_leads_to(model, hopper_random):
     """The same as acting along the episode with its recorded actions, up to the samples."""
-    _, _, algorithm, state, _ = trained.load_state(run)
+    _, _, algorithm, state, _ = trained.load_state(model)
     one = jax.tree.map(lambda x: x[0], state)
     data, key = hopper_random.to_device(), jax.random.key(1)
     row = int(data.episodes.first[3]) + 4
@@ -55,9 +46,9 @@ def test_actions_come_from_the_state_that_the_history_leads_to(run, hopper_rando
     np.testing.assert_allclose(found, action, atol=0.1)
 
 
-def test_the_command_draws_and_tells(run, hopper_random, tmp_path):
+def test_the_command_draws_and_tells(model, hopper_random, tmp_path):
     out = tmp_path / "new"
-    arguments = ["figures", "actions", str(run), "--steps", "8", "--out", str(out)]
+    arguments = ["figures", "actions", str(model), "--steps", "8", "--out", str(out)]
     answer = CliRunner().invoke(main, arguments)
     assert answer.exit_code == 0, answer.output
     assert (out / "actions.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

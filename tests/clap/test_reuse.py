@@ -8,32 +8,23 @@ import numpy as np
 import pytest
 from dreams import TINY
 
-from shared import experiment, reuse, trained
+from clap.algorithms.clap import CLAP
+from shared import experiment, reuse, sweep_runs, trained
 from shared.comparison.read import find_runs
 from shared.errors import ConfigError, DataError, RunError
 from shared.sweep import grid
 from shared.training.run_folder import RunFolder
 
-MORE = TINY | {"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0}
+MODEL_KEYS = (*CLAP.reusable.keys, CLAP.reusable.steps)
+MORE = {name: value for name, value in TINY.items() if name not in MODEL_KEYS} | {
+    **{"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0}
+}
 SWEPT = grid({"support": [0.5, 2.0]})
 
 
-def plan(seeds=(0, 1), **more):
-    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=MORE | more)
-
-
 def agent_plan(model, seeds=(0, 1), **more):
-    overrides = {k: v for k, v in MORE.items() if k not in plan().build().reusable.keys}
-    overrides = {k: v for k, v in overrides.items() if k != "model_steps"} | more
-    overrides = reuse.model_overrides(model, overrides)
+    overrides = reuse.model_overrides(model, MORE | more)
     return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
-
-
-@pytest.fixture(scope="module")
-def model(hopper_random, tmp_path_factory):
-    """A run of one seed that trained the model alone."""
-    out = tmp_path_factory.mktemp("model") / "run"
-    return experiment.start(plan(seeds=(3,), policy="prior"), hopper_random, out)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +33,7 @@ def sweep(model, hopper_random, tmp_path_factory):
     plans = [agent_plan(model, **values) for values in SWEPT]
     frozen = reuse.load_model(model, plans[0], hopper_random)
     out = tmp_path_factory.mktemp("sweep") / "run"
-    return reuse.start_sweep(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+    return sweep_runs.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
 
 
 def arrays(run):
@@ -105,10 +96,10 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
     frozen, out = reuse.load_model(model, plans[0], hopper_random), tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        reuse.start_sweep(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+        sweep_runs.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
     with pytest.raises(RunError, match="belongs to a sweep"):
         reuse.resume(out / "support=2", load_data=lambda _: hopper_random)
-    resumed = reuse.resume(out, load_data=lambda _: hopper_random)
+    resumed = sweep_runs.resume(out, load_data=lambda _: hopper_random)
     for ours, theirs in zip(resumed, sweep, strict=True):
         assert (ours / "scores.csv").read_bytes() == (theirs / "scores.csv").read_bytes()
         for x, y in zip(arrays(ours), arrays(theirs), strict=True):
@@ -122,10 +113,12 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
         reuse.load_model(model, experiment.plan("cnf", "bc", "hopper-random"), hopper_random)
     fits = agent_plan(model)
     frozen = reuse.load_model(model, fits, hopper_random)
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        reuse.start(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", frozen)
     for name in ("restart_fraction", "steps", "action_std"):
         with pytest.raises(ConfigError, match=f"{name}: .* cannot share one program"):
             swept = grid({name: [1.0, 2.0]})
-            reuse.start_sweep([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
+            sweep_runs.start([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
     other = dataclasses.replace(hopper_random, sha256="0" * 64)
     with pytest.raises(DataError, match="other data"):
         reuse.load_model(model, fits, other)
