@@ -21,25 +21,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
 
-# Compiled programs are kept between test runs in a folder that `scripts/test` names.  JAX's own
-# variable would reach child processes too: tests kill some of them at random moments, and JAX
-# does not write its cache atomically.
-CACHE = os.environ.get("LATENT_POLICIES_TEST_CACHE")
-
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-if CACHE is not None:
-    jax.config.update("jax_compilation_cache_dir", CACHE)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 THIRD_PARTY_WARNINGS = (
     # distrax 0.1.9 reads a name that JAX 0.10 deprecated.
     "ignore:jax.core.pytype_aval_mappings is deprecated:DeprecationWarning",
-    # An entry that two test processes wrote at once is compiled again: nothing is lost.
-    "ignore:Error reading persistent compilation cache entry:UserWarning",
 )
 
 

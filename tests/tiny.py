@@ -1,7 +1,5 @@
 """Every registered algorithm and every ablation at toy size."""
 
-import pytest
-
 from shared import experiment, registry
 
 TINY = {
@@ -68,8 +66,3 @@ def tiny_plan(case: str, seeds=(0,), **more):
 def cases() -> list[str]:
     """Every registered algorithm, and every variant."""
     return list(dict.fromkeys([*registry.algorithms("cnf"), *VARIANTS]))
-
-
-def on_one_worker(names: list[str]) -> list:
-    """Parameters whose tests run in one process, where they share compiled programs."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tiny import on_one_worker, tiny_plan
+from tiny import tiny_plan
 
 from shared import registry
 from shared.training import program
@@ -13,7 +13,7 @@ FROZEN = {"brac-v": {"clone"}, "onestep": {"clone", "critic", "target_critic"}}
 """What the last phase of an algorithm leaves alone on purpose."""
 
 
-@pytest.fixture(scope="module", params=on_one_worker(list(registry.algorithms("cnf"))))
+@pytest.fixture(scope="module", params=list(registry.algorithms("cnf")))
 def history(request, hopper_random):
     """Frozen names, algorithm, and its states around each of 4 updates of the last phase."""
     algorithm = tiny_plan(request.param).build()

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import cases, on_one_worker, tiny_plan
+from tiny import cases, tiny_plan
 
 from shared.training import program
 
@@ -26,7 +26,7 @@ class Trained(NamedTuple):
     state: Any
 
 
-@pytest.fixture(params=on_one_worker(cases()), scope="module")
+@pytest.fixture(params=cases(), scope="module")
 def trained(request, hopper_random) -> Trained:
     """All phases of one algorithm or ablation, as many updates a call as there are."""
     plan = tiny_plan(request.param, seeds=SEEDS)
