@@ -7,6 +7,7 @@ warning is an error but the few named below.
 
 import os
 import sys
+from pathlib import Path
 
 # Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
 # thread each; results must not depend on the number of cores either.
@@ -47,3 +48,21 @@ def hopper_random(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "hopper-random.hdf5"
     record("hopper-random", 3000, seed=0, path=path, workers=1)
     return read_d4rl(path, name="hopper-random")
+
+
+MANY_MAPS = 30_000
+"""Of the 65,530 memory maps that Linux grants a process; every compiled program takes several."""
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Drop compiled programs before the kernel refuses to map more (a crash inside of LLVM)."""
+    same_module = nextitem is not None and nextitem.path == item.path
+    same_case = same_module and str(_case(item)) == str(_case(nextitem))
+    maps = Path("/proc/self/maps")
+    if not same_case and maps.exists() and maps.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()
+
+
+def _case(item):
+    """The parameters of a test; those of one case share programs."""
+    return getattr(item, "callspec", None) and item.callspec.params
