@@ -1,6 +1,7 @@
 """BEAR against slow NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
@@ -26,7 +27,7 @@ def gaussian(model, s):
 
 
 def test_the_distance_of_equal_and_far_samples():
-    x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(50, 2)), jnp.float32)
     assert mmd(x, x, 1.0) < 0.002
     np.testing.assert_allclose(mmd(x, x + 1000, 1.0) ** 2, 2 * slow_mmd_self(x), rtol=1e-4)
 
