@@ -68,6 +68,7 @@ def sample_actions(algorithm, state, dataset, rows: Int[np.ndarray, "n"], *, key
         key: of the samples of state and latent action.
     """
     model, length = state.world_model.model, algorithm.window
+    space = model.actions.frozen()
 
     def one(dataset, row, key):
         k_state, k_prior = jax.random.split(key)
@@ -75,10 +76,10 @@ def sample_actions(algorithm, state, dataset, rows: Int[np.ndarray, "n"], *, key
         start = jnp.maximum(row - length + 1, dataset.episodes.first[episode])
         window = cut_window(dataset.transitions, dataset.episodes, episode, start, length).window
         observation = jax.vmap(state.normalizer)(window.observation)
-        noise = jax.random.normal(k_state, (length, algorithm.stochastic))
+        noise = model.rssm.states.noise(length, key=k_state)
         latents, _, _ = model.rssm.observe(observation, window.action, noise)
         feature = latents.feature[row - start]
-        return model.actions.decode(feature, model.actions.sample_prior(feature, key=k_prior))
+        return space.decode(feature, space.sample_prior(feature, key=k_prior))
 
     keys = jax.random.split(key, len(rows))
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))(dataset, jnp.asarray(rows), keys)

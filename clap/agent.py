@@ -100,16 +100,17 @@ def dream(
     boxes: the actor may not seek states for the sake of their boxes.
     """
     k_noise, k_policy = jax.random.split(key)
-    noise = jax.random.normal(k_noise, (horizon, start.stochastic.size))
+    noise = model.rssm.states.noise(horizon, key=k_noise)
+    space = model.actions.frozen()
 
     def choose(feature, key):
-        box = model.actions.box(feature, support)
+        box = space.box(feature, support)
         box = jax.lax.stop_gradient(box) if stop_box_gradient else box
         latent = actor.sample(feature, box, key=key)
         u = latent if box is None else (latent - box.center) / box.half_width
         saturation = jnp.mean(jnp.abs(u) > SATURATED, dtype=jnp.float32)
         log_prob = actor.log_prob(feature, latent, box)
-        return model.actions.decode(feature, latent), (log_prob, saturation, jnp.mean(u**2))
+        return space.decode(feature, latent), (log_prob, saturation, jnp.mean(u**2))
 
     keys = jax.random.split(k_policy, horizon)
     latents, (log_prob, saturation, offset) = model.rssm.imagine(start, choose, keys, noise)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from clap.agent import Values, ValueUnits
-from clap.latent_actions import GaussianLatentActions
+from clap.latent_actions import DirectActions
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
@@ -20,17 +20,15 @@ def masked_mean(value, mask):
 
 def action_errors(model: WorldModel, features, batch: EpisodeWindow, *, key) -> Metrics:
     """Mean absolute error of actions decoded from posterior mean, prior sample and prior mean."""
-    space = model.actions
-    if not isinstance(space, GaussianLatentActions):
+    space = model.actions.frozen()
+    if isinstance(space, DirectActions):
         return {}
 
     def errors(feature, action, key):
-        prior = space.prior(feature)
-        noise = jax.random.normal(key, prior.mean.shape)
         latents = {
             "posterior": space.encode(feature, action),
-            "prior_sample": prior.sample(noise),
-            "prior_mean": prior.mean,
+            "prior_sample": space.sample_prior(feature, key=key),
+            "prior_mean": space.sample_prior(feature, key=None),
         }
         return {
             name: jnp.mean(jnp.abs(space.decode(feature, u) - action))
@@ -46,7 +44,7 @@ def open_loop_errors(model: WorldModel, latents, batch: EpisodeWindow) -> Metric
     """Squared error a dimension of observations predicted from recorded actions alone.
 
     Prediction starts in the middle of every window from its posterior state and
-    uses the means of the prior.
+    uses the likeliest states of the prior.
     """
     middle = batch.observed.shape[1] // 2
 
@@ -98,7 +96,7 @@ def judge_values(
     def value(observation, key):
         core = model.rssm
         start = core.initial()
-        noise = jax.random.normal(key, start.stochastic.shape)
+        noise = core.states.noise(key=key)
         nothing = jnp.zeros(core.from_action.in_features)
         latent = core.filter(start, nothing, observation, noise)
         return units.value(values, latent.feature)

@@ -2,15 +2,18 @@
 
 from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.diagnostics import judge_model
+from clap.flow_latents import FlowLatentActions
 from clap.initialise import initialise
-from clap.latent_actions import DirectActions, GaussianLatentActions
+from clap.latent_actions import AbstractModelActions, DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
+from clap.states import AbstractStates, DiscreteStates, GaussianStates
 from clap.world_model import WorldModel
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
 from shared.data.windows import EpisodeWindow
@@ -37,14 +40,17 @@ class AbstractDreamer(AbstractAlgorithm):
         steps="model_steps",
         fields=("normalizer", "world_model"),
         keys=(
-            *("deterministic", "stochastic", "latent_action", "hidden_sizes", "latent_actions"),
+            *("deterministic", "stochastic_kind", "stochastic", "classes", "hidden_sizes"),
+            *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
             *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
             *("model_batch_size", "model_learning_rate", "model_clip"),
         ),
     )
 
     deterministic: int = hyperparameter("length of the deterministic state h")
-    stochastic: int = hyperparameter("length of the stochastic state s")
+    stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
+    stochastic: int = hyperparameter("length of s; of a discrete one, the number of its variables")
+    classes: int = hyperparameter("classes of each variable of a discrete s")
     latent_action: int = hyperparameter("length of the latent action u")
     hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of every part of the model")
     window: int = hyperparameter("observations in a training window")
@@ -57,29 +63,63 @@ class AbstractDreamer(AbstractAlgorithm):
     kl_balance: float | None = hyperparameter("share of the KLs' gradient to the prior; null = off")
     free_nats: float = hyperparameter("nats of the state's KL that are free")
     latent_action_free_nats: float = hyperparameter("nats of the latent action's KL that are free")
-    latent_actions: Literal["gaussian", "none"] = hyperparameter("latent action space")
+    latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
+    flow_layers: int = hyperparameter("layers of the flow")
+    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
+    flow_noise: float = hyperparameter("half width of noise on the flow's training actions")
     validate_every: int = hyperparameter("updates between two looks at held-out episodes")
     validation_windows: int = hyperparameter("held-out windows looked at")
 
     def make_model(self, spec: Spec, *, key: PRNGKeyArray) -> WorldModel:
         """A fresh world model for data of this `spec`."""
         n_observation, n_action = spec.observation_size, spec.action_size
-        h, s, sizes = self.deterministic, self.stochastic, self.hidden_sizes
+        h, states, sizes = self.deterministic, self.states, self.hidden_sizes
+        feature_size = h + states.size
 
         def make(*, key):
             k_core, k_actions, k_heads = jax.random.split(key, 3)
-            core = RSSM(n_observation, n_action, h, s, sizes, key=k_core)
-            if self.latent_actions == "none":
-                actions = DirectActions(n_action)
-            else:
-                spread = {"action_std": self.action_std}
-                actions = GaussianLatentActions(
-                    h + s, n_action, self.latent_action, sizes, **spread, key=k_actions
-                )
+            core = RSSM(n_observation, n_action, h, states, sizes, key=k_core)
+            actions = self.make_actions(feature_size, n_action, key=k_actions)
             spread = {"learned_std": self.learned_std}
             return WorldModel(core, actions, n_observation, sizes, **spread, key=k_heads)
 
-        return initialise(make, key=key)
+        model = initialise(make, key=key)
+        if self.latent_actions == "flow":
+            # A flow starts in a way of its own: orthogonal maps, couplings that change nothing.
+            actions = self.make_actions(feature_size, n_action, key=key)
+            model = eqx.tree_at(lambda m: m.actions, model, actions)
+        return model
+
+    @property
+    def states(self) -> AbstractStates:
+        """What the stochastic state is."""
+        if self.stochastic_kind == "discrete":
+            return DiscreteStates(self.stochastic, self.classes)
+        return GaussianStates(self.stochastic)
+
+    def make_actions(
+        self, feature_size: int, action_size: int, *, key: PRNGKeyArray
+    ) -> AbstractModelActions:
+        """The latent action space."""
+        if self.latent_actions == "none":
+            return DirectActions(action_size)
+        if self.latent_actions == "flow":
+            return FlowLatentActions(
+                feature_size,
+                action_size,
+                layers=self.flow_layers,
+                hidden_size=self.flow_hidden_size,
+                noise_width=self.flow_noise,
+                key=key,
+            )
+        return GaussianLatentActions(
+            feature_size,
+            action_size,
+            self.latent_action,
+            self.hidden_sizes,
+            action_std=self.action_std,
+            key=key,
+        )
 
     @property
     def model_optimizer(self) -> optax.GradientTransformation:
@@ -104,8 +144,19 @@ class AbstractDreamer(AbstractAlgorithm):
             self.update_model,
             refresh=self.look_at_model,
             refresh_every=self.validate_every,
+            start=self.start_flow if self.latent_actions == "flow" else None,
             evaluates=evaluates,
         )
+
+    def start_flow(self, state, dataset, *, key):
+        """The flow's ActNorm starts from the statistics of a first batch."""
+        k_draw, k_states, k_flow = jax.random.split(key, 3)
+        batch = normalized(state.normalizer, self.draw_model(dataset, key=k_draw))
+        model = state.world_model.model
+        features = model.states(batch, key=k_states).feature
+        actions = model.actions.initialize(features, batch.window.action, batch.acted, key=k_flow)
+        learner = eqx.tree_at(lambda x: x.model.actions, state.world_model, actions)
+        return state._replace(world_model=learner)
 
     def draw_model(self, dataset, *, key):
         """Windows of the training episodes."""
@@ -133,13 +184,12 @@ class AbstractDreamer(AbstractAlgorithm):
         return Memory(model.rssm.initial(), jnp.zeros(model.rssm.from_action.in_features))
 
     def act(self, state, memory, observation, *, key):
-        k_policy = None
+        core, k_policy = state.world_model.model.rssm, None
         noise = jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
             k_state, k_policy = jax.random.split(key)
-            noise = jax.random.normal(k_state, noise.shape)
+            noise = core.states.noise(key=k_state)
         s = state.normalizer(observation)
-        core = state.world_model.model.rssm
         latent = core.filter(memory.latent, memory.action, s, noise)
         action = self.choose(state, latent.feature, key=k_policy)
         return action, Memory(latent, action)

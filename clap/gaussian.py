@@ -1,6 +1,6 @@
 """Diagonal Gaussians as plain pairs of arrays, fit to be carried through a scan."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,12 @@ class Gaussian(NamedTuple):
         """Log-density in nats, summed over the last axis."""
         return log_normal(value, self.mean, jnp.log(self.std))
 
+    def kl_divergence(self, p: "Gaussian") -> Float[Array, "*batch"]:
+        """KL(self ‖ p) in nats, summed over the last axis."""
+        ratio = (self.std / p.std) ** 2
+        distance = ((self.mean - p.mean) / p.std) ** 2
+        return 0.5 * jnp.sum(ratio + distance - 1 - jnp.log(ratio), axis=-1)
+
 
 def from_network(output: Float[Array, "*batch twice"]) -> Gaussian:
     """Mean and standard deviation from a network's last layer: softplus(x) + `MIN_STD`."""
@@ -42,26 +48,19 @@ def log_normal(
     return jnp.sum(-0.5 * scaled**2 - log_std - HALF_LOG_2PI, axis=-1)
 
 
-def kl_divergence(q: Gaussian, p: Gaussian) -> Float[Array, "*batch"]:
-    """KL(q ‖ p) in nats, summed over the last axis."""
-    ratio = (q.std / p.std) ** 2
-    distance = ((q.mean - p.mean) / p.std) ** 2
-    return 0.5 * jnp.sum(ratio + distance - 1 - jnp.log(ratio), axis=-1)
-
-
 def regularizer(
-    q: Gaussian, p: Gaussian, *, balance: float | None = None, free_nats: float = 0.0
+    q: Any, p: Any, *, balance: float | None = None, free_nats: float = 0.0
 ) -> Float[Array, "*batch"]:
-    """KL(q ‖ p) as a loss term.
+    """KL(q ‖ p) of two distributions of one kind, as a loss term.
 
     With `balance`, its gradient is divided: that share trains the prior p towards
     the posterior q, the rest the posterior towards the prior (the value stays the
     same).  Below `free_nats` per event the term is constant and trains neither.
     """
     if balance is None:
-        kl = kl_divergence(q, p)
+        kl = q.kl_divergence(p)
     else:
-        towards_q = kl_divergence(jax.lax.stop_gradient(q), p)
-        towards_p = kl_divergence(q, jax.lax.stop_gradient(p))
+        towards_q = jax.lax.stop_gradient(q).kl_divergence(p)
+        towards_p = q.kl_divergence(jax.lax.stop_gradient(p))
         kl = balance * towards_q + (1 - balance) * towards_p
     return jnp.maximum(kl, free_nats) if free_nats > 0 else kl

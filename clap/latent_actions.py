@@ -11,12 +11,14 @@ The decoder's standard deviation is fixed: with unit variance the latent dies,
 because reconstructing actions in [-1, 1] then hardly pays for its divergence.
 """
 
+import abc
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.gaussian import Gaussian, from_network, kl_divergence, log_normal, regularizer
+from clap.gaussian import Gaussian, from_network, log_normal, regularizer
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.networks import MLP
 from shared.types import Box, Scalar
@@ -25,7 +27,41 @@ ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
 """Name -> (value, value as it enters the loss) of the action's part of the ELBO."""
 
 
-class GaussianLatentActions(AbstractLatentActionSpace):
+class AbstractModelActions(AbstractLatentActionSpace):
+    """What a world model asks of its latent actions besides.
+
+    The box depends on a `support` that is an argument, because one frozen model
+    serves agents of many supports.
+    """
+
+    @abc.abstractmethod
+    def sample_prior(
+        self, condition: Float[Array, "feature"], *, key: PRNGKeyArray | None
+    ) -> Float[Array, "latent"]:
+        """A latent as the data's actions have them; the central one without a key."""
+
+    @abc.abstractmethod
+    def terms(
+        self,
+        condition: Float[Array, "feature"],
+        action: Float[Array, "action"],
+        noise: Float[Array, "latent"],
+        *,
+        balance: float | None,
+        free_nats: float,
+    ) -> ActionTerms:
+        """The action's part of the negative ELBO; `noise` is standard normal."""
+
+    @abc.abstractmethod
+    def frozen(self) -> "AbstractModelActions":
+        """The same, made ready for much decoding; not to be differentiated by its weights."""
+
+    @abc.abstractmethod
+    def box(self, condition: Float[Array, "feature"], support: Scalar | None = 1.0) -> Box | None:
+        """Where a policy may place its latents; None without a constraint."""
+
+
+class GaussianLatentActions(AbstractModelActions):
     """The action heads of C-LAP.
 
     Arguments:
@@ -66,10 +102,7 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         """p(u | h, s)."""
         return from_network(self.prior_network(condition))
 
-    def sample_prior(
-        self, condition: Float[Array, "feature"], *, key: PRNGKeyArray | None
-    ) -> Float[Array, "latent"]:
-        """A sample of the prior; its mean without a key."""
+    def sample_prior(self, condition, *, key):
         prior = self.prior(condition)
         if key is None:
             return prior.mean
@@ -100,40 +133,32 @@ class GaussianLatentActions(AbstractLatentActionSpace):
         log_std = jnp.full(action.shape, jnp.log(self.action_std))
         return log_normal(action, self.decode(condition, latent), log_std)
 
-    def terms(
-        self,
-        condition: Float[Array, "feature"],
-        action: Float[Array, "action"],
-        noise: Float[Array, "latent"],
-        *,
-        balance: float | None,
-        free_nats: float,
-    ) -> ActionTerms:
+    def terms(self, condition, action, noise, *, balance, free_nats):
         """-log p(a | h, s, u) and KL(q(u) ‖ p(u)), for one sample of u."""
         prior, posterior = self.prior(condition), self.posterior(condition, action)
         nll = -self.log_likelihood(condition, posterior.sample(noise), action)
         loss = regularizer(posterior, prior, balance=balance, free_nats=free_nats)
-        kl = kl_divergence(posterior, prior)
+        kl = posterior.kl_divergence(prior)
         return {"action_nll": (nll, nll), "latent_action_kl": (kl, loss)}
 
     def log_prob(self, condition, action, *, key=None):
         """A lower bound, the ELBO of one action: from one posterior sample, or its mean."""
         latent = self.encode(condition, action, key=key)
-        divergence = kl_divergence(self.posterior(condition, action), self.prior(condition))
+        divergence = self.posterior(condition, action).kl_divergence(self.prior(condition))
         return self.log_likelihood(condition, latent, action) - divergence
 
     def box(self, condition, support: Scalar | None = 1.0):
-        """The prior's mean ± `support` · its standard deviation; None without a support.
-
-        It is an argument because one frozen model serves agents of many supports.
-        """
+        """The prior's mean ± `support` · its standard deviation; None without a support."""
         if support is None:
             return None
         prior = self.prior(condition)
         return Box(prior.mean, support * prior.std)
 
+    def frozen(self):
+        return self
 
-class DirectActions(AbstractLatentActionSpace):
+
+class DirectActions(AbstractModelActions):
     """No latent action: the policy moves in [-1, 1]^n itself, as in Dreamer (ablation)."""
 
     latent_size: int = eqx.field(static=True)
@@ -151,7 +176,7 @@ class DirectActions(AbstractLatentActionSpace):
     def decode(self, condition, latent):
         return latent
 
-    def terms(self, condition, action, noise, *, balance, free_nats) -> ActionTerms:
+    def terms(self, condition, action, noise, *, balance, free_nats):
         """None: the plain state-space model does not model actions."""
         return {}
 
@@ -162,3 +187,6 @@ class DirectActions(AbstractLatentActionSpace):
     def box(self, condition, support: Scalar | None = 1.0):
         """All actions there are, whatever the `support`."""
         return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
+
+    def frozen(self):
+        return self

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.gaussian import Gaussian, from_network
+from clap.states import AbstractStates, Distribution
 from shared.networks import MLP
 
 
@@ -38,16 +38,18 @@ class Latent(NamedTuple):
 
 
 class RSSM(eqx.Module):
-    """Recurrent state-space model with Gaussian stochastic states, for one sequence.
+    """Recurrent state-space model, for one sequence.
 
     Arguments:
         observation_size, action_size: of the data.
-        deterministic, stochastic: lengths of h and s.
+        deterministic: length of h.
+        states: what s is.
         hidden_sizes: of the encoder and the prior; the last one is also the width of
             the posterior's hidden layer.
         encoder: maps an observation to a vector of that width; an MLP if None.
     """
 
+    states: AbstractStates
     encoder: Callable
     from_action: eqx.nn.Linear
     from_stochastic: eqx.nn.Linear
@@ -61,7 +63,7 @@ class RSSM(eqx.Module):
         observation_size: int,
         action_size: int,
         deterministic: int,
-        stochastic: int,
+        states: AbstractStates,
         hidden_sizes: tuple[int, ...],
         *,
         encoder: Callable | None = None,
@@ -70,23 +72,22 @@ class RSSM(eqx.Module):
         keys = iter(jax.random.split(key, 7))
         width = hidden_sizes[-1]
         linear, gates = eqx.nn.Linear, 3 * deterministic
+        self.states = states
         self.encoder = encoder or MLP(
             observation_size, width, hidden_sizes[:-1], activation=jax.nn.selu, key=next(keys)
         )
         self.from_action = linear(action_size, gates, key=next(keys))
-        self.from_stochastic = linear(stochastic, gates, use_bias=False, key=next(keys))
+        self.from_stochastic = linear(states.size, gates, use_bias=False, key=next(keys))
         self.recurrent = linear(deterministic, gates, key=next(keys))
         self.posterior_hidden = linear(deterministic, width, use_bias=False, key=next(keys))
-        self.posterior_output = linear(width, 2 * stochastic, key=next(keys))
+        self.posterior_output = linear(width, states.output_size, key=next(keys))
         self.prior_network = MLP(
-            deterministic, 2 * stochastic, hidden_sizes, activation=jax.nn.selu, key=next(keys)
+            deterministic, states.output_size, hidden_sizes, activation=jax.nn.selu, key=next(keys)
         )
 
     def initial(self) -> Latent:
         """The state before the first observation: nothing is known."""
-        return Latent(
-            jnp.zeros(self.recurrent.in_features), jnp.zeros(self.from_stochastic.in_features)
-        )
+        return Latent(jnp.zeros(self.recurrent.in_features), jnp.zeros(self.states.size))
 
     def advance(
         self, latent: Latent, action_input: Float[Array, "gates"]
@@ -99,27 +100,27 @@ class RSSM(eqx.Module):
         new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
         return new + update * (latent.deterministic - new)
 
-    def prior(self, deterministic: Float[Array, "deterministic"]) -> Gaussian:
+    def prior(self, deterministic: Float[Array, "deterministic"]) -> Distribution:
         """p(s_t | h_t)."""
-        return from_network(self.prior_network(deterministic))
+        return self.states.distribution(self.prior_network(deterministic))
 
     def posterior(
         self, deterministic: Float[Array, "deterministic"], embedding: Float[Array, "embedding"]
-    ) -> Gaussian:
+    ) -> Distribution:
         """q(s_t | h_t, o_t) for an embedded observation."""
         hidden = jax.nn.selu(self.posterior_hidden(deterministic) + embedding)
-        return from_network(self.posterior_output(hidden))
+        return self.states.distribution(self.posterior_output(hidden))
 
     def observe(
         self,
         observation: Float[Array, "time *observation"],
         action: Float[Array, "time action"],
         noise: Float[Array, "time stochastic"],
-    ) -> tuple[Latent, Gaussian, Gaussian]:
+    ) -> tuple[Latent, Distribution, Distribution]:
         """States, posteriors and priors along a window; leading axis = time.
 
         `action[t]` is the one taken at `observation[t]`; it leads to the state at t + 1.
-        Standard normal `noise` draws the states, zero noise gives posterior means.
+        `noise` (of `states.noise`) draws the states, zero noise gives the likeliest ones.
         """
         embedding = jax.vmap(self.encoder)(observation)
         # Before the window nothing is known: no action, and the initial state.
@@ -162,7 +163,7 @@ class RSSM(eqx.Module):
             latent: where it begins.
             choose: `(feature, input) -> (action, extras)`, the policy.
             inputs: what `choose` is given at every step, e.g. keys; leading axis = horizon.
-            noise: standard normal; draws the states from the prior.
+            noise: of `states.noise`; draws the states from the prior.
 
         Returns:
             The states behind the actions (without the first one) and the policy's extras.

@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.gaussian import kl_divergence, log_normal, regularizer
-from clap.latent_actions import DirectActions, GaussianLatentActions
+from clap.gaussian import log_normal, regularizer
+from clap.latent_actions import AbstractModelActions
 from clap.rssm import RSSM, Latent
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
@@ -34,7 +34,7 @@ LOG_STD_RANGE = (-4.0, 1.0)
 
 
 class Noise(NamedTuple):
-    """Standard normal noise of one window; leading axis = time."""
+    """Noise of one window: that of `AbstractStates`, and standard normal; leading axis = time."""
 
     state: Float[Array, "*batch time stochastic"]
     action: Float[Array, "*batch time latent"]
@@ -53,7 +53,7 @@ class WorldModel(eqx.Module):
     """
 
     rssm: RSSM
-    actions: GaussianLatentActions | DirectActions
+    actions: AbstractModelActions
     observation_decoder: MLP
     reward_head: MLP
     continue_head: MLP
@@ -63,7 +63,7 @@ class WorldModel(eqx.Module):
     def __init__(
         self,
         rssm: RSSM,
-        actions: GaussianLatentActions | DirectActions,
+        actions: AbstractModelActions,
         observation_size: int,
         hidden_sizes: tuple[int, ...],
         *,
@@ -145,7 +145,7 @@ class WorldModel(eqx.Module):
         acts = jax.vmap(action_terms)(features, window.action, noise.action)
         masks = {"observation_nll": observed, "reward_nll": arrived, "continue_nll": arrived}
         terms = {name: jnp.where(masks[name], decoded[name], 0.0) for name in decoded}
-        terms["state_kl"] = jnp.where(observed, kl_divergence(posterior, prior), 0.0)
+        terms["state_kl"] = jnp.where(observed, posterior.kl_divergence(prior), 0.0)
         terms |= {name: jnp.where(acted, value, 0.0) for name, (value, _) in acts.items()}
         state_loss = regularizer(posterior, prior, balance=balance, free_nats=free_nats)
         loss = jnp.where(observed, state_loss, 0.0) + sum(terms[name] for name in masks)
@@ -156,10 +156,10 @@ class WorldModel(eqx.Module):
     def noise(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> Noise:
         """Fresh noise for a batch of windows."""
         k_state, k_action = jax.random.split(key)
-        sizes = self.rssm.initial().stochastic.size, self.actions.latent_size
+        shape = (batch_size, length)
         return Noise(
-            jax.random.normal(k_state, (batch_size, length, sizes[0])),
-            jax.random.normal(k_action, (batch_size, length, sizes[1])),
+            self.rssm.states.noise(*shape, key=k_state),
+            jax.random.normal(k_action, (*shape, self.actions.latent_size)),
         )
 
     def loss(

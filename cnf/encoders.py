@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from cnf.flow import ConditionalFlow, freeze, saturated_fraction
 from cnf.vae import ConditionalVAE
 from shared.algorithm import Phase
+from shared.flow import ConditionalFlow, freeze, saturated_fraction
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.learner import Learner, descend
 

@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from cnf.flow import ConditionalFlow
+from shared.flow import ConditionalFlow
 from shared.learner import Learner, descend
 
 BASES = ("normal", "uniform")

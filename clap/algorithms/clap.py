@@ -18,6 +18,9 @@ Ablations by configuration: `support: null` (no constraint: a Gaussian on u),
 `latent_actions: none` (a plain state-space model, as Dreamer), `policy: prior`
 (no agent: the prior's mean or samples, the jump start of section 4.1).
 
+Beyond the paper: `latent_actions: flow` (C-LAP-flow), the flow of CNF as the
+latent action space, u = latent_clip · u~; `stochastic_kind: discrete`.
+
 For a stable agent, all off in the paper's plain form: `value_members` > 1 (the
 minimum of an ensemble), `value_units: data`, `value_ceiling: data`, `tau`,
 `real_value_weight`, `restart_fraction`, `continue_threshold`,
@@ -47,6 +50,7 @@ from clap.returns import data_returns, lambda_returns, recorded_returns
 from clap.rssm import Latent
 from clap.starts import draw_starts, follow_chains
 from shared.algorithm import Phase, hyperparameter
+from shared.errors import ConfigError
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
@@ -69,6 +73,7 @@ class CLAP(AbstractDreamer):
 
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
     support: float | None = hyperparameter("half width of the box in prior stds; null = no box")
+    latent_clip: float = hyperparameter("half width of the box of a flow, at most 1")
     steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
     starts: int = hyperparameter("dreams an agent update")
@@ -97,10 +102,17 @@ class CLAP(AbstractDreamer):
     title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
 
+    def __check_init__(self):
+        if not 0 < self.latent_clip <= 1:
+            raise ConfigError(
+                f"latent_clip is {self.latent_clip}, but a flow's latents lie in (-1, 1); choose a "
+                "value above 0 and at most 1."
+            )
+
     def init(self, spec, *, key):
         k_model, k_agent = jax.random.split(key)
         model = self.make_model(spec, key=k_model)
-        size = self.deterministic + self.stochastic
+        size = model.rssm.initial().feature.size
 
         def make(*, key):
             k_actor, k_values = jax.random.split(key)
@@ -119,6 +131,11 @@ class CLAP(AbstractDreamer):
             ValueUnits(jnp.zeros(()), jnp.ones(()), jnp.asarray(jnp.inf, jnp.float32)),
             jax.tree.map(lambda x: jnp.zeros((n, *x.shape)), model.rssm.initial()),
         )
+
+    @property
+    def half_width(self):
+        """Of the box, in its own unit: prior standard deviations, or latents of the flow."""
+        return self.latent_clip if self.latent_actions == "flow" else self.support
 
     @property
     def agent_optimizer(self):
@@ -177,7 +194,7 @@ class CLAP(AbstractDreamer):
             state = state._replace(target_values=target)
         if n:
             actor = agent.model.actor
-            options = {"support": self.support, "key": k_chains}
+            options = {"support": self.half_width, "key": k_chains}
             chains = follow_chains(model, actor, state.chains, fresh, self.horizon, **options)
             state = state._replace(chains=chains)
         return state._replace(agent=agent), metrics
@@ -187,7 +204,7 @@ class CLAP(AbstractDreamer):
         model = state.world_model.model
 
         def one(start, key):
-            options = {"support": self.support, "stop_box_gradient": self.stop_box_gradient}
+            options = {"support": self.half_width, "stop_box_gradient": self.stop_box_gradient}
             return dream(model, agent.actor, start, self.horizon, **options, key=key)
 
         dreams = jax.vmap(one)(starts, jax.random.split(key, self.starts))
@@ -265,11 +282,11 @@ class CLAP(AbstractDreamer):
         return state, metrics | {"data_at_starts": returns.at_starts, "data_best": returns.best}
 
     def choose(self, state, feature, *, key):
-        space, actor = state.world_model.model.actions, state.agent.model.actor
+        space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor
         if self.policy == "prior":
             u = space.sample_prior(feature, key=key)
         elif key is None:
-            u = actor.mode(feature, space.box(feature, self.support))
+            u = actor.mode(feature, space.box(feature, self.half_width))
         else:
-            u = actor.sample(feature, space.box(feature, self.support), key=key)
+            u = actor.sample(feature, space.box(feature, self.half_width), key=key)
         return space.decode(feature, u)

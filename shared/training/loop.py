@@ -123,7 +123,7 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     def event(kind, state):
         return program.run_event(algorithm, index, kind, state, dataset, keys, step)
 
-    if step == 0 and phase.start is not None:
+    if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
     while step < phase.steps:
         first, step = step, next_stop(step, phase, settings)

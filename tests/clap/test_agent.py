@@ -11,6 +11,7 @@ from clap.agent import Agent, Values, ValueUnits, dream
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.returns import data_returns, lambda_returns, recorded_returns
 from clap.rssm import RSSM, Latent
+from clap.states import GaussianStates
 from clap.starts import draw_starts, follow_chains
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow, episode_rows
@@ -24,7 +25,7 @@ H, S, U, ACTION = 5, 4, 3, 2
 def make_model(seed=0):
     k_core, k_actions, k_heads = jax.random.split(jax.random.key(seed), 3)
     actions = GaussianLatentActions(H + S, ACTION, U, (8,), action_std=0.2, key=k_actions)
-    core = RSSM(3, ACTION, H, S, (8,), key=k_core)
+    core = RSSM(3, ACTION, H, GaussianStates(S), (8,), key=k_core)
     return WorldModel(core, actions, 3, (8,), learned_std=True, key=k_heads)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from clap.gaussian import MIN_STD, Gaussian, kl_divergence, regularizer
+from clap.gaussian import MIN_STD, Gaussian, regularizer
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
+from clap.states import GaussianStates
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow
 from shared.learner import Learner, descend
@@ -22,7 +23,7 @@ PLAIN = {"balance": None, "free_nats": 0.0, "action_free_nats": 0.0}
 
 def make_model(*, direct=False, learned_std=True, seed=0, sizes=(8, 7)):
     k_core, k_actions, k_heads, k_std = jax.random.split(jax.random.key(seed), 4)
-    core = RSSM(OBSERVATION, ACTION, H, S, sizes, key=k_core)
+    core = RSSM(OBSERVATION, ACTION, H, GaussianStates(S), sizes, key=k_core)
     actions = (
         DirectActions(ACTION)
         if direct
@@ -57,7 +58,7 @@ def gaussians():
 
 def test_kl_and_density_against_distrax(gaussians):
     q, p = (distrax.MultivariateNormalDiag(*g) for g in gaussians)
-    np.testing.assert_allclose(kl_divergence(*gaussians), q.kl_divergence(p), rtol=2e-5)
+    np.testing.assert_allclose(gaussians[0].kl_divergence(gaussians[1]), q.kl_divergence(p), rtol=2e-5)
     value = gaussians[1].mean
     np.testing.assert_allclose(gaussians[0].log_prob(value), q.log_prob(value), rtol=2e-5)
 
@@ -77,9 +78,9 @@ def test_balancing_divides_the_gradient_and_keeps_the_value(gaussians):
 
 def test_free_nats_stop_the_gradient_below_them(gaussians):
     q, p = gaussians
-    level = float(jnp.median(kl_divergence(q, p)))
+    level = float(jnp.median(q.kl_divergence(p)))
     gradient = jax.grad(lambda q: jnp.sum(regularizer(q, p, free_nats=level)))(q).mean
-    dead = np.asarray(kl_divergence(q, p)) < level
+    dead = np.asarray(q.kl_divergence(p)) < level
     assert (np.asarray(gradient)[dead] == 0).all() and (np.asarray(gradient)[~dead] != 0).any()
 
 
@@ -267,7 +268,7 @@ def test_the_bound_meets_the_exact_likelihood_of_a_linear_gaussian_system():
         x = a * x + process * generator.normal(size=4096)
 
     k_core, k_heads = jax.random.split(jax.random.key(0))
-    core = RSSM(1, 1, 16, 2, (16,), key=k_core)
+    core = RSSM(1, 1, 16, GaussianStates(2), (16,), key=k_core)
     model = WorldModel(core, DirectActions(1), 1, (16,), learned_std=True, key=k_heads)
 
     def batch(rows):

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from cnf.flow import ConditionalFlow
 from cnf.moons import fit, log_prob, two_moons
+from shared.flow import ConditionalFlow
 from shared.learner import Learner, descend
 
 LAYERS, HIDDEN, STEPS, BATCH = 8, 64, 1200, 512

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from flows import CONDITION_SIZE, batched, make_batch, make_flow
 
-from cnf.bijections import kept_entries
-from cnf.flow import ConditionalFlow, freeze, saturated_fraction
+from shared.bijections import kept_entries
 from shared.distributions import EDGE
 from shared.errors import ConfigError
+from shared.flow import ConditionalFlow, freeze, saturated_fraction
 from shared.policies import BoundedLatentPolicy
 
 BASES = ("uniform", "normal")

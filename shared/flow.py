@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from cnf.bijections import (
+from shared.bijections import (
     FlowLayer,
     FrozenLayer,
     constant_log_det,
