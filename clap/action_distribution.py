@@ -78,7 +78,7 @@ def sample_actions(algorithm, state, dataset, rows: Int[np.ndarray, "n"], *, key
         observation = jax.vmap(state.normalizer)(window.observation)
         noise = model.rssm.states.noise(length, key=k_state)
         latents, _, _ = model.rssm.observe(observation, window.action, noise)
-        feature = latents.feature[row - start]
+        feature = model.rssm.visible(latents)[row - start]
         return space.decode(feature, space.sample_prior(feature, key=k_prior))
 
     keys = jax.random.split(key, len(rows))

@@ -38,16 +38,29 @@ class Values(eqx.Module):
 
 
 class ValueUnits(NamedTuple):
-    """V = offset + scale · output, at most `ceiling`; set from the data, never trained."""
+    """V = offset + scale · output within `range`; set from the data, never trained.
+
+    Attributes:
+        offset, scale: of values, in units of reward.
+        range: lowest and highest value there can be.
+        reward_range: the same of a single reward.
+    """
 
     offset: Float[Array, ""]
     scale: Float[Array, ""]
-    ceiling: Float[Array, ""]
+    range: Float[Array, "2"]
+    reward_range: Float[Array, "2"]
+
+    @classmethod
+    def raw(cls) -> "ValueUnits":
+        """Units of reward, without bounds."""
+        anything = jnp.asarray([-jnp.inf, jnp.inf], jnp.float32)
+        return cls(jnp.zeros(()), jnp.ones(()), anything, anything)
 
     def value(self, values: Values, feature: Float[Array, "feature"]) -> Float[Array, ""]:
         """The smallest member's value, in units of reward."""
         raw = self.offset + self.scale * jnp.min(values(feature))
-        return jnp.minimum(raw, self.ceiling)
+        return jnp.clip(raw, *self.range)
 
     def output(self, value: Float[Array, "*n"]) -> Float[Array, "*n"]:
         """The output that stands for a value."""
@@ -114,9 +127,9 @@ def dream(
 
     keys = jax.random.split(k_policy, horizon)
     latents, (log_prob, saturation, offset) = model.rssm.imagine(start, choose, keys, noise)
-    behind = latents.feature
+    see, behind = model.rssm.visible, latents.feature
     return Dream(
-        features=jnp.concatenate([start.feature[None], behind]),
+        features=jnp.concatenate([see(start)[None], see(latents)]),
         end=jax.tree.map(lambda x: x[-1], latents),
         reward=jax.vmap(model.reward)(behind),
         continuation=jax.vmap(model.continuation)(behind),

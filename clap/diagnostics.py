@@ -51,7 +51,7 @@ def open_loop_errors(model: WorldModel, latents, batch: EpisodeWindow) -> Metric
     def predict(latent, action):
         zero = jnp.zeros((action.shape[0], latent.stochastic.size))
         states, _ = model.rssm.imagine(latent, lambda _, a: (a, None), action, zero)
-        return jax.vmap(model.observation_decoder)(states.feature)
+        return jax.vmap(model.observation_decoder)(model.rssm.visible(states))
 
     first = jax.tree.map(lambda x: x[:, middle], latents)
     predicted = jax.vmap(predict)(first, batch.window.action[:, middle:-1])
@@ -83,7 +83,7 @@ def judge_model(
     _, terms = model.loss(batch, key=k_loss, **options)
     latents = model.states(batch, key=k_states)
     metrics = {f"validation_{name}": value for name, value in terms.items()}
-    metrics |= action_errors(model, latents.feature, batch, key=k_actions)
+    metrics |= action_errors(model, model.rssm.visible(latents), batch, key=k_actions)
     metrics |= open_loop_errors(model, latents, batch)
     return metrics | continue_calibration(model, latents.feature, batch)
 
@@ -99,7 +99,7 @@ def judge_values(
         noise = core.states.noise(key=key)
         nothing = jnp.zeros(core.from_action.in_features)
         latent = core.filter(start, nothing, observation, noise)
-        return units.value(values, latent.feature)
+        return units.value(values, core.visible(latent))
 
     found = jax.vmap(value)(observations, jax.random.split(key, len(observations)))
     return {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}

@@ -40,7 +40,8 @@ class AbstractDreamer(AbstractAlgorithm):
         steps="model_steps",
         fields=("normalizer", "world_model"),
         keys=(
-            *("deterministic", "stochastic_kind", "stochastic", "classes", "hidden_sizes"),
+            *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
+            "hidden_sizes",
             *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
             *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
             *("model_batch_size", "model_learning_rate", "model_clip"),
@@ -51,6 +52,9 @@ class AbstractDreamer(AbstractAlgorithm):
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
     stochastic: int = hyperparameter("length of s; of a discrete one, the number of its variables")
     classes: int = hyperparameter("classes of each variable of a discrete s")
+    state_from: Literal["history", "observation"] = hyperparameter(
+        "what s is inferred from; 'observation' where one tells the whole state"
+    )
     latent_action: int = hyperparameter("length of the latent action u")
     hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of every part of the model")
     window: int = hyperparameter("observations in a training window")
@@ -60,7 +64,9 @@ class AbstractDreamer(AbstractAlgorithm):
     model_clip: float = hyperparameter("ceiling of the model's gradient norm")
     learned_std: bool = hyperparameter("learn the spread of observations and rewards; false = 1")
     action_std: float = hyperparameter("standard deviation of the action decoder")
-    kl_balance: float | None = hyperparameter("share of the KLs' gradient to the prior; null = off")
+    kl_balance: float | None = hyperparameter(
+        "share of the state's KL's gradient to its prior; null = off"
+    )
     free_nats: float = hyperparameter("nats of the state's KL that are free")
     latent_action_free_nats: float = hyperparameter("nats of the latent action's KL that are free")
     latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
@@ -74,19 +80,19 @@ class AbstractDreamer(AbstractAlgorithm):
         """A fresh world model for data of this `spec`."""
         n_observation, n_action = spec.observation_size, spec.action_size
         h, states, sizes = self.deterministic, self.states, self.hidden_sizes
-        feature_size = h + states.size
+        markov = self.state_from == "observation"
 
         def make(*, key):
             k_core, k_actions, k_heads = jax.random.split(key, 3)
-            core = RSSM(n_observation, n_action, h, states, sizes, key=k_core)
-            actions = self.make_actions(feature_size, n_action, key=k_actions)
+            core = RSSM(n_observation, n_action, h, states, sizes, markov=markov, key=k_core)
+            actions = self.make_actions(core.visible_size, n_action, key=k_actions)
             spread = {"learned_std": self.learned_std}
             return WorldModel(core, actions, n_observation, sizes, **spread, key=k_heads)
 
         model = initialise(make, key=key)
         if self.latent_actions == "flow":
             # A flow starts in a way of its own: orthogonal maps, couplings that change nothing.
-            actions = self.make_actions(feature_size, n_action, key=key)
+            actions = self.make_actions(model.rssm.visible_size, n_action, key=key)
             model = eqx.tree_at(lambda m: m.actions, model, actions)
         return model
 
@@ -191,7 +197,7 @@ class AbstractDreamer(AbstractAlgorithm):
             noise = core.states.noise(key=k_state)
         s = state.normalizer(observation)
         latent = core.filter(memory.latent, memory.action, s, noise)
-        action = self.choose(state, latent.feature, key=k_policy)
+        action = self.choose(state, core.visible(latent), key=k_policy)
         return action, Memory(latent, action)
 
     def choose(self, state, feature, *, key):

@@ -98,8 +98,8 @@ class FlowLatentActions(AbstractModelActions):
     def decode(self, condition, latent):
         return self.flow.decode(condition, latent)
 
-    def terms(self, condition, action, noise, *, balance, free_nats):
-        """-log p(a | h, s) of the dequantized action; there is no divergence to balance."""
+    def terms(self, condition, action, noise, *, free_nats):
+        """-log p(a | h, s) of the dequantized action; there is no divergence."""
         nll = -self.log_prob(condition, self.dequantized(action, noise))
         return {"action_nll": (nll, nll)}
 

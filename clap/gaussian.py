@@ -8,6 +8,8 @@ from jaxtyping import Array, Float
 
 MIN_STD = 0.1
 """Floor of the standard deviation of every latent variable."""
+MEAN_LIMIT = 10.0
+"""Ceiling of the mean's size: a dream cannot run away to where nothing was ever seen."""
 HALF_LOG_2PI = 0.9189385332046727
 
 
@@ -33,9 +35,13 @@ class Gaussian(NamedTuple):
 
 
 def from_network(output: Float[Array, "*batch twice"]) -> Gaussian:
-    """Mean and standard deviation from a network's last layer: softplus(x) + `MIN_STD`."""
+    """Mean and standard deviation from a network's last layer.
+
+    The mean is squashed, L · tanh(x / L) with L = `MEAN_LIMIT`; the deviation is
+    softplus(x) + `MIN_STD`.
+    """
     mean, raw = jnp.split(output, 2, axis=-1)
-    return Gaussian(mean, jax.nn.softplus(raw) + MIN_STD)
+    return Gaussian(MEAN_LIMIT * jnp.tanh(mean / MEAN_LIMIT), jax.nn.softplus(raw) + MIN_STD)
 
 
 def log_normal(

@@ -47,7 +47,6 @@ class AbstractModelActions(AbstractLatentActionSpace):
         action: Float[Array, "action"],
         noise: Float[Array, "latent"],
         *,
-        balance: float | None,
         free_nats: float,
     ) -> ActionTerms:
         """The action's part of the negative ELBO; `noise` is standard normal."""
@@ -133,11 +132,11 @@ class GaussianLatentActions(AbstractModelActions):
         log_std = jnp.full(action.shape, jnp.log(self.action_std))
         return log_normal(action, self.decode(condition, latent), log_std)
 
-    def terms(self, condition, action, noise, *, balance, free_nats):
+    def terms(self, condition, action, noise, *, free_nats):
         """-log p(a | h, s, u) and KL(q(u) ‖ p(u)), for one sample of u."""
         prior, posterior = self.prior(condition), self.posterior(condition, action)
         nll = -self.log_likelihood(condition, posterior.sample(noise), action)
-        loss = regularizer(posterior, prior, balance=balance, free_nats=free_nats)
+        loss = regularizer(posterior, prior, free_nats=free_nats)
         kl = posterior.kl_divergence(prior)
         return {"action_nll": (nll, nll), "latent_action_kl": (kl, loss)}
 
@@ -176,7 +175,7 @@ class DirectActions(AbstractModelActions):
     def decode(self, condition, latent):
         return latent
 
-    def terms(self, condition, action, noise, *, balance, free_nats):
+    def terms(self, condition, action, noise, *, free_nats):
         """None: the plain state-space model does not model actions."""
         return {}
 

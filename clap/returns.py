@@ -18,6 +18,7 @@ class DataReturns(NamedTuple):
 
     mean: Float[Array, "*batch"]
     std: Float[Array, "*batch"]
+    worst: Float[Array, "*batch"]
     best: Float[Array, "*batch"]
     at_starts: Float[Array, "*batch"]
 
@@ -82,6 +83,7 @@ def data_returns(transitions: Transition, episodes: EpisodeRows, discount: Scala
     return DataReturns(
         jnp.mean(returns),
         jnp.std(returns),
+        jnp.min(returns),
         jnp.max(returns),
         jnp.mean(returns[episodes.first]),
     )

@@ -3,6 +3,7 @@
     h_t = GRU(h_{t-1}, [s_{t-1}, a_{t-1}])          deterministic path
     s_t ~ p(s_t | h_t)                              prior, in dreams
     s_t ~ q(s_t | h_t, e(o_t))                      posterior, where there is an observation
+    s_t ~ q(s_t | e(o_t))                           the same of Markov states
 
 `observe` runs over a recorded window, `filter` over one new observation at a
 time, `imagine` without observations; all three call `advance`.  Only what truly
@@ -11,6 +12,11 @@ GRU's input and the prior of recorded windows are computed over all time at once
 
 The posterior's first layer is a sum of a part of h_t and a part of o_t; the
 second is the last layer of the encoder and needs no h_t.
+
+Markov states are inferred from the observation alone, and the policy sees nothing
+else of the past: h_t only predicts.  A policy that clones actions from their own
+history takes the history for their cause, and fails where its own actions make the
+history; observations that tell the whole state have no need of it.
 """
 
 from collections.abc import Callable
@@ -33,7 +39,7 @@ class Latent(NamedTuple):
 
     @property
     def feature(self) -> Float[Array, "*batch feature"]:
-        """[h, s], what every head and the policy see."""
+        """[h, s], all that the model knows."""
         return jnp.concatenate([self.deterministic, self.stochastic], axis=-1)
 
 
@@ -46,15 +52,17 @@ class RSSM(eqx.Module):
         states: what s is.
         hidden_sizes: of the encoder and the prior; the last one is also the width of
             the posterior's hidden layer.
+        markov: infer s from the observation alone.
         encoder: maps an observation to a vector of that width; an MLP if None.
     """
 
+    markov: bool = eqx.field(static=True)
     states: AbstractStates
     encoder: Callable
     from_action: eqx.nn.Linear
     from_stochastic: eqx.nn.Linear
     recurrent: eqx.nn.Linear
-    posterior_hidden: eqx.nn.Linear
+    posterior_hidden: eqx.nn.Linear | None
     posterior_output: eqx.nn.Linear
     prior_network: MLP
 
@@ -66,20 +74,24 @@ class RSSM(eqx.Module):
         states: AbstractStates,
         hidden_sizes: tuple[int, ...],
         *,
+        markov: bool = False,
         encoder: Callable | None = None,
         key: PRNGKeyArray,
     ):
         keys = iter(jax.random.split(key, 7))
         width = hidden_sizes[-1]
         linear, gates = eqx.nn.Linear, 3 * deterministic
-        self.states = states
+        self.markov, self.states = markov, states
         self.encoder = encoder or MLP(
             observation_size, width, hidden_sizes[:-1], activation=jax.nn.selu, key=next(keys)
         )
         self.from_action = linear(action_size, gates, key=next(keys))
         self.from_stochastic = linear(states.size, gates, use_bias=False, key=next(keys))
         self.recurrent = linear(deterministic, gates, key=next(keys))
-        self.posterior_hidden = linear(deterministic, width, use_bias=False, key=next(keys))
+        k_hidden = next(keys)
+        self.posterior_hidden = (
+            None if markov else linear(deterministic, width, use_bias=False, key=k_hidden)
+        )
         self.posterior_output = linear(width, states.output_size, key=next(keys))
         self.prior_network = MLP(
             deterministic, states.output_size, hidden_sizes, activation=jax.nn.selu, key=next(keys)
@@ -89,16 +101,31 @@ class RSSM(eqx.Module):
         """The state before the first observation: nothing is known."""
         return Latent(jnp.zeros(self.recurrent.in_features), jnp.zeros(self.states.size))
 
+    @property
+    def visible_size(self) -> int:
+        """Length of `visible`."""
+        return self.states.size + (0 if self.markov else self.recurrent.in_features)
+
+    def visible(self, latent: Latent) -> Float[Array, "*batch visible"]:
+        """What the decoder, the latent actions, the policy and its values see: [h, s], or s."""
+        return latent.stochastic if self.markov else latent.feature
+
     def advance(
         self, latent: Latent, action_input: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:
         """h_t from the state before and `from_action(a_{t-1})`: a GRU cell."""
-        x = self.from_stochastic(latent.stochastic) + action_input
-        y = self.recurrent(latent.deterministic)
+        inputs = self.from_stochastic(latent.stochastic) + action_input
+        return self.cell(latent.deterministic, inputs)
+
+    def cell(
+        self, deterministic: Float[Array, "deterministic"], inputs: Float[Array, "gates"]
+    ) -> Float[Array, "deterministic"]:
+        """The GRU cell, given its gates' part of s_{t-1} and a_{t-1}."""
+        x, y = inputs, self.recurrent(deterministic)
         (x_reset, x_update, x_new), (y_reset, y_update, y_new) = jnp.split(x, 3), jnp.split(y, 3)
         update = jax.nn.sigmoid(x_update + y_update)
         new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
-        return new + update * (latent.deterministic - new)
+        return new + update * (deterministic - new)
 
     def prior(self, deterministic: Float[Array, "deterministic"]) -> Distribution:
         """p(s_t | h_t)."""
@@ -107,9 +134,10 @@ class RSSM(eqx.Module):
     def posterior(
         self, deterministic: Float[Array, "deterministic"], embedding: Float[Array, "embedding"]
     ) -> Distribution:
-        """q(s_t | h_t, o_t) for an embedded observation."""
-        hidden = jax.nn.selu(self.posterior_hidden(deterministic) + embedding)
-        return self.states.distribution(self.posterior_output(hidden))
+        """q(s_t | h_t, o_t) for an embedded observation; of Markov states, q(s_t | o_t)."""
+        if self.posterior_hidden is not None:
+            embedding = embedding + self.posterior_hidden(deterministic)
+        return self.states.distribution(self.posterior_output(jax.nn.selu(embedding)))
 
     def observe(
         self,
@@ -127,6 +155,9 @@ class RSSM(eqx.Module):
         before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
         action_input = jax.vmap(self.from_action)(before)
 
+        if self.markov:
+            return self._observe_markov(embedding, action_input, noise)
+
         def step(latent, inputs):
             action_input, embedding, noise = inputs
             deterministic = self.advance(latent, action_input)
@@ -137,6 +168,22 @@ class RSSM(eqx.Module):
         inputs = (action_input, embedding, noise)
         _, (latents, posteriors) = jax.lax.scan(step, self.initial(), inputs)
         return latents, posteriors, jax.vmap(self.prior)(latents.deterministic)
+
+    def _observe_markov(self, embedding, action_input, noise):
+        """The same where no posterior waits for h: the cell alone is in the scan."""
+        start = self.initial()
+        posteriors = jax.vmap(lambda e: self.posterior(start.deterministic, e))(embedding)
+        stochastic = posteriors.sample(noise)
+        before = jnp.concatenate([start.stochastic[None], stochastic[:-1]])
+        inputs = jax.vmap(self.from_stochastic)(before) + action_input
+
+        def step(deterministic, inputs):
+            deterministic = self.cell(deterministic, inputs)
+            return deterministic, deterministic
+
+        _, deterministic = jax.lax.scan(step, start.deterministic, inputs)
+        priors = jax.vmap(self.prior)(deterministic)
+        return Latent(deterministic, stochastic), posteriors, priors
 
     def filter(
         self,
@@ -153,7 +200,7 @@ class RSSM(eqx.Module):
     def imagine(
         self,
         latent: Latent,
-        choose: Callable[[Float[Array, "feature"], Any], tuple[Float[Array, "action"], Any]],
+        choose: Callable[[Float[Array, "visible"], Any], tuple[Float[Array, "action"], Any]],
         inputs: Any,
         noise: Float[Array, "horizon stochastic"],
     ) -> tuple[Latent, Any]:
@@ -161,7 +208,7 @@ class RSSM(eqx.Module):
 
         Arguments:
             latent: where it begins.
-            choose: `(feature, input) -> (action, extras)`, the policy.
+            choose: `(visible, input) -> (action, extras)`, the policy.
             inputs: what `choose` is given at every step, e.g. keys; leading axis = horizon.
             noise: of `states.noise`; draws the states from the prior.
 
@@ -171,7 +218,7 @@ class RSSM(eqx.Module):
 
         def step(latent, step_inputs):
             policy_input, noise = step_inputs
-            action, extras = choose(latent.feature, policy_input)
+            action, extras = choose(self.visible(latent), policy_input)
             deterministic = self.advance(latent, self.from_action(action))
             latent = Latent(deterministic, self.prior(deterministic).sample(noise))
             return latent, (latent, extras)

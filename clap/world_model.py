@@ -71,16 +71,15 @@ class WorldModel(eqx.Module):
         key: PRNGKeyArray,
     ):
         self.rssm, self.actions = rssm, actions
-        start = rssm.initial()
-        size = start.deterministic.size + start.stochastic.size
+        visible, everything = rssm.visible_size, rssm.initial().feature.size
 
-        def head(n_out, key):
-            return MLP(size, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
+        def head(n_in, n_out, key):
+            return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
 
         k_observation, k_reward, k_continue = jax.random.split(key, 3)
-        self.observation_decoder = head(observation_size, k_observation)
-        self.reward_head = head(1, k_reward)
-        self.continue_head = head(1, k_continue)
+        self.observation_decoder = head(visible, observation_size, k_observation)
+        self.reward_head = head(everything, 1, k_reward)
+        self.continue_head = head(everything, 1, k_continue)
         self.log_std = jnp.zeros(observation_size + 1)
         self.learned_std = learned_std
 
@@ -100,18 +99,17 @@ class WorldModel(eqx.Module):
 
     def decoder_terms(
         self,
-        feature: Float[Array, "feature"],
+        latent: Latent,
         observation: Float[Array, "observation"],
         reward: Float[Array, ""],
         goes_on: Float[Array, ""],
     ) -> dict[str, Float[Array, ""]]:
         """Negative log-likelihoods of what is seen at one state."""
         std_observation, std_reward = self.log_stds()
-        logit = self.continue_head(feature)[0]
+        feature, logit = latent.feature, self.continue_head(latent.feature)[0]
+        seen = self.observation_decoder(self.rssm.visible(latent))
         return {
-            "observation_nll": -log_normal(
-                observation, self.observation_decoder(feature), std_observation
-            ),
+            "observation_nll": -log_normal(observation, seen, std_observation),
             "reward_nll": -log_normal(reward[None], self.reward_head(feature), std_reward),
             "continue_nll": jax.nn.softplus(logit) - goes_on * logit,
         }
@@ -130,19 +128,16 @@ class WorldModel(eqx.Module):
         latents, posterior, prior = self.rssm.observe(
             window.observation, window.action, noise.state
         )
-        features = latents.feature
         # What the action before led to; a window's first state has no such action.
         reward = jnp.concatenate([jnp.zeros(1), window.reward[:-1]])
         goes_on = jnp.concatenate([jnp.ones(1), jnp.where(window.terminal[:-1], 0.0, 1.0)])
         arrived = observed & jnp.concatenate([jnp.zeros(1, bool), acted[:-1]])
 
         def action_terms(feature, action, noise):
-            return self.actions.terms(
-                feature, action, noise, balance=balance, free_nats=action_free_nats
-            )
+            return self.actions.terms(feature, action, noise, free_nats=action_free_nats)
 
-        decoded = jax.vmap(self.decoder_terms)(features, window.observation, reward, goes_on)
-        acts = jax.vmap(action_terms)(features, window.action, noise.action)
+        decoded = jax.vmap(self.decoder_terms)(latents, window.observation, reward, goes_on)
+        acts = jax.vmap(action_terms)(self.rssm.visible(latents), window.action, noise.action)
         masks = {"observation_nll": observed, "reward_nll": arrived, "continue_nll": arrived}
         terms = {name: jnp.where(masks[name], decoded[name], 0.0) for name in decoded}
         terms["state_kl"] = jnp.where(observed, posterior.kl_divergence(prior), 0.0)

@@ -22,7 +22,7 @@ Beyond the paper: `latent_actions: flow` (C-LAP-flow), the flow of CNF as the
 latent action space, u = latent_clip · u~; `stochastic_kind: discrete`.
 
 For a stable agent, all off in the paper's plain form: `value_members` > 1 (the
-minimum of an ensemble), `value_units: data`, `value_ceiling: data`, `tau`,
+minimum of an ensemble), `value_units: data`, `data_bounds`, `tau`,
 `real_value_weight`, `restart_fraction`, `continue_threshold`,
 `stop_box_gradient`, `center_weight`; `configs/clap.yaml` has both as presets.
 
@@ -54,7 +54,7 @@ from shared.errors import ConfigError
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
-from shared.types import is_zero
+from shared.types import Scalar, is_zero
 
 
 class State(NamedTuple):
@@ -89,10 +89,10 @@ class CLAP(AbstractDreamer):
     stop_box_gradient: bool = hyperparameter("stop the actor's gradient at mu and sigma")
     value_members: int = hyperparameter("values in the ensemble, whose minimum counts")
     value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
-    value_ceiling: Literal["none", "data"] = hyperparameter(
-        "bound values by the data's best return"
-    )
+    data_bounds: bool = hyperparameter("keep rewards and values of dreams within the data's")
+    dream_value_weight: float = hyperparameter("weight of value regression on dreams")
     real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
+    expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
     center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
     restart_fraction: float = hyperparameter(
         "share of dreams that go on where others ended", shapes=True
@@ -112,7 +112,7 @@ class CLAP(AbstractDreamer):
     def init(self, spec, *, key):
         k_model, k_agent = jax.random.split(key)
         model = self.make_model(spec, key=k_model)
-        size = model.rssm.initial().feature.size
+        size = model.rssm.visible_size
 
         def make(*, key):
             k_actor, k_values = jax.random.split(key)
@@ -128,7 +128,7 @@ class CLAP(AbstractDreamer):
             Learner.create(model, self.model_optimizer),
             Learner.create(agent, self.agent_optimizer),
             agent.values,
-            ValueUnits(jnp.zeros(()), jnp.ones(()), jnp.asarray(jnp.inf, jnp.float32)),
+            ValueUnits.raw(),
             jax.tree.map(lambda x: jnp.zeros((n, *x.shape)), model.rssm.initial()),
         )
 
@@ -163,13 +163,15 @@ class CLAP(AbstractDreamer):
     def start_agent(self, state, dataset, *, key):
         """Units of the values, and states for dreams to go on from, out of the data."""
         returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
-        in_data = self.value_units == "data"
-        bounded = self.value_ceiling == "data"
-        units = ValueUnits(
-            returns.mean if in_data else jnp.zeros(()),
-            returns.std + 1e-3 if in_data else jnp.ones(()),
-            returns.best if bounded else jnp.asarray(jnp.inf, jnp.float32),
-        )
+        units = state.units
+        if self.value_units == "data":
+            units = units._replace(offset=returns.mean, scale=returns.std + 1e-3)
+        if self.data_bounds:
+            reward = dataset.transitions.reward
+            units = units._replace(
+                range=jnp.stack([returns.worst, returns.best]),
+                reward_range=jnp.stack([jnp.min(reward), jnp.max(reward)]),
+            )
         k_draw, k_states, k_starts = jax.random.split(key, 3)
         batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
         latents = state.world_model.model.states(batch, key=k_states)
@@ -182,11 +184,12 @@ class CLAP(AbstractDreamer):
         k_states, k_starts, k_dreams, k_chains = jax.random.split(key, 4)
         batch = normalized(state.normalizer, batch)
         latents = model.states(batch, key=k_states)
+        seen = model.rssm.visible(latents)
         fresh = draw_starts(latents, batch, self.starts, key=k_starts)
         starts = jax.tree.map(lambda x, y: x.at[:n].set(y[:n]), fresh, state.chains)
 
         def loss(agent):
-            return self.agent_loss(agent, state, starts, latents.feature, batch, key=k_dreams)
+            return self.agent_loss(agent, state, starts, seen, batch, key=k_dreams)
 
         agent, metrics = descend(state.agent, self.agent_optimizer, loss)
         if self.tau is not None:
@@ -213,9 +216,8 @@ class CLAP(AbstractDreamer):
         v = jax.vmap(jax.vmap(value))(dreams.features)
         c = dreams.continuation
         c = jnp.where(c < self.continue_threshold, 0.0, c)
-        returns = jax.vmap(partial(lambda_returns, **self.return_options))(
-            dreams.reward, c, v[:, 1:]
-        )
+        reward = jnp.clip(dreams.reward, *state.units.reward_range)
+        returns = jax.vmap(partial(lambda_returns, **self.return_options))(reward, c, v[:, 1:])
         # Steps behind the end of an episode count for nothing.
         weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(c[:, :1]), c[:, :-1]], 1), 1)
         weight = jax.lax.stop_gradient(weight)
@@ -224,6 +226,7 @@ class CLAP(AbstractDreamer):
         value_loss, value_metrics = self.value_loss(
             agent.values, state.units, dreams.features[:, :-1], returns, weight
         )
+        value_loss = self.dream_value_weight * value_loss
         if not is_zero(self.real_value_weight):
             real = self.real_value_loss(agent.values, state.units, value, features, batch)
             value_loss = value_loss + self.real_value_weight * real
@@ -241,11 +244,13 @@ class CLAP(AbstractDreamer):
             "continuation": jnp.mean(dreams.continuation),
         }
 
-    def value_loss(self, values, units, features, returns, weight):
+    def value_loss(self, values, units, features, returns, weight, *, expectile: Scalar = 0.5):
         """Equation 6 as regression: every member towards the same return."""
         y = jax.lax.stop_gradient(units.output(returns))
         outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
-        error = jnp.sum((outputs - y[..., None]) ** 2, axis=-1)
+        surplus = y[..., None] - outputs
+        side = 2 * jnp.where(surplus > 0, expectile, 1 - expectile)
+        error = jnp.sum(side * surplus**2, axis=-1)
         loss = jnp.mean(weight * error)
         return loss, {"value_loss": loss}
 
@@ -258,7 +263,8 @@ class CLAP(AbstractDreamer):
             window.reward, window.terminal, batch.acted, v
         )
         weight = batch.acted.astype(jnp.float32).at[:, -1].set(0.0)
-        loss, _ = self.value_loss(values, units, features, returns, weight)
+        options = {"expectile": self.expectile}
+        loss, _ = self.value_loss(values, units, features, returns, weight, **options)
         return loss * weight.size / jnp.maximum(jnp.sum(weight), 1.0)
 
     @property

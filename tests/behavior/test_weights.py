@@ -8,7 +8,7 @@ from shared.behavior.rollout import measure_returns
 from shared.errors import DataError
 
 EXPERT_RETURN = {"hopper": 2800.0, "walker2d": 3500.0, "halfcheetah": 8000.0}
-EXPERT_RETURN |= {"walker_walk": 800.0}
+EXPERT_RETURN |= {"walker_walk": 800.0, "cheetah_run": 750.0}
 MEASURES = ("deterministic_mean", "deterministic_std", "sampled_mean", "sampled_std")
 
 

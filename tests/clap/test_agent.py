@@ -11,8 +11,8 @@ from clap.agent import Agent, Values, ValueUnits, dream
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.returns import data_returns, lambda_returns, recorded_returns
 from clap.rssm import RSSM, Latent
-from clap.states import GaussianStates
 from clap.starts import draw_starts, follow_chains
+from clap.states import GaussianStates
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow, episode_rows
 from shared.learner import Learner, descend
@@ -87,8 +87,9 @@ def test_data_returns_against_a_loop():
     nothing = jnp.zeros((15, 1))
     transitions = Transition(nothing, nothing, jnp.asarray(reward), nothing[:, 0] > 0, nothing)
     found = eqx.filter_jit(data_returns)(transitions, episode_rows(episode), 0.8)
-    expected = (returns[:15].mean(), returns[:15].std(), returns[:15].max())
-    np.testing.assert_allclose(found[:3], expected, rtol=1e-5)
+    known = returns[:15]
+    expected = (known.mean(), known.std(), known.min(), known.max())
+    np.testing.assert_allclose(found[:4], expected, rtol=1e-5)
     np.testing.assert_allclose(found.at_starts, returns[[0, 5, 6]].mean(), rtol=1e-5)
 
 
@@ -189,12 +190,12 @@ def test_stopping_the_box_gradient_changes_the_gradient_and_not_the_value():
 def test_the_smallest_value_counts_and_the_ceiling_holds():
     values = Values(H + S, (8,), 3, key=jax.random.key(0))
     feature = some_states(1).feature[0]
-    units = ValueUnits(jnp.float32(5.0), jnp.float32(2.0), jnp.float32(jnp.inf))
+    units = ValueUnits.raw()._replace(offset=jnp.float32(5.0), scale=jnp.float32(2.0))
     expected = 5 + 2 * float(jnp.min(values(feature)))
     np.testing.assert_allclose(units.value(values, feature), expected, rtol=1e-6)
     back = units.output(units.value(values, feature))
     np.testing.assert_allclose(back, jnp.min(values(feature)), rtol=1e-5)
-    assert units._replace(ceiling=jnp.float32(-9.0)).value(values, feature) == -9.0
+    assert units._replace(range=jnp.asarray([-10.0, -9.0])).value(values, feature) == -9.0
     agent = Agent(BoundedLatentPolicy(H + S, U, (8,), key=jax.random.key(1)), values)
     assert values(feature).shape == (3,) and agent.values is values
 

@@ -17,7 +17,8 @@ CASES = {
     "no latent action": {"latent_actions": "none"},
     "prior as policy": {"policy": "prior"},
     "every option": {
-        **{"tau": 0.02, "value_members": 3, "value_units": "data", "value_ceiling": "data"},
+        **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
+        **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
         **{"stop_box_gradient": True, "center_weight": 0.1, "learned_std": False},
         **{"kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},

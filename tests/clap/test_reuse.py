@@ -123,5 +123,5 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
 def test_every_preset_builds(preset):
     found = experiment.plan("clap", "clap", "walker2d-medium", preset=preset)
     assert hash(found.build()) == hash(found.build())
-    plain = (found.hyperparameters["value_members"], found.hyperparameters["value_ceiling"])
-    assert (plain == (1, "none")) == (preset in ("paper", "quick-paper"))
+    plain = (found.hyperparameters["value_members"], found.hyperparameters["data_bounds"])
+    assert (plain == (1, False)) == (preset in ("paper", "quick-paper"))

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from clap.gaussian import MIN_STD, Gaussian, regularizer
+from clap.gaussian import MEAN_LIMIT, MIN_STD, Gaussian, regularizer
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
 from clap.states import GaussianStates
@@ -21,13 +21,15 @@ OBSERVATION, ACTION, H, S, U, T = 3, 2, 5, 4, 3, 6
 PLAIN = {"balance": None, "free_nats": 0.0, "action_free_nats": 0.0}
 
 
-def make_model(*, direct=False, learned_std=True, seed=0, sizes=(8, 7)):
+def make_model(*, direct=False, markov=False, learned_std=True, seed=0, sizes=(8, 7)):
     k_core, k_actions, k_heads, k_std = jax.random.split(jax.random.key(seed), 4)
-    core = RSSM(OBSERVATION, ACTION, H, GaussianStates(S), sizes, key=k_core)
+    core = RSSM(OBSERVATION, ACTION, H, GaussianStates(S), sizes, markov=markov, key=k_core)
     actions = (
         DirectActions(ACTION)
         if direct
-        else GaussianLatentActions(H + S, ACTION, U, sizes, action_std=0.2, key=k_actions)
+        else GaussianLatentActions(
+            core.visible_size, ACTION, U, sizes, action_std=0.2, key=k_actions
+        )
     )
     model = WorldModel(core, actions, OBSERVATION, sizes, learned_std=learned_std, key=k_heads)
     log_std = 0.3 * jax.random.normal(k_std, model.log_std.shape)
@@ -58,7 +60,9 @@ def gaussians():
 
 def test_kl_and_density_against_distrax(gaussians):
     q, p = (distrax.MultivariateNormalDiag(*g) for g in gaussians)
-    np.testing.assert_allclose(gaussians[0].kl_divergence(gaussians[1]), q.kl_divergence(p), rtol=2e-5)
+    np.testing.assert_allclose(
+        gaussians[0].kl_divergence(gaussians[1]), q.kl_divergence(p), rtol=2e-5
+    )
     value = gaussians[1].mean
     np.testing.assert_allclose(gaussians[0].log_prob(value), q.log_prob(value), rtol=2e-5)
 
@@ -101,8 +105,9 @@ def test_advance_is_a_gru_cell():
     np.testing.assert_allclose(core.advance(Latent(h, s), core.from_action(a)), expected, atol=1e-6)
 
 
-def test_imagine_equals_observe_when_fed_the_same_latents():
-    core, (window, _, _) = make_model().rssm, make_window()
+@pytest.mark.parametrize("markov", [False, True])
+def test_imagine_equals_observe_when_fed_the_same_latents(markov):
+    core, (window, _, _) = make_model(markov=markov).rssm, make_window()
     noise = jax.random.normal(jax.random.key(5), (T, S))
     latents, _, prior = core.observe(window.observation, window.action, noise)
     # The noise under which the prior draws what the posterior drew.
@@ -115,8 +120,9 @@ def test_imagine_equals_observe_when_fed_the_same_latents():
     np.testing.assert_allclose(dreamed.stochastic, latents.stochastic[1:], atol=1e-5)
 
 
-def test_filter_equals_observe():
-    core, (window, _, _) = make_model().rssm, make_window()
+@pytest.mark.parametrize("markov", [False, True])
+def test_filter_equals_observe(markov):
+    core, (window, _, _) = make_model(markov=markov).rssm, make_window()
     noise = jax.random.normal(jax.random.key(5), (T, S))
     latents, _, _ = core.observe(window.observation, window.action, noise)
     latent, before = core.initial(), jnp.zeros(ACTION)
@@ -148,7 +154,7 @@ def slow_terms(model, data, noise):
 
     def gaussian(x):
         mean, raw = np.split(x, 2)
-        return mean, np.log1p(np.exp(raw)) + MIN_STD
+        return MEAN_LIMIT * np.tanh(mean / MEAN_LIMIT), np.log1p(np.exp(raw)) + MIN_STD
 
     def nll(x, mean, std):
         return sum(
@@ -173,31 +179,33 @@ def slow_terms(model, data, noise):
         )
         reset, update = (sigmoid(x[i * H : (i + 1) * H] + y[i * H : (i + 1) * H]) for i in (0, 1))
         h = (1 - update) * np.tanh(x[2 * H :] + reset * y[2 * H :]) + update * h
-        hidden = selu(affine(core.posterior_hidden, h) + mlp(core.encoder, observation[t]))
+        embedding = mlp(core.encoder, observation[t])
+        hidden = selu(embedding if core.markov else affine(core.posterior_hidden, h) + embedding)
         q, p = gaussian(affine(core.posterior_output, hidden)), gaussian(mlp(core.prior_network, h))
         s = q[0] + q[1] * np.asarray(noise.state[t], np.float64)
         f, a = np.concatenate([h, s]), action[t]
+        seen = s if core.markov else f
         row = {"state_kl": kl(q, p)}
         row["observation_nll"] = nll(
-            observation[t], mlp(model.observation_decoder, f), np.exp(log_std[:-1])
+            observation[t], mlp(model.observation_decoder, seen), np.exp(log_std[:-1])
         )
         if t > 0:
             row["reward_nll"] = nll([reward[t - 1]], mlp(model.reward_head, f), np.exp(log_std[-1]))
             goes_on = sigmoid(mlp(model.continue_head, f)[0])
             row["continue_nll"] = -np.log(1 - goes_on if terminal[t - 1] else goes_on)
         if data.acted[t]:
-            q = gaussian(mlp(actions.posterior_network, np.concatenate([f, a])))
-            p = gaussian(mlp(actions.prior_network, f))
+            q = gaussian(mlp(actions.posterior_network, np.concatenate([seen, a])))
+            p = gaussian(mlp(actions.prior_network, seen))
             u = q[0] + q[1] * np.asarray(noise.action[t], np.float64)
-            decoded = np.tanh(mlp(actions.decoder_network, np.concatenate([f, u])))
+            decoded = np.tanh(mlp(actions.decoder_network, np.concatenate([seen, u])))
             row |= {"action_nll": nll(a, decoded, 0.2), "latent_action_kl": kl(q, p)}
         rows.append(row)
     return rows
 
 
-@pytest.mark.parametrize("real", [T, 3])
-def test_elbo_terms_against_slow_numpy(real):
-    model, data = make_model(), make_window(real=real)
+@pytest.mark.parametrize(("real", "markov"), [(T, False), (3, False), (T, True)])
+def test_elbo_terms_against_slow_numpy(real, markov):
+    model, data = make_model(markov=markov), make_window(real=real)
     noise = jax.tree.map(lambda x: x[0], model.noise(1, T, key=jax.random.key(3)))
     terms, loss = model.elbo_terms(data, noise, **PLAIN)
     rows = slow_terms(model, data, noise)
