@@ -119,10 +119,9 @@ def dream(
     def choose(feature, key):
         box = space.box(feature, support)
         box = jax.lax.stop_gradient(box) if stop_box_gradient else box
-        latent = actor.sample(feature, box, key=key)
+        latent, log_prob = actor.sample_with_log_prob(feature, box, key=key)
         u = latent if box is None else (latent - box.center) / box.half_width
         saturation = jnp.mean(jnp.abs(u) > SATURATED, dtype=jnp.float32)
-        log_prob = actor.log_prob(feature, latent, box)
         return space.decode(feature, latent), (log_prob, saturation, jnp.mean(u**2))
 
     keys = jax.random.split(k_policy, horizon)

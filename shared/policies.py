@@ -49,6 +49,22 @@ class BoundedLatentPolicy(eqx.Module):
         """One reparametrised sample of z."""
         return draw(*self.gaussian(condition), box, key=key)
 
+    def sample_with_log_prob(
+        self, condition: Float[Array, "condition"], box: Box | None, *, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "latent"], Float[Array, ""]]:
+        """One sample of z, and the log-density (`log_prob`) taken at the x it came from.
+
+        A policy at the edge of its box draws x far beyond what an inverse of tanh can
+        tell; a density at that inverse would explode, and its entropy with it.
+        """
+        mean, log_std = self.gaussian(condition)
+        noise = jax.random.normal(key, mean.shape)
+        x = mean + jnp.exp(log_std) * noise
+        log_prob = distrax.Normal(0.0, 1.0).log_prob(noise) - log_std
+        if box is not None:
+            log_prob = log_prob - log_one_minus_tanh_squared(x)
+        return place(x, box), jnp.sum(log_prob)
+
     def mode(self, condition: Float[Array, "condition"], box: Box | None) -> Float[Array, "latent"]:
         """The deterministic latent: the image of the Gaussian's mean."""
         mean, _ = self.gaussian(condition)
