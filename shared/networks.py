@@ -10,6 +10,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from shared.products import HalfWeight, half_operands, half_product
 
 
+def affine(layer: eqx.nn.Linear, x: Float[Array, "n"]) -> Float[Array, "m"]:
+    """`layer(x)` as x · Wᵀ + b.
+
+    Vmapped, the rows of the batch stay rows; of W · x they would become columns, and be
+    transposed back behind every layer.
+    """
+    y = x @ layer.weight.T
+    return y if layer.bias is None else y + layer.bias
+
+
 class MLP(eqx.Module):
     """A stack of linear layers with one activation between them.
 
@@ -69,14 +79,14 @@ class MLP(eqx.Module):
             if i > 0 and half_operands():
                 x = half_product(x, HalfWeight.of(layer.weight.T)) + jnp.asarray(layer.bias)
             else:
-                x = layer(x)
+                x = affine(layer, x)
             x = self.activation(x)
             if self.norms:
                 x = self.norms[i](x)
             if self.dropout > 0 and key is not None:
                 kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - self.dropout, x.shape)
                 x = jnp.where(kept, x / (1 - self.dropout), 0.0)
-        return self.layers[-1](x)
+        return affine(self.layers[-1], x)
 
 
 def _orthogonal(layer: eqx.nn.Linear, gain: float, *, key: PRNGKeyArray) -> eqx.nn.Linear:
