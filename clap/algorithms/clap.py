@@ -52,6 +52,7 @@ from clap.starts import draw_starts, follow_chains
 from shared.algorithm import Phase, hyperparameter
 from shared.errors import ConfigError
 from shared.learner import Learner, descend, polyak
+from shared.losses import advantage_weight
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
 from shared.types import Scalar, is_zero
@@ -88,11 +89,15 @@ class CLAP(AbstractDreamer):
     tau: float | None = hyperparameter("Polyak rate of target values; null = no target")
     stop_box_gradient: bool = hyperparameter("stop the actor's gradient at mu and sigma")
     value_members: int = hyperparameter("values in the ensemble, whose minimum counts")
+    value_layer_norm: bool = hyperparameter("normalise hidden layers of the values")
     value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
     data_bounds: bool = hyperparameter("keep rewards and values of dreams within the data's")
     dream_value_weight: float = hyperparameter("weight of value regression on dreams")
     real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
     expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
+    imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
+    imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
+    conservatism: float = hyperparameter("weight of values of dreams less values of recordings")
     center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
     restart_fraction: float = hyperparameter(
         "share of dreams that go on where others ended", shapes=True
@@ -119,7 +124,13 @@ class CLAP(AbstractDreamer):
             n_latent = model.actions.latent_size
             return Agent(
                 BoundedLatentPolicy(size, n_latent, self.actor_hidden_sizes, key=k_actor),
-                Values(size, self.value_hidden_sizes, self.value_members, key=k_values),
+                Values(
+                    size,
+                    self.value_hidden_sizes,
+                    self.value_members,
+                    layer_norm=self.value_layer_norm,
+                    key=k_values,
+                ),
             )
 
         agent, n = initialise(make, key=k_agent), max(1, self.chains)
@@ -227,10 +238,16 @@ class CLAP(AbstractDreamer):
             agent.values, state.units, dreams.features[:, :-1], returns, weight
         )
         value_loss = self.dream_value_weight * value_loss
-        if not is_zero(self.real_value_weight):
-            real = self.real_value_loss(agent.values, state.units, value, features, batch)
-            value_loss = value_loss + self.real_value_weight * real
         metrics = {"value": jnp.mean(v), "dream_reward": jnp.mean(dreams.reward)}
+        if not (is_zero(self.real_value_weight) and is_zero(self.imitation_weight)):
+            options = {"key": jax.random.fold_in(key, 1)}
+            losses, more = self.recorded_losses(agent, state, value, features, batch, **options)
+            value_loss = value_loss + self.real_value_weight * losses[0]
+            actor_loss = actor_loss + self.imitation_weight * losses[1]
+            metrics |= more
+        if not is_zero(self.conservatism):
+            gap = self.value_gap(agent.values, dreams.features, weight, features, batch.acted)
+            value_loss = value_loss + self.conservatism * gap
         return actor_loss + value_loss, metrics | actor_metrics | value_metrics
 
     def actor_loss(self, dreams, returns, weight, units):
@@ -254,18 +271,50 @@ class CLAP(AbstractDreamer):
         loss = jnp.mean(weight * error)
         return loss, {"value_loss": loss}
 
-    def real_value_loss(self, values, units, value, features, batch):
-        """The same on recorded windows, towards the return that the data's actions earned."""
-        features = jax.lax.stop_gradient(features)
+    def recorded_losses(self, agent, state, value, features, batch, *, key):
+        """Losses of values and actor on recorded windows, from what the data's actions earned.
+
+        The values are regressed to those returns by expectiles; the actor imitates the
+        actions, each weighted by the exponential of its advantage, in latent actions
+        (as CNF does, with the returns in the place of its critics).
+        """
         v = jax.vmap(jax.vmap(value))(features)
         window = batch.window
         returns = jax.vmap(partial(recorded_returns, **self.return_options))(
             window.reward, window.terminal, batch.acted, v
         )
         weight = batch.acted.astype(jnp.float32).at[:, -1].set(0.0)
+        share = jnp.maximum(jnp.mean(weight), 1e-6)
         options = {"expectile": self.expectile}
-        loss, _ = self.value_loss(values, units, features, returns, weight, **options)
-        return loss * weight.size / jnp.maximum(jnp.sum(weight), 1.0)
+        value_loss, _ = self.value_loss(
+            agent.values, state.units, features, returns, weight, **options
+        )
+        space, support = state.world_model.model.actions.frozen(), self.half_width
+
+        def distance(feature, action, key):
+            u = agent.actor.sample(feature, space.box(feature, support), key=key)
+            return jnp.mean(jnp.abs(action - space.decode(feature, u)))
+
+        keys = jax.random.split(key, weight.shape)
+        distances = jax.vmap(jax.vmap(distance))(features, window.action, keys)
+        advantage = jax.lax.stop_gradient(returns - v) / state.units.scale
+        gain = advantage_weight(advantage, self.imitation_temperature)
+        imitation = jnp.mean(weight * gain * distances) / share
+        metrics = {"imitation": jnp.mean(weight * distances) / share}
+        return (value_loss / share, imitation), metrics
+
+    def value_gap(self, values, dreamt, weight, recorded, acted):
+        """How much higher the values, in their units, are where dreams lead than in the data.
+
+        Minimised, it costs nothing where dreams stay among recorded states, and lowers
+        the values of states that no recording holds (Yu et al. 2021, COMBO, equation 3).
+        """
+
+        def mean(features, weight):
+            outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
+            return jnp.sum(weight[..., None] * outputs) / jnp.sum(weight)
+
+        return mean(dreamt[:, 1:], weight) - mean(recorded, acted.astype(jnp.float32))
 
     @property
     def return_options(self):

@@ -17,7 +17,13 @@ CASES = {
     "no latent action": {"latent_actions": "none"},
     "prior as policy": {"policy": "prior"},
     "every option": {
-        **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
+        **{
+            "tau": 0.02,
+            "value_members": 3,
+            "value_units": "data",
+            "data_bounds": True,
+            "value_layer_norm": True,
+        },
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
         **{"stop_box_gradient": True, "center_weight": 0.1, "learned_std": False},
