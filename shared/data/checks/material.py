@@ -13,6 +13,8 @@ from shared.data.episodes import Episodes, broken_rows, find_episodes, flagged_e
 SAMPLE = 10_000
 """Statistics that need no single row are taken over about this many, evenly spread."""
 
+_BLOCK = 4096
+
 
 class Extremes(NamedTuple):
     """Per column: smallest and largest value; not-a-number where the column holds one."""
@@ -89,10 +91,15 @@ class Material:
         """A 64-bit random projection of every row: equal for equal rows, else hardly ever."""
         parts = (self.columns.observation, self.columns.action, self.columns.reward[:, None])
         generator = np.random.default_rng(0)
+        weights = [
+            generator.integers(1, 2**63, x.shape[1], np.uint64) | np.uint64(1) for x in parts
+        ]
         digest = np.zeros(len(self.columns.reward), np.uint64)
-        for column in (x[:, i] for x in parts for i in range(x.shape[1])):
-            words = np.ascontiguousarray(column).view(np.uint32).astype(np.uint64)
-            digest += words * generator.integers(1, 2**63, dtype=np.uint64)  # wraps around
+        for start in range(0, len(digest), _BLOCK):  # a block at a time stays in the cache
+            block = slice(start, start + _BLOCK)
+            for x, weight in zip(parts, weights, strict=True):
+                words = np.ascontiguousarray(x[block]).view(np.uint32).astype(np.uint64)
+                digest[block] += np.einsum("ij,j->i", words, weight)  # wraps around
         return digest
 
 

@@ -7,15 +7,12 @@ from shared.data.checks.material import Material
 
 def duplicates(material: Material) -> str | None:
     """Files that were joined twice."""
-    digest = material.digests
-    repeated = len(digest) - len(np.unique(digest))
-    if repeated <= 0.01 * len(digest):
+    repeated = int(_repeats(material.digests).sum())
+    if repeated <= 0.01 * len(material.digests):
         return None
-    _, first = np.unique(digest, return_index=True)
-    again = np.ones(len(digest), bool)
-    again[first] = False
+    rows, first = len(material.digests), _first_repeat(material.digests)
     return (
-        f"{repeated:,} of {len(digest):,} rows repeat another one, first row {again.argmax():,}; "
+        f"{repeated:,} of {rows:,} rows repeat another one, first row {first:,}; "
         "is the file joined twice? Drop the copies."
     )
 
@@ -26,16 +23,26 @@ def duplicated_episodes(material: Material) -> str | None:
     weighed = material.digests * (place.astype(np.uint64) * np.uint64(2) + np.uint64(1))
     digest = np.add.reduceat(weighed, material.first)
     long = material.episodes.lengths > 1
-    found, first = np.unique(digest[long], return_index=True)
-    if len(found) == long.sum():
+    repeated = int(_repeats(digest[long]).sum())
+    if not repeated:
         return None
-    again = np.ones(int(long.sum()), bool)
-    again[first] = False
-    row = int(material.first[long][again.argmax()])
+    row = int(material.first[long][_first_repeat(digest[long])])
     return (
-        f"{long.sum() - len(found):,} of {len(digest):,} episodes repeat another one, the first "
+        f"{repeated:,} of {len(digest):,} episodes repeat another one, the first "
         f"from row {row:,}; drop the copies, or they count twice."
     )
+
+
+def _repeats(digest: np.ndarray) -> np.ndarray:
+    """Which of the sorted digests are those before them; far faster than `np.unique`."""
+    ordered = np.sort(digest)
+    return ordered[1:] == ordered[:-1]
+
+
+def _first_repeat(digest: np.ndarray) -> int:
+    """The first place whose digest came before."""
+    order = np.argsort(digest, kind="stable")
+    return int(order[1:][digest[order[1:]] == digest[order[:-1]]].min())
 
 
 def padding(material: Material) -> str | None:
