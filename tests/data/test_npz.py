@@ -115,26 +115,3 @@ def test_other_methods_and_files(tmp_path):
         read_npz(tmp_path, ())
     with pytest.raises(DataError, match="cannot be read"):
         read_npz(tmp_path / "z.npz", ())
-
-
-def test_mutated_archives_never_load_wrong_numbers(tmp_path):
-    """Flipped bits, cuts and noise: the same numbers, or a refusal; never a crash."""
-    reward = np.random.default_rng(0).normal(size=200)
-    path = pack(tmp_path / "x.npz", [("reward.npy", npy(reward))])
-    whole, generator, refused = path.read_bytes(), np.random.default_rng(1), 0
-    for i in range(400):
-        data = bytearray(whole)
-        if i % 4 == 0:
-            del data[int(generator.integers(1, len(data))) :]
-        else:
-            for place in generator.integers(0, len(data), 1 + i % 3):
-                data[place] ^= 1 << int(generator.integers(8))
-        path.write_bytes(bytes(data))
-        try:
-            found = read_npz(path, ("reward",)).arrays
-        except DataError as error:
-            assert "x.npz" in str(error)
-            refused += 1
-            continue
-        assert not found or np.array_equal(found["reward"], reward)
-    assert refused > 300
