@@ -41,6 +41,8 @@ def episode_files(path: Path) -> list[Path]:
 def read_record(folder: Path) -> dict[str, Any]:
     """How a collected set was made; empty for any other folder."""
     path = folder / RECORD
+    if path.is_symlink() and folder.resolve() not in path.resolve().parents:
+        raise DataError(f"{path}: is a link out of the data set; copy the file itself.")
     if not path.is_file() or path.stat().st_size > 1 << 20:
         return {}
     try:

@@ -7,7 +7,8 @@ from collections import Counter
 import fuzzing
 import numpy as np
 import pytest
-from fuzzing import BAD, Reader, fuzz, mutate, samples
+from fuzzing import BAD, Reader, fuzz
+from mutations import mutate, samples
 
 
 @pytest.fixture(scope="module")
