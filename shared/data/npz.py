@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.data.hdf5 import MAXIMUM_EXPANSION, memory_limit
+from shared.data.hdf5 import MAXIMUM_EXPANSION
+from shared.data.memory import memory_limit
 from shared.data.signature import AGAIN, printable
 from shared.errors import DataError
 

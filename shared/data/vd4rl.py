@@ -24,7 +24,7 @@ from shared.data.columns import Columns
 from shared.data.d4rl import OfflineData
 from shared.data.frame_store import unpacked
 from shared.data.frames import Frames, from_leading, to_transitions
-from shared.data.hdf5 import memory_limit
+from shared.data.memory import memory_limit
 from shared.data.validate import find_faults
 from shared.data.vd4rl_checks import check_folder, check_frames
 from shared.data.vd4rl_folder import (
