@@ -10,7 +10,7 @@ from shared.data.catalog import Environment
 from shared.data.columns import Columns
 from shared.data.episodes import Episodes, broken_rows, find_episodes, flagged_ends
 
-SAMPLE = 10_000
+SAMPLE = 5_000
 """Statistics that need no single row are taken over about this many, evenly spread."""
 
 _BLOCK = 4096
