@@ -89,6 +89,8 @@ def maybe_shifted_actions(material: Material) -> str | None:
     zero, offset = _zero_start(material), _explains(material)
     if zero and offset == 1:
         return None  # told as an error
+    if shuffled(material) is not None:
+        return None  # and nothing explains a step
     if offset:
         where = "before" if offset == 1 else "after"
         return (
