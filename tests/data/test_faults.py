@@ -4,6 +4,8 @@ One table: what is wrong, how it comes about, the fault's name and severity, wor
 sentence.  The recording is without a fault otherwise, so nothing else is told.
 """
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -438,6 +440,12 @@ def test_told(tmp_path, fault):
 def test_every_check_has_a_case():
     assert {x.name for x in CHECKS} <= {case[1] for case in (ERRORS | WARNINGS).values()}
     assert len(ERRORS) + len(WARNINGS) >= 60
+
+
+def test_the_page_names_every_check():
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text()
+    told = {case[1] for case in (ERRORS | WARNINGS).values()} | {x.name for x in CHECKS}
+    assert not [name for name in told if f"`{name}`" not in page]
 
 
 def test_several_errors_are_counted(tmp_path):
