@@ -6,9 +6,12 @@ files did, and nothing else in them hung or crashed it.  So, unless the file's
 digest vouches for it, those strings are read by a child process with a time limit.
 """
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -18,12 +21,13 @@ from shared.data.signature import AGAIN
 from shared.errors import DataError
 
 MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES = 256, 1 << 16
-CHILD_SECONDS = 30.0
+CHILD_SECONDS, WALL_SECONDS = 2, 60.0
+"""Processor time of the reading alone, where the system can limit it; and of everything."""
 _CHILD = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from shared.data.attributes import tell_attributes
-tell_attributes(sys.argv[2])
+tell_attributes(sys.argv[2], int(sys.argv[3]))
 """
 
 Attributes = dict[str, str | int | float | bool]
@@ -43,19 +47,24 @@ def read_attributes(path: Path, file: h5py.File, *, vouched: bool) -> Attributes
     if vouched or not any(_is_heap_string(file, name) for name in _names(file)):
         return _plain(file)
     root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", _CHILD, root, str(path)]
+    command = [sys.executable, "-c", _CHILD, root, str(path), str(CHILD_SECONDS)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=CHILD_SECONDS, check=True)
+        done = subprocess.run(command, capture_output=True, timeout=WALL_SECONDS, check=True)
         return json.loads(done.stdout)
-    except subprocess.TimeoutExpired as error:
-        reason = f"reading them did not end within {CHILD_SECONDS:g} s"
-        raise DataError(f"{path}: its attributes are damaged ({reason}); {AGAIN}.") from error
-    except (subprocess.CalledProcessError, ValueError) as error:
-        raise DataError(f"{path}: its attributes cannot be read; {AGAIN}.") from error
+    except (subprocess.SubprocessError, ValueError) as error:
+        late = isinstance(error, subprocess.TimeoutExpired)
+        late = late or getattr(error, "returncode", 0) == -getattr(signal, "SIGXCPU", 24)
+        reason = "damaged (reading them does not end)" if late else "damaged"
+        raise DataError(f"{path}: its attributes are {reason}; {AGAIN}.") from error
 
 
-def tell_attributes(path: str) -> None:
+def tell_attributes(path: str, seconds: int) -> None:
     """Print a file's attributes as JSON; what the child process runs."""
+    with contextlib.suppress(ImportError):  # not on every system
+        import resource
+
+        limit = int(time.process_time()) + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     with h5py.File(path, "r", locking=False) as file:
         print(json.dumps(_plain(file)))
 

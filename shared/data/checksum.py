@@ -38,9 +38,15 @@ def write_note(path: Path, digest: str, *, name: str | None = None) -> None:
 
 
 def read_note(path: Path) -> str | None:
-    """The noted digest of `path`, or None without a (readable) note."""
+    """The noted digest of `path`, or None without a (readable) note beside it or its target."""
+    note = note_path(path)
+    if note.is_symlink() and note.resolve().parent not in (
+        path.parent.resolve(),
+        path.resolve().parent,
+    ):
+        return None
     try:
-        text = note_path(path).read_bytes()[:200].decode("ascii", "replace")
+        text = note.read_bytes()[:200].decode("ascii", "replace")
     except OSError:
         return None
     match = re.match(r"([0-9a-fA-F]{64})\b", text)

@@ -33,10 +33,14 @@ class Episodes(NamedTuple):
     finished: Bool[np.ndarray, "episodes"]
 
 
-def find_episodes(columns: Columns, environment: Environment | None) -> Episodes:
-    """Cut the rows into episodes."""
+def find_episodes(
+    columns: Columns,
+    environment: Environment | None,
+    broken: Bool[np.ndarray, "rows"] | None = None,
+) -> Episodes:
+    """Cut the rows into episodes; `broken` are the rows of `broken_rows`, if they are at hand."""
     flagged = flagged_ends(columns, environment)
-    last = flagged | broken_rows(columns, flagged)
+    last = flagged | (broken_rows(columns, flagged) if broken is None else broken)
     last[-1] = True
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])

@@ -7,6 +7,7 @@ by window, ahead of need (`prefetch`), with the same windows for the same keys.
 
 import os
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,28 +20,35 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from shared.data.frames import Frames
-from shared.data.hdf5 import memory_limit
 from shared.data.locks import exclusive
+from shared.data.memory import free_memory
 from shared.data.sequences import Places, SequenceDataset, make_places
 from shared.data.windows import EpisodeWindow
 from shared.errors import DataError
 
 SHARE = 0.6
-"""Of the free memory of a device, for frames; the rest is for models and batches."""
+"""Of the free memory of a device or host, for frames; the rest is for models and batches."""
 
 
 def device_memory() -> int:
-    """Free bytes of the first device; a CPU has the memory of its machine or container."""
+    """Free bytes of the first device; a CPU has what this process may still take."""
     device = jax.devices()[0]
     statistics = device.memory_stats() if device.platform != "cpu" else None
     if not statistics:
-        return 2 * memory_limit()
+        return free_memory()
     return statistics["bytes_limit"] - statistics["bytes_in_use"]
 
 
 def fits(size: int, *, free: int | None = None) -> bool:
     """May `size` bytes of frames be put on the device?"""
     return size <= SHARE * (device_memory() if free is None else free)
+
+
+def estimate(size: int) -> str:
+    """What `size` bytes of frames need, what is free, and where they will be kept."""
+    free = device_memory()
+    where = "kept on the device" if fits(size, free=free) else "read from the host as needed"
+    return f"frames need {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free; they are {where}"
 
 
 def unpacked(
@@ -51,22 +59,21 @@ def unpacked(
     Arguments:
         shape: (frames, height, width, 3).
         path: the `.npy` file that keeps them, written once for all processes and mapped
-            read-only; None keeps them in memory.
+            read-only; None keeps them in memory, or if they do not fit, in a file that
+            vanishes with the array.
         fill: writes every frame into the array.
 
     Raises:
-        DataError: too large for the memory or the disk, or a damaged file.
+        DataError: too large for the disk, or a damaged file.
     """
     size = int(np.prod(shape))
     if path is None:
-        _require_room(size, memory_limit(), "memory that may be used here", "use fewer episodes")
-        image = np.empty(shape, np.uint8)
+        image = np.empty(shape, np.uint8) if fits(size, free=free_memory()) else _aside(shape)
         fill(image)
         return image
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        free = shutil.disk_usage(path.parent).free
-        _require_room(size, free, f"room at {path.parent}", "free some or set another --data-dir")
+        _require_room(size, path.parent, "free some or set another --data-dir")
         with exclusive(path):
             if not path.exists():
                 aside = path.with_name(f"{path.name}.partial")
@@ -83,11 +90,17 @@ def unpacked(
     return image
 
 
-def _require_room(size: int, room: int, what: str, mend: str) -> None:
-    if size > room:
+def _aside(shape: tuple[int, ...]) -> np.ndarray:
+    _require_room(int(np.prod(shape)), Path(tempfile.gettempdir()), "set TMPDIR to another disk")
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def _require_room(size: int, folder: Path, mend: str) -> None:
+    if size > (room := shutil.disk_usage(folder).free):
         raise DataError(
-            f"the frames need {size / 2**30:.1f} GiB, more than the {room / 2**30:.1f} GiB of "
-            f"{what}; {mend}."
+            f"the frames need {size / 2**30:.1f} GiB, more than the {room / 2**30:.1f} GiB of room "
+            f"at {folder}; {mend}."
         )
 
 

@@ -16,7 +16,6 @@ Every refusal is a `DataError` of one sentence with file, key, reason and mend.
 
 import contextlib
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +24,7 @@ import h5py
 import numpy as np
 
 from shared.data.attributes import Attributes, read_attributes
+from shared.data.memory import memory_limit
 from shared.data.signature import AGAIN, printable, require_hdf5
 from shared.errors import DataError
 
@@ -80,16 +80,6 @@ def read_hdf5(path: str | Path, wanted: tuple[str, ...], *, vouched: bool = Fals
         arrays = {key: _read(path, key, x) for key, x in found.items()}
         attributes = read_attributes(path, file, vouched=vouched)
         return HDF5Contents(arrays, attributes, tuple(datasets))
-
-
-def memory_limit() -> int:
-    """Bytes of arrays that may be read: half of this machine's (or container's) memory."""
-    limits = [16 << 30]
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    with contextlib.suppress(ValueError, OSError):
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(limits) // 2
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from rich.table import Table
 from shared.data.columns import Columns
 from shared.data.d4rl import Examined
 from shared.data.episodes import Episodes, find_episodes
+from shared.data.frame_store import estimate
 from shared.data.signature import printable
 from shared.data.vd4rl import PixelData
 from shared.environments.scores import normalized_score
@@ -54,6 +55,7 @@ def print_frames(data: PixelData, console: Console) -> None:
         "frames": f"{len(frames.reward):,} of {' x '.join(map(str, frames.image.shape[1:]))}"
         if frames.image is not None
         else "none",
+        "memory": "none" if frames.image is None else estimate(frames.image.nbytes),
         "states": "none" if frames.state is None else f"{frames.state.shape[1]} values a frame",
         **{f"record {printable(k)}": printable(str(v), 300) for k, v in data.attributes.items()},
     }.items():

@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from shared.data.attributes import Attributes
-from shared.data.catalog import CATALOG, Entry
+from shared.data.catalog import CATALOG, ENVIRONMENTS
+from shared.data.columns import Columns
 from shared.data.d4rl import OfflineData
 from shared.data.frame_store import unpacked
 from shared.data.frames import Frames, from_leading, to_transitions
-from shared.data.hdf5 import memory_limit
+from shared.data.memory import memory_limit
+from shared.data.validate import find_faults
+from shared.data.vd4rl_checks import check_folder, check_frames
 from shared.data.vd4rl_folder import (
     digest_of,
     environment_of,
@@ -34,6 +37,7 @@ from shared.data.vd4rl_folder import (
 from shared.data.vd4rl_rows import STATE_PARTS, Rows, read_frames, read_rows
 from shared.environments.control import TASKS
 from shared.errors import DataError
+from shared.types import Transition
 
 _READERS = 4
 
@@ -66,7 +70,7 @@ class PixelData:
         """The state variant, as any other data set of transitions.
 
         Raises:
-            DataError: the files hold no states.
+            DataError: the files hold no states, or states with a fault (`validate`).
         """
         if self.frames.state is None:
             raise DataError(
@@ -74,6 +78,7 @@ class PixelData:
                 "pixels; record a set with states, or train from pixels."
             )
         transitions, episode = to_transitions(self.frames)
+        told = self._state_warnings(transitions, episode)
         return OfflineData(
             name=self.name,
             path=self.path,
@@ -86,8 +91,20 @@ class PixelData:
             episode_finished=np.ones(len(self.frames.episode_lengths), bool),
             environment=self.environment,
             attributes=self.attributes,
-            warnings=self.warnings,
+            warnings=(*self.warnings, *told),
         )
+
+    def _state_warnings(self, transitions: Transition, episode: np.ndarray) -> list[str]:
+        """The faults of the states, as of any other file."""
+        observation, action, reward, terminal, following = transitions
+        last = np.append(episode[1:] != episode[:-1], True)
+        columns = Columns(observation, action, reward, terminal, last & ~terminal, following)
+        known = ENVIRONMENTS.get(self.environment or "")
+        faults = find_faults(columns, known)
+        for fault in faults:
+            if fault.severity == "error":
+                raise DataError(f"{self.path}: in the states, {fault.sentence}")
+        return [f"{self.path.name}: in the states, {fault.sentence}" for fault in faults]
 
 
 def read_vd4rl(
@@ -131,7 +148,9 @@ def read_vd4rl(
             fill = partial(_unpack, pool, files, lengths, progress)
             where = None if cache is None else cache / f"{digest[:24]}.npy"
             frames = frames._replace(image=unpacked(shape, where, fill))
-    warnings = _check(path, files, rows, entry)
+    warnings = check_folder(path, files, rows, entry)
+    if frames.image is not None:
+        warnings += check_frames(path, frames.image)
     if told is not None and entry is not None and told != entry:
         warnings.append(f"{path.name}: is '{told.name}', but it is used as '{entry.name}'.")
     return PixelData(
@@ -190,33 +209,6 @@ def _join(files: list[Path], rows: list[Rows]) -> Frames:
         parts = [getattr(x, key) for x in rows]
         return None if parts[0] is None else np.concatenate(parts)
 
-    columns: list[Any] = [join(key) for key in Rows._fields]
+    columns: list[Any] = [join(key) for key in Rows._fields[:-1]]
     frames = from_leading(None, *columns)
     return frames._replace(action=np.clip(frames.action, -1, 1))  # as the simulator does
-
-
-def _check(path: Path, files: list[Path], rows: list[Rows], entry: Entry | None) -> list[str]:
-    """Refuse another convention or task; tell what else is strange."""
-    opening = np.concatenate([x.action[x.is_first] for x in rows])
-    moved = np.flatnonzero(np.abs(opening).max(axis=1) > 0)
-    if len(moved) > len(opening) / 2:
-        raise DataError(
-            f"{path}: key 'action' is not zero in the first row of {len(moved)} of {len(opening)} "
-            "episodes, so its rows seem to hold the action taken at a frame, not the one that led "
-            "to it; move actions and rewards one row down and put zeros first."
-        )
-    size = rows[0].action.shape[1]
-    if entry is not None and size != entry.environment.action_size:
-        raise DataError(
-            f"{files[0]}: key 'action' has {size} values a row, but {entry.environment.name} has "
-            f"{entry.environment.action_size} motors; name the right data set with --env."
-        )
-    warnings = []
-    if len(moved):
-        warnings.append(f"{path.name}: {len(moved)} episodes begin with a non-zero action.")
-    if all(not x.reward.any() for x in rows):
-        warnings.append(f"{path.name}: every reward is zero.")
-    too_far = max(float(np.abs(x.action).max()) for x in rows)
-    if too_far > 1 + 1e-5:
-        warnings.append(f"{path.name}: actions reach {too_far:.3g}; they are clipped to [-1, 1].")
-    return warnings

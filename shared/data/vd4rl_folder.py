@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from shared.data.checksum import sha256_of
+from shared.data.checksum import verified_sha256
 from shared.environments.control import TASKS
 from shared.errors import DataError
 
@@ -41,6 +41,8 @@ def episode_files(path: Path) -> list[Path]:
 def read_record(folder: Path) -> dict[str, Any]:
     """How a collected set was made; empty for any other folder."""
     path = folder / RECORD
+    if path.is_symlink() and folder.resolve() not in path.resolve().parents:
+        raise DataError(f"{path}: is a link out of the data set; copy the file itself.")
     if not path.is_file() or path.stat().st_size > 1 << 20:
         return {}
     try:
@@ -51,10 +53,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def digest_of(files: list[Path]) -> str:
-    """SHA-256 over the names and SHA-256 of all files, in hexadecimal."""
+    """SHA-256 over the names and SHA-256 of all files; a digest noted beside one must agree."""
     total = hashlib.sha256()
     with ThreadPoolExecutor(_READERS) as pool:
-        for file, digest in zip(files, pool.map(sha256_of, files), strict=True):
+        for file, digest in zip(files, pool.map(verified_sha256, files), strict=True):
             total.update(f"{digest}  {file.name}\n".encode())
     return total.hexdigest()
 

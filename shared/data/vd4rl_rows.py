@@ -15,6 +15,7 @@ import numpy as np
 
 from shared.data.hdf5 import read_hdf5
 from shared.data.npz import read_npz
+from shared.data.vd4rl_flags import check_rows
 from shared.environments.control import TASKS, ControlTask
 from shared.errors import DataError
 
@@ -26,13 +27,17 @@ _IMAGE_KEYS = {".npz": "image", ".hdf5": "observation"}
 
 
 class Rows(NamedTuple):
-    """All rows of a file but the frames, as they are stored: action and reward led to the row."""
+    """All rows of a file but the frames, as they are stored: action and reward led to the row.
+
+    `remarks` say what is strange about them, without the file's name and a full stop.
+    """
 
     state: np.ndarray | None
     action: np.ndarray
     reward: np.ndarray
     terminal: np.ndarray
     is_first: np.ndarray
+    remarks: tuple[str, ...] = ()
 
 
 def read_rows(file: Path, task: ControlTask | None) -> Rows:
@@ -57,8 +62,10 @@ def read_rows(file: Path, task: ControlTask | None) -> Rows:
     else:
         step_type = _step_type(file, rows)
         is_first, terminal = step_type == 0, (step_type == 2) & over
+    remarks = check_rows(file, rows, is_first, terminal)
     is_first[0] = True
-    return Rows(_state(file, task, rows, n), rows["action"], rows["reward"], terminal, is_first)
+    state = _state(file, task, rows, n)
+    return Rows(state, rows["action"], rows["reward"], terminal, is_first, remarks)
 
 
 def read_frames(file: Path, rows: int) -> np.ndarray:
@@ -70,9 +77,10 @@ def read_frames(file: Path, rows: int) -> np.ndarray:
     key = _IMAGE_KEYS[file.suffix]
     image = _read(file, (key,))[0][key]
     if image.dtype != np.uint8 or image.ndim != 4 or 3 not in (image.shape[1], image.shape[3]):
+        mend = ", multiplied by 255 if they are 0..1" if image.dtype.kind == "f" else ""
         raise DataError(
             f"{file}: key '{key}' is {image.dtype} of shape {image.shape}; store uint8 images as "
-            "(rows, height, width, 3) or (rows, 3, height, width)."
+            f"(rows, height, width, 3) or (rows, 3, height, width){mend}."
         )
     if len(image) != rows:
         raise DataError(

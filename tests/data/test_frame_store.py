@@ -1,5 +1,8 @@
 """Frames on the device, in a mapped file, and the windows that both give."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from shared.data import frame_store
 from shared.data.frame_store import (
     MappedSequences,
+    estimate,
     fits,
     prefetch,
     to_device,
@@ -78,8 +82,12 @@ def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
 
 def test_what_does_not_fit_stays_on_the_host(frames, monkeypatch):
     assert fits(59, free=100) and not fits(61, free=100)
+    assert "0.0 GiB of" in estimate(100) and "are kept on the device" in estimate(100)
     monkeypatch.setattr(frame_store, "device_memory", lambda: 1000)
     assert isinstance(to_device(frames), MappedSequences)
+    assert estimate(3 << 30) == (
+        "frames need 3.0 GiB of 0.0 GiB free; they are read from the host as needed"
+    )
     monkeypatch.undo()
     assert isinstance(to_device(frames._replace(image=None, state=frames.action)), SequenceDataset)
 
@@ -112,8 +120,20 @@ def test_damaged_caches_and_no_room_are_told(frames, tmp_path, monkeypatch):
     np.save(path, np.zeros((3, 6, 6, 3), np.uint8))
     with pytest.raises(DataError, match="delete it"):
         unpacked(shape, path, fill)
-    monkeypatch.setattr(frame_store, "memory_limit", lambda: 1000)
-    with pytest.raises(DataError, match="more than the 0.0 GiB of memory"):
-        unpacked(shape, None, fill)
+    monkeypatch.setattr(frame_store, "free_memory", lambda: 1000)
+    aside = unpacked(shape, None, fill)  # no room in the memory, so in a file
+    assert isinstance(aside, np.memmap) and np.array_equal(aside, frames.image)
     with pytest.raises(DataError, match="GiB, more than the .* room at"):
         unpacked((1 << 40, 64, 64, 3), tmp_path / "large.npy", fill)
+
+
+def test_limits_of_the_process_count():
+    """Under `ulimit -v` there is less than the machine has."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
+        "from shared.data.memory import free_memory, memory_limit;"
+        "print(memory_limit(), free_memory())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    limit, free = map(int, told.stdout.split())
+    assert limit <= 3 << 29 and 0 < free < 3 << 30

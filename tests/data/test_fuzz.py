@@ -1,52 +1,52 @@
-"""Mutated files either read or raise `DataError`; nothing else, and nothing hangs."""
+"""Mutated files are read or refused, and nothing else: a few of what `scripts/fuzz` runs."""
 
+import os
+import signal
+from collections import Counter
+
+import fuzzing
 import numpy as np
 import pytest
-
-from shared.data.d4rl import read_d4rl
-from shared.errors import DataError
-
-STORAGE = {
-    "plain": {},
-    "gzip": {"compression": "gzip", "chunks": True},
-    "checksummed": {"fletcher32": True, "chunks": True},
-}
+from fuzzing import BAD, Reader, fuzz
+from mutations import mutate, samples
 
 
-def mutate(content: bytes, generator: np.random.Generator) -> bytes:
-    """Flip bits, overwrite a stretch, cut or repeat a piece; mostly near the headers."""
-    data = bytearray(content)
-    kind = generator.integers(4)
-    span = len(data) if generator.random() < 0.4 else min(len(data), 4000)
-    place = int(generator.integers(span))
-    if kind == 0:
-        for _ in range(int(generator.integers(1, 20))):
-            data[int(generator.integers(span))] ^= 1 << int(generator.integers(8))
-    elif kind == 1:
-        length = int(generator.integers(1, 9))
-        data[place : place + length] = generator.integers(0, 256, length, np.uint8).tobytes()
-    elif kind == 2:
-        del data[place : place + int(generator.integers(1, 200))]
-    else:
-        data[place : place + 8] = generator.choice([0, 0xFF, 0x7F]).astype(np.uint8).tobytes() * 8
-    return bytes(data)
+@pytest.fixture(scope="module")
+def reader():
+    """One process for all tests: its imports take longer than a hundred files."""
+    reader = Reader()
+    yield reader
+    reader.close()
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("storage", STORAGE)
-def test_mutated_files(write, arrays, storage):
-    # An attribute of fixed length, read in this process; test_hdf5 has the other kind.
-    attributes = {"source": np.bytes_(b"collected")}
-    path = write(arrays, attributes=attributes, **STORAGE[storage])
-    content = path.read_bytes()
-    generator = np.random.default_rng(7)
-    refused = 0
-    for _ in range(50):
-        path.write_bytes(mutate(content, generator))
-        try:
-            data = read_d4rl(path)
-            assert np.isfinite(data.transitions.observation).all()
-        except DataError as error:
-            refused += 1
-            assert str(path) in str(error) and "\n" not in str(error)
-    assert refused > 5
+@pytest.mark.parametrize("kind", ["hdf5", "npz"])
+def test_mutated_files(tmp_path, reader, kind):
+    found = [case for _, case in fuzz(tmp_path, kind, reader, count=100, seed=1)]
+    assert not [case for case in found if case.outcome in BAD]
+    counts = Counter(case.outcome for case in found)
+    assert counts["refused"] > 40
+    assert kind == "hdf5" or not counts["other numbers"]  # zip's own checksums tell
+
+
+def test_same_seed_same_mutations(tmp_path):
+    content = samples(tmp_path, "npz")[0].content
+    one, two = (mutate(content, content, np.random.default_rng([3, 7])) for _ in range(2))
+    assert one == two and one[1] != content
+
+
+def test_crashes_and_hangs_are_told(tmp_path, reader, monkeypatch):
+    path = tmp_path / "x.npz"
+    path.write_bytes(b"no zip")
+
+    def read(kind="arrays"):
+        return reader.read(path, kind, None)["outcome"]
+
+    assert read() == "refused"
+    assert read("no such reader") == "other exception"
+    os.kill(reader._process.pid, signal.SIGKILL)
+    assert read() == "crash"
+    assert read() == "refused"  # by another process
+    monkeypatch.setattr(fuzzing, "WATCHDOG_SECONDS", 0.05)
+    os.kill(reader._process.pid, signal.SIGSTOP)
+    assert read() == "hang"

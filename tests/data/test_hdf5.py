@@ -214,6 +214,37 @@ def test_plug_in_filters_are_not_run(write, arrays):
     refuse(path, "rewards", "filter")
 
 
+def test_filters_that_are_not_here(write, arrays):
+    path = write({key: x for key, x in arrays.items() if key != "rewards"})
+    with h5py.File(path, "a") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((60,))
+        properties.set_filter(32001, h5py.h5z.FLAG_OPTIONAL)  # Blosc
+        space = h5py.h5s.create_simple((60,))
+        made = h5py.h5d.create(file.id, b"rewards", h5py.h5t.IEEE_F32LE, space, properties)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, arrays["rewards"])
+    refuse(path, "rewards", "HDF5 filter 32001", "save with gzip")
+
+
+def test_deep_groups_are_refused(write, arrays):
+    path = write(arrays)
+    with h5py.File(path, "a") as file:
+        file.create_group("/".join("abcdefghijklmnop"))
+    refuse(path, "8 levels of groups")
+
+
+def test_huge_and_many_attributes_are_left_out(write, arrays):
+    path = write({})
+    with h5py.File(path, "w", libver="latest") as file:
+        file.update(arrays)
+        file.attrs["a"] = 1
+        file.attrs["huge"] = np.bytes_(b"x" * (8 << 20))
+        for i in range(400):
+            file.attrs[f"number {i}"] = i
+    found = read_hdf5(path, KEYS).attributes
+    assert "huge" not in found and len(found) <= 256 and found["a"] == 1
+
+
 def test_flipped_bit_in_checksummed_chunks(write, arrays):
     path = write(arrays, fletcher32=True, chunks=True)
     content = bytearray(path.read_bytes())
@@ -235,13 +266,13 @@ def test_flipped_bit_against_the_noted_digest(write, arrays):
 
 def test_attributes_that_hang_the_library(write, arrays, monkeypatch):
     """A zero object size in the heap of strings never ends; the child process does."""
-    monkeypatch.setattr("shared.data.attributes.CHILD_SECONDS", 5.0)
+    monkeypatch.setattr("shared.data.attributes.CHILD_SECONDS", 1)
     path = write(arrays, attributes={"source": "collected", "dataset": "hopper-random"})
     content = bytearray(path.read_bytes())
     heap = content.find(b"GCOL")
     content[heap + 24 : heap + 32] = bytes(8)
     path.write_bytes(content)
-    refuse(path, "attributes")
+    refuse(path, "attributes", "does not end")
 
 
 def test_big_and_odd_attributes_are_left_out(write, arrays):

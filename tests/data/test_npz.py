@@ -69,6 +69,7 @@ HOSTILE = {
     "declares 8,589,934,592 bytes": lambda p: [("reward.npy", declared((1 << 31,)))],
     "declares 4 bytes": lambda p: [("reward.npy", declared((1,)))],
     "not numbers": lambda p: [("reward.npy", npy(np.array(["a", "b"])))],
+    "an npy array of plain numbers": lambda p: [("reward.npy", npy(np.zeros(2, "f4,f4")))],
     "is not an npy array": lambda p: [("reward.npy", b"nothing of the kind")],
     "in it|keep one episode": lambda p: [(f"{i}.npy", b"") for i in range(300)],
     "not what it claims": lambda p: [("reward.npy", npy(np.zeros(1 << 20)))],
@@ -84,6 +85,24 @@ def test_hostile_archives_are_refused(reason, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=f"x.npz.*({reason})"):
         read_npz(path, ("reward",))
     assert sorted(x.name for x in tmp_path.iterdir()) == ["x.npz"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,\n",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }\n",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': ((3,),), }\n",
+        b"{'descr': '<f16', 'fortran_order': False, 'shape': (3,), }\n",
+        b"{'descr': '<f3', 'fortran_order': False, 'shape': (3,), }\n",
+        b"{'descr': 'f4', 'shape': (3,), }\n",
+        b"(" * 5000 + b"\n",
+    ],
+)
+def test_headers_are_not_evaluated(tmp_path, header):
+    data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(12)
+    with pytest.raises(DataError, match="x.npz: key 'reward' (is not an npy|holds '<f)"):
+        read_npz(pack(tmp_path / "x.npz", [("reward.npy", data)]), ("reward",))
 
 
 def test_too_large_for_the_memory(tmp_path, monkeypatch):
@@ -115,26 +134,3 @@ def test_other_methods_and_files(tmp_path):
         read_npz(tmp_path, ())
     with pytest.raises(DataError, match="cannot be read"):
         read_npz(tmp_path / "z.npz", ())
-
-
-def test_mutated_archives_never_load_wrong_numbers(tmp_path):
-    """Flipped bits, cuts and noise: the same numbers, or a refusal; never a crash."""
-    reward = np.random.default_rng(0).normal(size=200)
-    path = pack(tmp_path / "x.npz", [("reward.npy", npy(reward))])
-    whole, generator, refused = path.read_bytes(), np.random.default_rng(1), 0
-    for i in range(400):
-        data = bytearray(whole)
-        if i % 4 == 0:
-            del data[int(generator.integers(1, len(data))) :]
-        else:
-            for place in generator.integers(0, len(data), 1 + i % 3):
-                data[place] ^= 1 << int(generator.integers(8))
-        path.write_bytes(bytes(data))
-        try:
-            found = read_npz(path, ("reward",)).arrays
-        except DataError as error:
-            assert "x.npz" in str(error)
-            refused += 1
-            continue
-        assert not found or np.array_equal(found["reward"], reward)
-    assert refused > 300
