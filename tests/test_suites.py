@@ -8,7 +8,9 @@ from click.testing import CliRunner
 from clap.cli import main as clap
 from cnf.cli import main as cnf
 from shared import estimates, suites
+from shared.behavior.record import record as record_file
 from shared.data.catalog import CATALOG, ENVIRONMENTS
+from shared.data.resolve import collected_path
 from shared.errors import ConfigError
 from shared.experiment import plan
 
@@ -76,6 +78,10 @@ def test_estimates_count_every_product():
 def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
     names = ["hopper-random", "walker2d-random"]
     monkeypatch.setattr(suites, "suites", lambda: {"two": names})
+    for name in names:
+        path = collected_path(name, 2000, 0, tmp_path / "data")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record_file(name, 2000, seed=0, path=path, workers=1)
     out = tmp_path / "out"
     settings = {"rows": 2000, "episodes": 1, "evaluate_every": 4, "hidden_sizes": "[8]"}
     options = ["train", "--benchmark", "two", "--algo", "bc", "--steps", "4", "--out", str(out)]
