@@ -20,6 +20,7 @@ history; observations that tell the whole state have no need of it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -28,7 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.states import AbstractStates, Distribution
-from shared.networks import MLP
+from shared.networks import MLP, affine
 
 
 class Latent(NamedTuple):
@@ -114,14 +115,14 @@ class RSSM(eqx.Module):
         self, latent: Latent, action_input: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:
         """h_t from the state before and `from_action(a_{t-1})`: a GRU cell."""
-        inputs = self.from_stochastic(latent.stochastic) + action_input
+        inputs = affine(self.from_stochastic, latent.stochastic) + action_input
         return self.cell(latent.deterministic, inputs)
 
     def cell(
         self, deterministic: Float[Array, "deterministic"], inputs: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:
         """The GRU cell, given its gates' part of s_{t-1} and a_{t-1}."""
-        x, y = inputs, self.recurrent(deterministic)
+        x, y = inputs, affine(self.recurrent, deterministic)
         (x_reset, x_update, x_new), (y_reset, y_update, y_new) = jnp.split(x, 3), jnp.split(y, 3)
         update = jax.nn.sigmoid(x_update + y_update)
         new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
@@ -136,8 +137,8 @@ class RSSM(eqx.Module):
     ) -> Distribution:
         """q(s_t | h_t, o_t) for an embedded observation; of Markov states, q(s_t | o_t)."""
         if self.posterior_hidden is not None:
-            embedding = embedding + self.posterior_hidden(deterministic)
-        return self.states.distribution(self.posterior_output(jax.nn.selu(embedding)))
+            embedding = embedding + affine(self.posterior_hidden, deterministic)
+        return self.states.distribution(affine(self.posterior_output, jax.nn.selu(embedding)))
 
     def observe(
         self,
@@ -153,7 +154,7 @@ class RSSM(eqx.Module):
         embedding = jax.vmap(self.encoder)(observation)
         # Before the window nothing is known: no action, and the initial state.
         before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
-        action_input = jax.vmap(self.from_action)(before)
+        action_input = jax.vmap(partial(affine, self.from_action))(before)
 
         if self.markov:
             return self._observe_markov(embedding, action_input, noise)
@@ -175,7 +176,7 @@ class RSSM(eqx.Module):
         posteriors = jax.vmap(lambda e: self.posterior(start.deterministic, e))(embedding)
         stochastic = posteriors.sample(noise)
         before = jnp.concatenate([start.stochastic[None], stochastic[:-1]])
-        inputs = jax.vmap(self.from_stochastic)(before) + action_input
+        inputs = jax.vmap(partial(affine, self.from_stochastic))(before) + action_input
 
         def step(deterministic, inputs):
             deterministic = self.cell(deterministic, inputs)
@@ -193,7 +194,7 @@ class RSSM(eqx.Module):
         noise: Float[Array, "stochastic"],
     ) -> Latent:
         """The state at a new observation, from the state before and the action between."""
-        deterministic = self.advance(latent, self.from_action(action))
+        deterministic = self.advance(latent, affine(self.from_action, action))
         posterior = self.posterior(deterministic, self.encoder(observation))
         return Latent(deterministic, posterior.sample(noise))
 
@@ -219,7 +220,7 @@ class RSSM(eqx.Module):
         def step(latent, step_inputs):
             policy_input, noise = step_inputs
             action, extras = choose(self.visible(latent), policy_input)
-            deterministic = self.advance(latent, self.from_action(action))
+            deterministic = self.advance(latent, affine(self.from_action, action))
             latent = Latent(deterministic, self.prior(deterministic).sample(noise))
             return latent, (latent, extras)
 

@@ -1,5 +1,6 @@
 """Configuration: unknown, missing or mistyped keys never pass, nothing is rounded."""
 
+import itertools
 import typing
 
 import pytest
@@ -8,16 +9,18 @@ from shared import config, experiment, registry
 from shared.data.catalog import CATALOG
 from shared.errors import ConfigError
 
-DATASETS = [name for name in CATALOG if not name.startswith(("kitchen",))]
+ALGORITHMS = [
+    (family, name) for family in registry.FAMILIES for name in registry.algorithms(family)
+]
 
 
-@pytest.mark.parametrize("algorithm", list(registry.algorithms("cnf")))
-@pytest.mark.parametrize("preset", ["paper", "quick"])
-def test_every_file_builds_for_every_dataset(algorithm, preset):
-    for dataset in DATASETS:
-        plan = experiment.plan("cnf", algorithm, dataset, preset=preset)
-        assert hash(plan.build()) == hash(plan.build())
-        assert experiment.Plan.from_dict(plan.to_dict()) == plan
+@pytest.mark.parametrize(("family", "algorithm"), ALGORITHMS)
+def test_every_file_builds_for_every_dataset_in_every_preset(family, algorithm):
+    presets = ("paper", *config.load_values(algorithm)["presets"])
+    for dataset, preset in itertools.product(CATALOG, presets):
+        plan = experiment.plan(family, algorithm, dataset, preset=preset)
+        again = experiment.Plan.from_dict(plan.to_dict())
+        assert again == plan and hash(again.build())
 
 
 @pytest.mark.parametrize(
@@ -71,6 +74,18 @@ def test_a_broken_file_is_named(tmp_path, text, expected):
     with pytest.raises(ConfigError) as caught:
         config.resolve(registry.find("cnf", "bc"), "bc", dataset="hopper-medium", file=file)
     assert expected in str(caught.value)
+
+
+def test_latent_actions_of_data_sets_are_twice_the_actions():
+    for name, entry in CATALOG.items():
+        if entry.suite in ("gym-mujoco", "vd4rl", "antmaze"):
+            found = experiment.plan("clap", "clap", name).hyperparameters
+            assert found["latent_action"] == 2 * entry.environment.action_size, name
+    supports = [
+        experiment.plan("clap", "clap", f"{set_}").hyperparameters["support"]
+        for set_ in ("hopper-medium-replay", "cheetah_run-medium_replay", "walker2d-expert")
+    ]
+    assert supports == [3.0, 3.0, 0.5]
 
 
 def test_unknown_preset_and_algorithm():

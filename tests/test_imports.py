@@ -26,7 +26,7 @@ LAYERS = (
     ("experiment",),
     ("trained", "q_errors"),
     ("reuse",),
-    ("sweep_runs",),
+    ("sweep_runs", "estimates", "suites"),
     ("cli",),
 )
 # ... and these rooms stand beside the layers: `training` and what follows it may import them,

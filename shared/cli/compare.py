@@ -22,28 +22,45 @@ import click
     type=click.Choice(["deterministic", "sampled", "both"]),
     help="Policy mode of the rows; the curves show the deterministic one for 'both'.",
 )
-def compare(runs, out, mode):
+@click.option(
+    "--axis",
+    default="updates",
+    show_default=True,
+    type=click.Choice(["updates", "hours"]),
+    help="Of the curves; methods whose updates differ are compared by training time.",
+)
+def compare(runs, out, mode, axis):
     """Compare the final scores of runs.
 
     RUN is a run folder, or a folder of run folders.  Runs of one label that
     differ in their seeds alone count as one.
     """
+    from shared.comparison.read import find_runs
+
+    write_comparison(find_runs(runs), out, mode=mode, axis=axis)
+
+
+def write_comparison(found, out: Path, *, mode: str, axis: str = "updates") -> None:
+    """Print the table and the averages of runs, and write tables and plots into `out`.
+
+    Raises:
+        RunError: no run was evaluated in this mode.
+    """
     from shared.comparison.csv_tables import MODES
     from shared.comparison.plots import learning_curves, performance_profiles
-    from shared.comparison.read import find_runs
     from shared.comparison.summary import summarize, summary_markdown
-    from shared.comparison.table import print_table, write_csv, write_json
+    from shared.comparison.table import print_averages, print_table, write_csv, write_json
     from shared.errors import RunError
 
-    found = find_runs(runs)
     summary = summarize(found, mode)
     if not summary["rows"]:
         kind = "" if mode == "both" else f"{mode} "
         raise RunError(f"the runs have no {kind}evaluation yet; train until the first one is done.")
     print_table(found, mode=mode)
+    print_averages(summary["aggregates"])
     out.mkdir(parents=True, exist_ok=True)
     drawn = next(m for m in MODES if any(row.mode == m for row in summary["rows"]))
-    learning_curves(found, out / "curves.png", mode=drawn)
+    learning_curves(found, out / "curves.png", mode=drawn, axis=axis)
     files = ["comparison.csv", "comparison.json", "comparison.md", "curves.png"]
     if any(a.mode == drawn for a in summary["aggregates"]):
         performance_profiles(found, out / "profiles.png", mode=drawn)

@@ -10,6 +10,13 @@ def complete_dataset(context, parameter, incomplete):
     return [CompletionItem(name) for name in CATALOG if name.startswith(incomplete)]
 
 
+def complete_suite(context, parameter, incomplete):
+    """Suites of `train --benchmark`."""
+    from shared.suites import suites
+
+    return [CompletionItem(name) for name in suites() if name.startswith(incomplete)]
+
+
 def complete_algorithm(family: str):
     """Algorithms of a family."""
 

@@ -1,12 +1,11 @@
 """`train`: from a data set's name to a trained, evaluated policy."""
 
 import os
-from functools import partial
 from pathlib import Path
 
 import click
 
-from shared.cli.completion import complete_algorithm, complete_dataset
+from shared.cli.completion import complete_algorithm, complete_dataset, complete_suite
 from shared.errors import ConfigError, DataError
 
 
@@ -21,6 +20,13 @@ def train_command(family: str) -> click.Command:
         shell_complete=complete_dataset,
         help="Data set, e.g. hopper-medium; see 'data list'.",
     )
+    @click.option(
+        "--benchmark",
+        metavar="SUITE",
+        shell_complete=complete_suite,
+        help="Train all data sets of a suite, e.g. vd4rl; goes on where it was stopped.",
+    )
+    @click.option("--dry-run", "only_plan", is_flag=True, help="Print the suite's plan only.")
     @click.option(
         "--algo",
         default=family,
@@ -110,6 +116,8 @@ def train_command(family: str) -> click.Command:
     )
     def train(
         dataset,
+        benchmark,
+        only_plan,
         algo,
         data,
         source,
@@ -130,14 +138,21 @@ def train_command(family: str) -> click.Command:
         """Train a policy on a fixed data set, and score it in its simulator."""
         from shared import config, experiment, reuse, sweep_runs
         from shared.cli.progress import show_progress
+        from shared.cli.suite import train_suite
         from shared.data.resolve import load_data
         from shared.sweep import grid
         from shared.training.progress import terminal_progress
         from shared.training.run_folder import require_empty
 
+        context = click.get_current_context()
+        if benchmark is not None:
+            train_suite(context, family)
+            return
+        if only_plan:
+            raise ConfigError("--dry-run needs --benchmark SUITE, whose plan it prints.")
         progress = terminal_progress()
         if resume is not None:
-            _refuse_with_resume(click.get_current_context())
+            _refuse_with_resume(context)
             found = lambda record: _again(record, data, data_dir)  # noqa: E731
             if sweep_runs.is_sweep(resume):
                 paths = sweep_runs.resume(resume, load_data=found, progress=progress)
@@ -147,22 +162,13 @@ def train_command(family: str) -> click.Command:
         else:
             if dataset is None:
                 raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
-            overrides = config.parse_overrides(pairs)
-            if steps is not None:
-                overrides["steps"] = steps
-            if online_steps is not None:
-                overrides["online_steps"] = online_steps
-            numbers = tuple(range(first_seed, first_seed + seeds))
-            if model is not None:
-                overrides = reuse.model_overrides(model, overrides)
-            make = partial(experiment.plan, family, algo, dataset, preset=preset, seeds=numbers)
-            plan = make(overrides=overrides)
+            plan = plan_of(family, dataset, context.params)
             swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
             if swept and model is None:
                 raise ConfigError("--sweep needs --model RUN, the model that all values share.")
             if swept and loggers:
                 raise ConfigError("--sweep: leave out --logger, which follows a single run.")
-            plans = [make(overrides=overrides | values) for values in swept]
+            plans = [plan_of(family, dataset, context.params, values) for values in swept]
             out = out or Path("runs") / dataset / f"{algo}-{preset}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
@@ -188,6 +194,27 @@ def train_command(family: str) -> click.Command:
         _report(paths)
 
     return train
+
+
+def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None):
+    """The plan of one data set with these `options` of the command, and swept values."""
+    from shared import config, experiment, reuse
+
+    overrides = config.parse_overrides(options["pairs"])
+    for name in ("steps", "online_steps"):
+        if options[name] is not None:
+            overrides[name] = options[name]
+    if options["model"] is not None:
+        overrides = reuse.model_overrides(options["model"], overrides)
+    first = options["first_seed"]
+    return experiment.plan(
+        family,
+        options["algo"],
+        dataset,
+        preset=options["preset"],
+        seeds=tuple(range(first, first + options["seeds"])),
+        overrides=overrides | (swept or {}),
+    )
 
 
 def _refuse_with_resume(context: click.Context) -> None:

@@ -17,8 +17,10 @@ from shared.errors import RunError
 NLL_STYLES = {"train_nll": ("training", "-"), "validation_nll": ("validation", "--")}
 
 
-def learning_curves(runs: Sequence[Run], path: Path, *, mode: str = "deterministic") -> Path:
-    """Draw scores over updates: one panel per environment, one line per label.
+def learning_curves(
+    runs: Sequence[Run], path: Path, *, mode: str = "deterministic", axis: str = "updates"
+) -> Path:
+    """Draw scores over updates or hours: one panel per environment, one line per label.
 
     A line is the mean over seeds of each seed's mean score, its band the 95 %
     bootstrap interval over seeds (the range for fewer than three).  The dashed
@@ -28,6 +30,7 @@ def learning_curves(runs: Sequence[Run], path: Path, *, mode: str = "determinist
         runs: as `read_run` returns them.
         path: the PNG file to write.
         mode: `deterministic` or `sampled`.
+        axis: `updates` of all phases, or `hours` of training.
 
     Raises:
         RunError: if no run has an evaluation in `mode`.
@@ -38,13 +41,15 @@ def learning_curves(runs: Sequence[Run], path: Path, *, mode: str = "determinist
     labels = list(dict.fromkeys(run.label for run in scored))
     environments = sorted({run.environment for run in scored})
     with panels.figure_of(len(environments), path) as (figure, axes):
-        for axis, environment in zip(axes, environments, strict=True):
+        for panel, environment in zip(axes, environments, strict=True):
             group = [run for run in scored if run.environment == environment]
             for run in group:
-                steps, values = run.curve(mode, panels.value_of(group))
-                panels.draw_line(axis, steps, values, run.label, labels.index(run.label))
-            panels.finish(axis, group, environment)
-        figure.supxlabel(f"updates (all phases), {mode} policy", fontsize=10)
+                x, values = run.curve(mode, panels.value_of(group))
+                x = run.hours(x) if axis == "hours" else x
+                panels.draw_line(panel, x, values, run.label, labels.index(run.label))
+            panels.finish(panel, group, environment)
+        name = {"updates": "updates (all phases)", "hours": "hours of training"}[axis]
+        figure.supxlabel(f"{name}, {mode} policy", fontsize=10)
     return path
 
 

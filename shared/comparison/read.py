@@ -57,6 +57,7 @@ def read_run(path: str | Path) -> Run:
         hyperparameters=_mapping(config.get("hyperparameters")),
         versions=_versions(record.get("versions")),
         devices=_devices(record.get("devices")),
+        family=_plain(config.get("family") or ""),
     )
 
 

@@ -52,6 +52,7 @@ class Run:
     hyperparameters: dict[str, Any] = field(default_factory=dict, repr=False)
     versions: dict[str, str] = field(default_factory=dict, repr=False)
     devices: str = ""
+    family: str = ""
 
     def metrics(self) -> Metrics:
         """The metrics of all seeds, read from the folders at each call.
@@ -76,6 +77,18 @@ class Run:
             for column in ("phase", "step", "seed")
         )
         return Metrics(phase, step, seed, values)
+
+    def hours(self, steps: np.ndarray) -> np.ndarray:
+        """Hours of training at each of `steps`, without evaluation; those of the first folder.
+
+        Raises:
+            RunError: if its metrics table is missing or damaged.
+        """
+        table = read_metrics(self.folders[0] / "metrics.csv", running=self.status == "running")
+        first = table.seed == table.seed[:1]
+        spent = np.cumsum(table.values["seconds"][first]) if first.any() else np.zeros(0)
+        known = np.append(0, table.step[first]), np.append(0.0, spent)
+        return np.interp(steps, *known) / 3600
 
     def final_episodes(self, mode: str) -> dict[int, list[Episode]]:
         """Seed -> episodes of that seed's last evaluation in `mode`.
@@ -143,7 +156,7 @@ def pool(runs: Sequence[Run]) -> list[Run]:
 def _same_experiment(run: Run, other: Run) -> bool:
     same = all(
         getattr(run, name) == getattr(other, name)
-        for name in ("algorithm", "environment", "label", "source", "preset", "phases")
+        for name in ("family", "algorithm", "environment", "label", "source", "preset", "phases")
     )
     return (
         same

@@ -21,6 +21,7 @@ class Row(NamedTuple):
 
     environment: str
     label: str
+    family: str
     algorithm: str
     preset: str
     source: str
@@ -74,6 +75,7 @@ def _row(run: Run, mode: str) -> Row:
     return Row(
         environment=run.environment,
         label=run.label,
+        family=run.family,
         algorithm=run.algorithm,
         preset=run.preset,
         source=run.source,
@@ -110,6 +112,8 @@ def make_notes(runs: Sequence[Run]) -> list[str]:
             notes.append(f"{environment}: presets differ ({', '.join(presets)}).")
         for run in group:
             notes += [f"{environment}, {run.label}: {text}." for text in _flaws(run)]
+    if len({run.source for run in runs}) > 1 and len({run.environment for run in runs}) > 1:
+        notes.append("averages over environments mix data of different sources.")
     for source in sorted({run.source for run in runs}):
         notes.append(f"Data source '{source}': {SOURCES[source]}.")
     return notes

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.comparison.across import Aggregate, Pair, make_aggregates, make_pairs
+from shared.comparison.across import Pair, make_aggregates, make_pairs
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import make_notes, make_rows
-from shared.comparison.table import format_interval, format_number, markdown, markdown_table
+from shared.comparison.table import (
+    AGGREGATE_COLUMNS,
+    aggregate_cells,
+    format_interval,
+    format_number,
+    markdown,
+    markdown_table,
+)
 
-AGGREGATE_COLUMNS = (
-    "algorithm", "mode", "environments", "mean score", "95 % interval", "IQM", "95 % interval",
-)  # fmt: skip
 PAIR_COLUMNS = (
     "first", "second", "mode", "environments", "P(first > second)", "95 % interval",
     "mean difference", "95 % interval",
@@ -37,7 +41,7 @@ def summary_markdown(summary: dict[str, Any]) -> str:
     """The Markdown text of what `summarize` returns; headings start at the second level."""
     parts = [markdown(summary["rows"], summary["notes"])]
     if summary["aggregates"]:
-        cells = map(_aggregate_cells, summary["aggregates"])
+        cells = map(aggregate_cells, summary["aggregates"])
         parts += [
             "## All environments",
             "Scores over the environments that every algorithm was run on; intervals are "
@@ -53,18 +57,6 @@ def summary_markdown(summary: dict[str, Any]) -> str:
             markdown_table(PAIR_COLUMNS, map(_pair_cells, summary["pairs"]), left=3),
         ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def _aggregate_cells(row: Aggregate) -> list[str]:
-    return [
-        row.label,
-        row.mode,
-        str(len(row.environments)),
-        format_number(row.score_mean),
-        format_interval(row.score_interval),
-        format_number(row.score_iqm),
-        format_interval(row.score_iqm_interval),
-    ]
 
 
 def _pair_cells(pair: Pair) -> list[str]:

@@ -11,13 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.comparison.across import Aggregate
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
 from shared.comparison.statistics import Interval
 
 COLUMNS = (
-    "environment", "algorithm", "data", "mode", "seeds", "updates",
+    "environment", "algorithm", "family", "data", "mode", "seeds", "updates",
     "return", "score", "95 % interval", "IQM", "data score",
+)  # fmt: skip
+AGGREGATE_COLUMNS = (
+    "algorithm", "mode", "environments", "mean score", "95 % interval", "IQM", "95 % interval",
 )  # fmt: skip
 CAPTION = (
     "Final evaluation of each seed, never the best one. Return: raw sum of rewards; score: the "
@@ -32,6 +36,7 @@ def cells(row: Row) -> list[str]:
     return [
         row.environment,
         row.label,
+        row.family,
         f"{row.source} {row.data_sha256[:8]}",
         row.mode,
         str(len(row.seeds)),
@@ -69,7 +74,7 @@ def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | N
     rows = make_rows(pooled, mode)
     table = Table(caption=CAPTION, caption_justify="left", header_style="bold")
     for k, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if k < 4 else "right", overflow="fold")
+        table.add_column(name, justify="left" if k < 5 else "right", overflow="fold")
     previous = None
     for row in rows:
         if previous not in (None, row.environment):
@@ -80,6 +85,31 @@ def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | N
     console.print(table)
     for note in make_notes(pooled):
         console.print(Text(f"Note: {note}", style="yellow"))
+
+
+def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None = None) -> None:
+    """Print the scores over all shared environments, one row a label and mode; nothing if none."""
+    if not aggregates:
+        return
+    table = Table(title="all environments", title_justify="left", header_style="bold")
+    for k, name in enumerate(AGGREGATE_COLUMNS):
+        table.add_column(name, justify="left" if k < 2 else "right", overflow="fold")
+    for row in aggregates:
+        table.add_row(*map(Text, aggregate_cells(row)))
+    (console or make_console()).print(table)
+
+
+def aggregate_cells(row: Aggregate) -> list[str]:
+    """The texts of one average, in the order of `AGGREGATE_COLUMNS`."""
+    return [
+        row.label,
+        row.mode,
+        str(len(row.environments)),
+        format_number(row.score_mean),
+        format_interval(row.score_interval),
+        format_number(row.score_iqm),
+        format_interval(row.score_iqm_interval),
+    ]
 
 
 def make_console() -> Console:
@@ -104,7 +134,7 @@ def write_json(content: Any, path: Path) -> None:
 
 def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
     """The table, its caption and its notes as a Markdown text."""
-    lines = markdown_table(COLUMNS, map(cells, rows), left=4)
+    lines = markdown_table(COLUMNS, map(cells, rows), left=5)
     return "\n".join([lines, "", CAPTION, *(f"\n> **Note:** {escape(note)}" for note in notes), ""])
 
 

@@ -6,9 +6,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from dreams import TINY
+from tiny import tiny_plan
 
 from clap.algorithms.clap import CLAP
+from clap.cli import main as clap
+from cnf.cli import main as cnf
 from shared import experiment, reuse, sweep_runs, trained
 from shared.comparison.read import find_runs
 from shared.errors import ConfigError, DataError, RunError
@@ -97,6 +101,24 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
         assert (ours / "scores.csv").read_bytes() == (theirs / "scores.csv").read_bytes()
         for x, y in zip(arrays(ours), arrays(theirs), strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+def test_both_families_share_a_table_and_a_plot(sweep, hopper_random, tmp_path):
+    cloned = tiny_plan("bc", seeds=(0, 1), evaluate_every=4, steps=8)
+    other = experiment.start(cloned, hopper_random, tmp_path / "bc")
+    for cli, axis in ((clap, "updates"), (cnf, "hours")):
+        out = tmp_path / axis
+        arguments = ["compare", str(sweep[0]), str(other), "--out", str(out), "--axis", axis]
+        result = CliRunner().invoke(cli, arguments)
+        assert result.exit_code == 0, result.output
+        table = (out / "comparison.csv").read_text().splitlines()
+        families = {line.split(",")[2] for line in table[1:]}
+        assert families == {"clap", "cnf"} and len(table) == 5
+        assert (out / "curves.png").stat().st_size > 10_000
+    first, second = find_runs([sweep[0], other])
+    hours = second.hours(np.array([0, 4, 8]))
+    assert first.family == "clap" and second.family == "cnf"
+    assert hours[0] == 0 and (np.diff(hours) > 0).all()
 
 
 def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):

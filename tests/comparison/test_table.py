@@ -40,7 +40,7 @@ def test_a_row_has_both_units_and_both_modes(make_run):
     assert (sampled.seeds, sampled.step, sampled.episodes) == ((0, 1, 2, 3), 6000, 12)
     # Of the 4^4 resamples, 5 (2.0 %) have means up to 17.5 and 9 (3.5 %) up to 20.
     assert cells(deterministic) == [
-        "hopper-medium", "cnf", "collected 1234abcd", "deterministic", "4", "6,000",
+        "hopper-medium", "cnf", "cnf", "collected 1234abcd", "deterministic", "4", "6,000",
         "1,281.6", "40.0", "[20.0, 55.0]", "45.0", "35.0",
     ]  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_scores_that_do_not_exist_are_not_invented(make_run, tmp_path):
     made.record["data"]["mean_score"] = None
     made.write()
     (row,) = make_rows(read(made), "sampled")
-    assert cells(row)[6:] == ["1,281.6", "n/a", "n/a", "n/a", "n/a"]
+    assert cells(row)[7:] == ["1,281.6", "n/a", "n/a", "n/a", "n/a"]
     assert row.return_interval is not None
     write_csv([row], tmp_path / "t.csv")
     write_json([row], tmp_path / "t.json")
