@@ -14,14 +14,16 @@ from shared.training.evaluation import evaluate
 CASES = {
     "paper": {},
     "no constraint": {"support": None},
-    "no latent action": {"latent_actions": "none"},
-    "prior as policy": {"policy": "prior"},
-    "every option": {
+    "no latent action, discrete states": {"latent_actions": "none", "stochastic_kind": "discrete"},
+    "prior as policy, divided KLs": {
+        **{"policy": "prior", "kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
+    },
+    "flow latents, every option": {
+        **{"latent_actions": "flow", "learned_std": False},
         **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
-        **{"stop_box_gradient": True, "center_weight": 0.1, "learned_std": False},
-        **{"kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
+        **{"stop_box_gradient": True, "center_weight": 0.1},
     },
 }
 
@@ -54,7 +56,7 @@ def test_chunk_size_does_not_change_a_bit(trained, hopper_random):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("trained", ["paper", "every option"], indirect=True)
+@pytest.mark.parametrize("trained", ["paper", "flow latents, every option"], indirect=True)
 def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
     plan, _, both = trained
     _, alone = run(plan, hopper_random, chunk=12, seeds=(5,))
