@@ -6,7 +6,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.agent import Values, ValueUnits
 from clap.latent_actions import DirectActions
-from clap.rssm import Latent
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
@@ -109,30 +108,27 @@ def judge_values(
 
 
 def judge_distance(
-    model: WorldModel,
-    ends: Latent,
+    reached: Float[Array, "reached observation"],
     own: Float[Array, "own observation"],
     known: Float[Array, "known observation"],
 ) -> Metrics:
-    """How far states reached in dreams lie from recorded ones, and how usual that is.
+    """How far observations lie from recorded ones, and how usual that is.
 
     Arguments:
-        model: decodes the states.
-        ends: of dreams; leading axis = dreams.
-        own: observations of held-out episodes, which tell what is usual.
-        known: observations of the training episodes.
+        reached: to be judged, e.g. decoded at the ends of dreams.
+        own: of held-out episodes, which tell what is usual.
+        known: of the training episodes.
 
     Returns:
         Median and 99th percentile of the distance to the nearest known observation, as
         ratios to those of the data's `own`, and the share beyond the latter's percentile.
     """
-    reached = nearest(jax.vmap(model.observation_decoder)(ends.feature), known)
-    usual = jnp.maximum(nearest(own, known), 1e-6)
+    far, usual = nearest(reached, known), jnp.maximum(nearest(own, known), 1e-6)
     edge = jnp.quantile(usual, 0.99)
     return {
-        "distance_median": jnp.median(reached) / jnp.median(usual),
-        "distance_p99": jnp.quantile(reached, 0.99) / edge,
-        "distance_beyond": jnp.mean(reached > edge, dtype=jnp.float32),
+        "distance_median": jnp.median(far) / jnp.median(usual),
+        "distance_p99": jnp.quantile(far, 0.99) / edge,
+        "distance_beyond": jnp.mean(far > edge, dtype=jnp.float32),
     }
 
 

@@ -299,11 +299,11 @@ class CLAP(AbstractDreamer):
 
         def end(start, key):
             options = {"support": self.half_width, "stop_box_gradient": False}
-            return dream(model, actor, start, self.horizon, **options, key=key).end
+            last = dream(model, actor, start, self.horizon, **options, key=key).end
+            return model.observation_decoder(last.feature)
 
-        ends = jax.vmap(end)(starts, jax.random.split(k_dreams, VISITED))
-        places = own.window.observation[:, 0], known.window.observation[:, 0]
-        return judge_distance(model, ends, *places)
+        reached = jax.vmap(end)(starts, jax.random.split(k_dreams, VISITED))
+        return judge_distance(reached, own.window.observation[:, 0], known.window.observation[:, 0])
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor

@@ -1,5 +1,7 @@
 """The contract of tests/contract for C-LAP, its ablations and its options; recurrent acting."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from contract.test_contract import leaves, run
 from dreams import TINY
 
 from shared import experiment
+from shared.errors import NonFiniteError
 from shared.training import program
 from shared.training.evaluation import evaluate
 
@@ -28,8 +31,8 @@ CASES = {
 }
 
 
-def tiny_plan(case: str, seeds=(0,)):
-    overrides = TINY | CASES[case]
+def tiny_plan(case: str, seeds=(0,), **more):
+    overrides = TINY | CASES[case] | more
     return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
 
 
@@ -125,3 +128,16 @@ def test_evaluation_passes_the_memory_on(hopper_random):
     state = program.init_state(algorithm, hopper_random.spec, plan.seeds)
     rows = evaluate(algorithm, state, "hopper", seeds=plan.seeds, step=0, episodes=1)
     assert len(rows) == 4 and all(row["length"] > 1 for row in rows)
+
+
+def test_a_reward_that_is_nan_stops_with_the_name_of_its_term(hopper_random, tmp_path):
+    """It cannot be read from a file, but the training loop does not rely on that."""
+    rewards = np.full(hopper_random.rows, np.nan, np.float32)
+    transitions = hopper_random.transitions._replace(reward=rewards)
+    data = dataclasses.replace(hopper_random, transitions=transitions)
+    plan = tiny_plan("paper", seeds=(0, 5), steps_per_call=12)  # a program that is compiled
+    with pytest.raises(NonFiniteError) as caught:
+        experiment.start(plan, data, tmp_path / "run")
+    assert "phase 'model', step 1, seed 0:" in str(caught.value)
+    assert "'reward_nll' became nan" in str(caught.value)
+    assert "observation_nll" not in str(caught.value)
