@@ -49,7 +49,7 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
 
     from clap.action_distribution import action_samples
     from clap.latent_actions import DirectActions
-    from shared.data.resolve import load_data
+    from shared.cli.again import data_of_run
     from shared.errors import ConfigError
     from shared.experiment import load_again
     from shared.trained import load_state
@@ -60,9 +60,7 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
     one = jax.tree.map(lambda x: x[0], state)
     if isinstance(one.world_model.model.actions, DirectActions):
         raise ConfigError(f"{run}: has no latent actions; train it without latent_actions=none.")
-    path = data or Path(record["data"]["path"])
-    find = lambda r: load_data(r["dataset"], data=path, trusted_source=r["source"])  # noqa: E731
-    loaded = load_again(run, record, find)
+    loaded = load_again(run, record, lambda record: data_of_run(record, data))
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     draw(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from shared.data.dataset import held_out
 from shared.errors import RunError
 from shared.q_errors import play
 from shared.trained import load_state
@@ -33,12 +34,14 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
         share of states farther away than 99 % of the held-out observations.
 
     Raises:
-        RunError: the run's observations are no vectors.
+        RunError: the run's observations are no vectors, or it held no episode out.
     """
     plan, record, algorithm, state, position = load_state(Path(path))
     if data.transitions.observation.ndim != 2:
         raise RunError(f"{path}: distances are known of observation vectors, not of images.")
     known, own = recorded(data, plan.settings.validation_fraction)
+    if not len(own):
+        raise RunError(f"{path}: held no episode out, so that nothing tells what is usual.")
     usual = nearest(own, known)
     rollouts = play(
         algorithm,
@@ -48,20 +51,25 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
         step=position["global_step"],
         episodes=episodes,
     )
-    scale = data.spec.observation_std + 1e-3
     rows = []
     for seed, played in zip(plan.seeds, rollouts, strict=True):
         met = spread(np.concatenate([rollout.observation for rollout in played]), JUDGED)
-        rows.append({"seed": seed, "states": len(met)} | compare(nearest(met / scale, known), usual))
+        distance = nearest(met / scale_of(data), known)
+        rows.append({"seed": seed, "states": len(met)} | compare(distance, usual))
     return rows
+
+
+def scale_of(data) -> np.ndarray:
+    """Unit of every observation dimension: its standard deviation in the data."""
+    return data.spec.observation_std + 1e-3
 
 
 def recorded(data, validation_fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """Observations in standard deviations: of the training and of the held-out episodes."""
-    dataset = data.to_device(validation_fraction=validation_fraction)
-    observation = data.transitions.observation / (data.spec.observation_std + 1e-3)
-    training, held = (np.asarray(x) for x in (dataset.training_rows, dataset.validation_rows))
-    return observation[spread(training, KNOWN)], observation[spread(held, JUDGED)]
+    held = held_out(np.unique(data.episode), validation_fraction, seed=0)
+    is_held, observation = np.isin(data.episode, held), data.transitions.observation
+    observation = observation / scale_of(data)
+    return spread(observation[~is_held], KNOWN), spread(observation[is_held], JUDGED)
 
 
 def spread(rows: np.ndarray, count: int) -> np.ndarray:

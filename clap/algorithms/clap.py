@@ -300,7 +300,7 @@ class CLAP(AbstractDreamer):
         def end(start, key):
             options = {"support": self.half_width, "stop_box_gradient": False}
             last = dream(model, actor, start, self.horizon, **options, key=key).end
-            return model.observation_decoder(last.feature)
+            return model.observation_decoder(model.rssm.visible(last))
 
         reached = jax.vmap(end)(starts, jax.random.split(k_dreams, VISITED))
         return judge_distance(reached, own.window.observation[:, 0], known.window.observation[:, 0])

@@ -58,7 +58,7 @@ def test_the_command_draws_and_tells(model, hopper_random, tmp_path):
 
 
 def steps_of(axis):
-    return [line.get_xdata().tolist() for line in axis.lines]
+    return [list(line.get_xdata()) for line in axis.lines]
 
 
 @pytest.fixture

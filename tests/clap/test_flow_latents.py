@@ -145,8 +145,9 @@ def test_a_clip_beyond_the_latents_is_refused():
 def test_actnorm_starts_from_the_actions_of_a_first_batch():
     """Latents of these actions then have mean 0 and standard deviation 1; padding counts not."""
     space, generator = make_space(), np.random.default_rng(0)
-    silent = jax.tree.map(jnp.zeros_like, space.flow.stack.coupling)
-    space = eqx.tree_at(lambda s: s.flow.stack.coupling, space, silent)
+    stack = space.flow.stack
+    fresh = jax.tree.map(jnp.zeros_like, stack.coupling), stack.linear * 0 + jnp.eye(ACTION)
+    space = eqx.tree_at(lambda s: (s.flow.stack.coupling, s.flow.stack.linear), space, fresh)
     action = generator.normal(size=(20, 10, ACTION)) * [0.1, 0.2, 0.3] + [0.2, 0.0, -0.3]
     acted = np.arange(10) < 8 + 0 * np.arange(20)[:, None]
     action = jnp.asarray(np.where(acted[..., None], np.clip(action, -1, 1), 0.9), jnp.float32)

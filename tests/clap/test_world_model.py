@@ -21,9 +21,7 @@ OBSERVATION, ACTION, H, S, U, T = 3, 2, 5, 4, 3, 6
 PLAIN = {"balance": None, "free_nats": 0.0, "action_free_nats": 0.0}
 
 
-def make_model(
-    *, direct=False, markov=False, learned_std=True, seed=0, sizes=(8, 7), states=None
-):
+def make_model(*, direct=False, markov=False, learned_std=True, seed=0, sizes=(8, 7), states=None):
     k_core, k_actions, k_heads, k_std = jax.random.split(jax.random.key(seed), 4)
     states = states or GaussianStates(S)
     core = RSSM(OBSERVATION, ACTION, H, states, sizes, markov=markov, key=k_core)
