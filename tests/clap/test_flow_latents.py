@@ -40,8 +40,7 @@ def test_the_term_is_the_exact_density_of_the_moved_action(events):
 
     @eqx.filter_jit
     def judge(space, feature, action, noise):
-        options = {"balance": None, "free_nats": 3.0}
-        terms = jax.vmap(lambda *event: space.terms(*event, **options))(feature, action, noise)
+        terms = jax.vmap(lambda *x: space.terms(*x, free_nats=3.0))(feature, action, noise)
         moved = space.dequantized(action, noise)
         return terms, moved, -jax.vmap(space.flow.log_prob)(feature, moved)
 
@@ -146,7 +145,7 @@ def test_actnorm_starts_from_the_actions_of_a_first_batch():
     """Latents of these actions then have mean 0 and standard deviation 1; padding counts not."""
     space, generator = make_space(), np.random.default_rng(0)
     stack = space.flow.stack
-    fresh = jax.tree.map(jnp.zeros_like, stack.coupling), stack.linear * 0 + jnp.eye(ACTION)
+    fresh = jax.tree.map(jnp.zeros_like, stack.coupling), jnp.broadcast_to(jnp.eye(ACTION), stack.linear.shape)
     space = eqx.tree_at(lambda s: (s.flow.stack.coupling, s.flow.stack.linear), space, fresh)
     action = generator.normal(size=(20, 10, ACTION)) * [0.1, 0.2, 0.3] + [0.2, 0.0, -0.3]
     acted = np.arange(10) < 8 + 0 * np.arange(20)[:, None]
