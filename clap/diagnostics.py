@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.agent import Values, ValueUnits
 from clap.latent_actions import DirectActions
@@ -11,6 +11,8 @@ from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
 
 OPEN_LOOP_STEPS = (1, 5, 10, 20)
+VISITED, KNOWN = 256, 2048
+"""States at the ends of dreams, and recorded ones that they are compared with."""
 
 
 def masked_mean(value, mask):
@@ -103,3 +105,35 @@ def judge_values(
 
     found = jax.vmap(value)(observations, jax.random.split(key, len(observations)))
     return {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}
+
+
+def judge_distance(
+    reached: Float[Array, "reached observation"],
+    own: Float[Array, "own observation"],
+    known: Float[Array, "known observation"],
+) -> Metrics:
+    """How far observations lie from recorded ones, and how usual that is.
+
+    Arguments:
+        reached: to be judged, e.g. decoded at the ends of dreams.
+        own: of held-out episodes, which tell what is usual.
+        known: of the training episodes.
+
+    Returns:
+        Median and 99th percentile of the distance to the nearest known observation, as
+        ratios to those of the data's `own`, and the share beyond the latter's percentile.
+    """
+    far, usual = nearest(reached, known), jnp.maximum(nearest(own, known), 1e-6)
+    edge = jnp.quantile(usual, 0.99)
+    return {
+        "distance_median": jnp.median(far) / jnp.median(usual),
+        "distance_p99": jnp.quantile(far, 0.99) / edge,
+        "distance_beyond": jnp.mean(far > edge, dtype=jnp.float32),
+    }
+
+
+def nearest(
+    points: Float[Array, "points n"], known: Float[Array, "known n"]
+) -> Float[Array, "points"]:
+    """Euclidean distance of every point to the nearest known one."""
+    return jax.vmap(lambda point: jnp.min(jnp.linalg.norm(known - point[None], axis=-1)))(points)

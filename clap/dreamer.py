@@ -159,7 +159,7 @@ class AbstractDreamer(AbstractAlgorithm):
         k_draw, k_states, k_flow = jax.random.split(key, 3)
         batch = normalized(state.normalizer, self.draw_model(dataset, key=k_draw))
         model = state.world_model.model
-        features = model.states(batch, key=k_states).feature
+        features = model.rssm.visible(model.states(batch, key=k_states))
         actions = model.actions.initialize(features, batch.window.action, batch.acted, key=k_flow)
         learner = eqx.tree_at(lambda x: x.model.actions, state.world_model, actions)
         return state._replace(world_model=learner)

@@ -1,12 +1,16 @@
-"""Figures of the C-LAP paper: `clap figures actions RUN`."""
+"""Figures of the C-LAP paper: `clap figures actions RUN`, `values RUN...`, `model RUN...`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
 
 from clap.action_distribution import ActionSamples
+from clap.curves import model_curves, value_curves
+from shared.comparison.read import find_runs
+from shared.comparison.record import Run
 
 COLORS = {"data": "#7F7F7F", "prior and decoder": "#0072B2"}
 
@@ -45,7 +49,7 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
 
     from clap.action_distribution import action_samples
     from clap.latent_actions import DirectActions
-    from shared.data.resolve import load_data
+    from shared.cli.again import data_of_run
     from shared.errors import ConfigError
     from shared.experiment import load_again
     from shared.trained import load_state
@@ -56,9 +60,7 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
     one = jax.tree.map(lambda x: x[0], state)
     if isinstance(one.world_model.model.actions, DirectActions):
         raise ConfigError(f"{run}: has no latent actions; train it without latent_actions=none.")
-    path = data or Path(record["data"]["path"])
-    find = lambda r: load_data(r["dataset"], data=path, trusted_source=r["source"])  # noqa: E731
-    loaded = load_again(run, record, find)
+    loaded = load_again(run, record, lambda record: data_of_run(record, data))
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     draw(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
@@ -66,6 +68,29 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
     (out / "actions.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     click.echo("  ".join(f"{name} {value:.3g}" for name, value in summary.items()))
     click.echo(f"{out}: actions.png, actions.json")
+
+
+def _curves_command(name: str, draw: Callable[[list[Run], Path], Path], help_text: str):
+    @figures.command(name=name, help=help_text)
+    @click.argument(
+        "runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path)
+    )
+    @click.option(
+        "--out",
+        default=Path(f"figures/{name}.png"),
+        show_default=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The picture.",
+    )
+    def command(runs: tuple[Path, ...], out: Path):
+        found = find_runs(runs)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        click.echo(draw(found, out))
+
+
+_curves_command("values", value_curves, "Values of RUNs beside their scores (C-LAP, figure 6).")
+_curves_command("model", model_curves, "Errors and divergences of the world models of RUNs.")
 
 
 def draw(samples: ActionSamples, path: Path, title: str) -> None:

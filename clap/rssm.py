@@ -105,7 +105,7 @@ class RSSM(eqx.Module):
     @property
     def visible_size(self) -> int:
         """Length of `visible`."""
-        return self.states.size + (0 if self.markov else self.recurrent.in_features)
+        return self.states.size + (0 if self.markov else int(self.recurrent.in_features))
 
     def visible(self, latent: Latent) -> Float[Array, "*batch visible"]:
         """What the decoder, the latent actions, the policy and its values see: [h, s], or s."""

@@ -43,15 +43,17 @@ Distribution = Gaussian | Categorical
 
 
 class AbstractStates(eqx.Module):
-    """A kind of stochastic state.
+    """A kind of stochastic state."""
 
-    Attributes:
-        size: length of s.
-        output_size: length of the network output that describes its distribution.
-    """
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """Length of s."""
 
-    size: eqx.AbstractVar[int]
-    output_size: eqx.AbstractVar[int]
+    @property
+    @abc.abstractmethod
+    def output_size(self) -> int:
+        """Length of the network output that describes its distribution."""
 
     @abc.abstractmethod
     def distribution(self, output: Float[Array, "outputs"]) -> Distribution:
@@ -65,17 +67,21 @@ class AbstractStates(eqx.Module):
 class GaussianStates(AbstractStates):
     """N(mean, std²) in every dimension."""
 
-    size: int = eqx.field(static=True)
+    length: int = eqx.field(static=True)
 
     @property
-    def output_size(self) -> int:
-        return 2 * self.size
+    def size(self):
+        return self.length
+
+    @property
+    def output_size(self):
+        return 2 * self.length
 
     def distribution(self, output):
         return from_network(output)
 
     def noise(self, *shape, key):
-        return jax.random.normal(key, (*shape, self.size))
+        return jax.random.normal(key, (*shape, self.length))
 
 
 class DiscreteStates(AbstractStates):
@@ -85,11 +91,11 @@ class DiscreteStates(AbstractStates):
     classes: int = eqx.field(static=True)
 
     @property
-    def size(self) -> int:
+    def size(self):
         return self.variables * self.classes
 
     @property
-    def output_size(self) -> int:
+    def output_size(self):
         return self.size
 
     def distribution(self, output):

@@ -50,6 +50,22 @@ def hopper_random(tmp_path_factory):
     return read_d4rl(path, name="hopper-random")
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were written, still open to look at."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    save = Figure.savefig
+
+    def keep(self, *args, **options):
+        figures.append(self)
+        return save(self, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
 MANY_MAPS = 30_000
 """Of the 65,530 memory maps that Linux grants a process; every compiled program takes several."""
 

@@ -20,6 +20,12 @@ def make_flow(size, base="uniform", *, layers=4, hidden=16, seed=0, **more):
     shapes = eqx.filter_eval_shape(
         lambda: ConditionalFlow(CONDITION_SIZE, size, **settings, key=jax.random.key(0))
     )
+    flow = noisy(shapes, seed=seed)
+    return eqx.filter_jit(ConditionalFlow.initialize)(flow, *make_batch(size, 256, seed=seed))
+
+
+def noisy(shapes, *, seed=0):
+    """A flow of these shapes with noise for weights, its linear maps far from singular."""
     generator = np.random.default_rng(seed)
 
     def noise(leaf):
@@ -27,13 +33,12 @@ def make_flow(size, base="uniform", *, layers=4, hidden=16, seed=0, **more):
         return jnp.asarray(values, jnp.float32)
 
     flow = jax.tree.map(noise, shapes)
-    rotations = np.linalg.qr(generator.standard_normal((layers, size, size)))[0]
-    flow = eqx.tree_at(
+    rotations = np.linalg.qr(generator.standard_normal(flow.stack.linear.shape))[0]
+    return eqx.tree_at(
         lambda f: (f.stack.linear, f.stack.coupling.gain),
         flow,
         (0.3 * flow.stack.linear + rotations.astype(np.float32), 1 + flow.stack.coupling.gain),
     )
-    return eqx.filter_jit(ConditionalFlow.initialize)(flow, *make_batch(size, 256, seed=seed))
 
 
 def make_batch(size, count, *, seed, limit=0.95):

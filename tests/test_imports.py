@@ -24,7 +24,7 @@ LAYERS = (
     ("config", "registry", "sweep"),
     ("training",),
     ("experiment",),
-    ("trained", "q_errors"),
+    ("trained", "q_errors", "state_distance"),
     ("reuse",),
     ("sweep_runs", "estimates", "suites"),
     ("cli",),

@@ -43,7 +43,7 @@ import jax.numpy as jnp
 import optax
 
 from clap.agent import Agent, Values, ValueUnits, dream
-from clap.diagnostics import judge_values
+from clap.diagnostics import KNOWN, VISITED, judge_distance, judge_values
 from clap.dreamer import AbstractDreamer, clipped_adam, normalized
 from clap.initialise import initialise
 from clap.returns import data_returns, lambda_returns, recorded_returns
@@ -326,15 +326,33 @@ class CLAP(AbstractDreamer):
         return round(self.restart_fraction * self.starts)
 
     def look_at_values(self, state, dataset, *, key):
-        """Values at the starts of recorded episodes, beside what the data earned from there."""
-        k_draw, k_judge = jax.random.split(key)
+        """Values at the starts of episodes beside what the data earned, and where dreams end."""
+        k_draw, k_judge, k_distance = jax.random.split(key, 3)
         first = dataset.episodes.first
         pick = jax.random.randint(k_draw, (self.validation_windows,), 0, first.shape[0])
         observations = jax.vmap(state.normalizer)(dataset.transitions.observation[first[pick]])
         model, agent = state.world_model.model, state.agent.model
         metrics = judge_values(model, agent.values, state.units, observations, key=k_judge)
         returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
-        return state, metrics | {"data_at_starts": returns.at_starts, "data_best": returns.best}
+        metrics |= {"data_at_starts": returns.at_starts, "data_best": returns.best}
+        return state, metrics | self.distance_from_data(state, dataset, key=k_distance)
+
+    def distance_from_data(self, state, dataset, *, key):
+        """Of states that the policy reaches in dreams; see `judge_distance`."""
+        k_known, k_own, k_draw, k_states, k_starts, k_dreams = jax.random.split(key, 6)
+        model, actor = state.world_model.model, state.agent.model.actor
+        known = normalized(state.normalizer, dataset.draw_training_windows(KNOWN, 1, key=k_known))
+        own = normalized(state.normalizer, dataset.draw_validation_windows(VISITED, 1, key=k_own))
+        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
+        starts = draw_starts(model.states(batch, key=k_states), batch, VISITED, key=k_starts)
+
+        def end(start, key):
+            options = {"support": self.half_width, "stop_box_gradient": False}
+            last = dream(model, actor, start, self.horizon, **options, key=key).end
+            return model.observation_decoder(model.rssm.visible(last))
+
+        reached = jax.vmap(end)(starts, jax.random.split(k_dreams, VISITED))
+        return judge_distance(reached, own.window.observation[:, 0], known.window.observation[:, 0])
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor

@@ -28,7 +28,18 @@ def evaluate_command() -> click.Command:
         is_flag=True,
         help="Compare the critics with the discounted returns met (PLAS, section 5.4).",
     )
-    def evaluate(run, episodes, video, q_error):
+    @click.option(
+        "--distance",
+        is_flag=True,
+        help="Tell how far the states met lie from the run's data.",
+    )
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The run's data for --distance, if they are no longer where it found them.",
+    )
+    def evaluate(run, episodes, video, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
         import numpy as np
         from rich.console import Console
@@ -64,6 +75,8 @@ def evaluate_command() -> click.Command:
         Console().print(table)
         if q_error:
             Console().print(_q_error_table(run, episodes))
+        if distance:
+            Console().print(_distance_table(run, data, episodes))
         if video is not None:
             from shared.environments.video import film
 
@@ -86,4 +99,22 @@ def _q_error_table(run: Path, episodes: int):
             f"{row['overestimated']:.0%}",
             *(f"{value:+.4g}" for value in values[6:]),
         )
+    return table
+
+
+def _distance_table(run: Path, data: Path | None, episodes: int):
+    from rich.table import Table
+
+    from shared.cli.again import data_of_run
+    from shared.experiment import load_again
+    from shared.state_distance import state_distances
+    from shared.training.run_folder import RunFolder
+
+    record = RunFolder.open(run, write=False).record
+    loaded = load_again(run, record, lambda record: data_of_run(record, data))
+    title = "Distance to the nearest recorded state, and of held-out episodes"
+    table = Table("seed", "states", "median", "99 %", "data: median", "99 %", "beyond", title=title)
+    for row in state_distances(run, loaded, episodes=episodes):
+        seed, states, *distances, beyond = row.values()
+        table.add_row(str(seed), str(states), *(f"{d:.3f}" for d in distances), f"{beyond:.1%}")
     return table

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shared.cli.completion import complete_algorithm, complete_dataset, complete_suite
-from shared.errors import ConfigError, DataError
+from shared.errors import ConfigError
 
 
 def train_command(family: str) -> click.Command:
@@ -137,6 +137,7 @@ def train_command(family: str) -> click.Command:
     ):
         """Train a policy on a fixed data set, and score it in its simulator."""
         from shared import config, experiment, reuse, sweep_runs
+        from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
         from shared.data.resolve import load_data
@@ -153,7 +154,7 @@ def train_command(family: str) -> click.Command:
         progress = terminal_progress()
         if resume is not None:
             _refuse_with_resume(context)
-            found = lambda record: _again(record, data, data_dir)  # noqa: E731
+            found = lambda record: data_of_run(record, data, data_dir)  # noqa: E731
             if sweep_runs.is_sweep(resume):
                 paths = sweep_runs.resume(resume, load_data=found, progress=progress)
             else:
@@ -226,21 +227,6 @@ def _refuse_with_resume(context: click.Context) -> None:
             raise ConfigError(
                 f"--resume takes the run's own settings; leave out '--{name.replace('_', '-')}'."
             )
-
-
-def _again(record, data, data_dir):
-    """The data of a run that is resumed: the same file, or the same set re-made."""
-    from shared.data.resolve import load_data
-
-    path = data or Path(record["data"]["path"])
-    if path.exists():
-        return load_data(record["dataset"], data=path, trusted_source=record["source"])
-    if record["source"] == "yours":
-        raise DataError(f"{path}: the run's data file is gone; give it with --data FILE.")
-    source = {"official": "d4rl"}.get(record["source"], record["source"])
-    return load_data(
-        record["dataset"], source=source, data_dir=data_dir, rows=record["data"]["rows"]
-    )
 
 
 def _report(paths: list[Path]) -> None:

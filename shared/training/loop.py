@@ -177,18 +177,18 @@ def next_stop(step: int, phase: Phase, settings: RunSettings) -> int:
 
 
 def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
-    """Means over a call's updates, name -> (seeds,); stops at the first non-finite value."""
+    """Means over a call's updates, name -> (seeds,); stops at the first non-finite value.
+
+    Of its update and seed it names every such metric: a loss, and the term that spoiled it.
+    """
     bad = {name: ~np.isfinite(values[:count]) for name, values in history.items()}
-    worst = min(
-        ((int(np.argwhere(mask)[0, 0]), name) for name, mask in bad.items() if mask.any()),
-        default=None,
-    )
-    if worst is not None:
-        row, name = worst
-        seed = seeds[int(np.argmax(bad[name][row]))]
-        value = history[name][row][np.argmax(bad[name][row])]
+    places = [tuple(np.argwhere(mask)[0]) for mask in bad.values() if mask.any()]
+    if places:
+        row, i = min(places)
+        values = {name: history[name][row, i] for name, mask in bad.items() if mask[row, i]}
+        became = ", ".join(f"'{name}' became {value}" for name, value in values.items())
         raise NonFiniteError(
-            f"phase '{phase.name}', step {first + row + 1}, seed {seed}: '{name}' became {value}; "
+            f"phase '{phase.name}', step {first + row + 1}, seed {seeds[i]}: {became}; "
             f"{_last_good(run)}; {MEND}."
         )
     return {name: values[:count].mean(0, dtype=np.float64) for name, values in history.items()}

@@ -122,7 +122,9 @@ def test_no_sample_and_no_mode_leaves_the_box(support, scale):
 
 def test_the_box_is_support_times_the_spread_of_the_prior():
     space, feature = make_model().actions, some_states(1).feature[0]
+    assert isinstance(space, GaussianLatentActions)
     prior, box = space.prior(feature), space.box(feature, 2.5)
+    assert box is not None
     np.testing.assert_array_equal(box.center, prior.mean)
     np.testing.assert_allclose(box.half_width, 2.5 * prior.std, rtol=1e-6)
 

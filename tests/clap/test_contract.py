@@ -1,5 +1,7 @@
 """The contract of tests/contract for C-LAP, its ablations and its options; recurrent acting."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,32 +10,30 @@ from contract.test_contract import leaves, run
 from dreams import TINY
 
 from shared import experiment
+from shared.errors import NonFiniteError
 from shared.training import program
 from shared.training.evaluation import evaluate
 
 CASES = {
     "paper": {},
     "no constraint": {"support": None},
-    "no latent action": {"latent_actions": "none"},
-    "prior as policy": {"policy": "prior"},
-    "every option": {
-        **{
-            "tau": 0.02,
-            "value_members": 3,
-            "value_units": "data",
-            "data_bounds": True,
-            "value_layer_norm": True,
-        },
+    "no latent action, discrete states": {"latent_actions": "none", "stochastic_kind": "discrete"},
+    "prior as policy, divided KLs": {
+        **{"policy": "prior", "kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
+    },
+    "flow latents, every option": {
+        **{"latent_actions": "flow", "learned_std": False},
+        **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
+        **{"value_layer_norm": True, "imitation_weight": 1.0, "conservatism": 0.1},
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
-        **{"stop_box_gradient": True, "center_weight": 0.1, "learned_std": False},
-        **{"kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
+        **{"stop_box_gradient": True, "center_weight": 0.1},
     },
 }
 
 
-def tiny_plan(case: str, seeds=(0,)):
-    overrides = TINY | CASES[case]
+def tiny_plan(case: str, seeds=(0,), **more):
+    overrides = TINY | CASES[case] | more
     return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
 
 
@@ -60,7 +60,7 @@ def test_chunk_size_does_not_change_a_bit(trained, hopper_random):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("trained", ["paper", "every option"], indirect=True)
+@pytest.mark.parametrize("trained", ["paper", "flow latents, every option"], indirect=True)
 def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
     plan, _, both = trained
     _, alone = run(plan, hopper_random, chunk=12, seeds=(5,))
@@ -129,3 +129,16 @@ def test_evaluation_passes_the_memory_on(hopper_random):
     state = program.init_state(algorithm, hopper_random.spec, plan.seeds)
     rows = evaluate(algorithm, state, "hopper", seeds=plan.seeds, step=0, episodes=1)
     assert len(rows) == 4 and all(row["length"] > 1 for row in rows)
+
+
+def test_a_reward_that_is_nan_stops_with_the_name_of_its_term(hopper_random, tmp_path):
+    """It cannot be read from a file, but the training loop does not rely on that."""
+    rewards = np.full(hopper_random.rows, np.nan, np.float32)
+    transitions = hopper_random.transitions._replace(reward=rewards)
+    data = dataclasses.replace(hopper_random, transitions=transitions)
+    plan = tiny_plan("paper", seeds=(0, 5), steps_per_call=12)  # a program that is compiled
+    with pytest.raises(NonFiniteError) as caught:
+        experiment.start(plan, data, tmp_path / "run")
+    assert "phase 'model', step 1, seed 0:" in str(caught.value)
+    assert "'reward_nll' became nan" in str(caught.value)
+    assert "observation_nll" not in str(caught.value)

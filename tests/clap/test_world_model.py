@@ -1,35 +1,35 @@
 """The world model against slow NumPy, distrax, Equinox's own GRU and a Kalman filter."""
 
+from typing import Any
+
 import distrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from clap.gaussian import MEAN_LIMIT, MIN_STD, Gaussian, regularizer
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
-from clap.states import GaussianStates
-from clap.world_model import WorldModel
+from clap.states import Categorical, DiscreteStates, GaussianStates
+from clap.world_model import Noise, WorldModel
 from shared.data.windows import EpisodeWindow
-from shared.learner import Learner, descend
 from shared.types import Window
 
 OBSERVATION, ACTION, H, S, U, T = 3, 2, 5, 4, 3, 6
 PLAIN = {"balance": None, "free_nats": 0.0, "action_free_nats": 0.0}
 
 
-def make_model(*, direct=False, markov=False, learned_std=True, seed=0, sizes=(8, 7)):
+def make_model(*, direct=False, markov=False, learned_std=True, seed=0, sizes=(8, 7), states=None):
     k_core, k_actions, k_heads, k_std = jax.random.split(jax.random.key(seed), 4)
-    core = RSSM(OBSERVATION, ACTION, H, GaussianStates(S), sizes, markov=markov, key=k_core)
+    states = states or GaussianStates(S)
+    core = RSSM(OBSERVATION, ACTION, H, states, sizes, markov=markov, key=k_core)
+    size = core.visible_size
     actions = (
         DirectActions(ACTION)
         if direct
-        else GaussianLatentActions(
-            core.visible_size, ACTION, U, sizes, action_std=0.2, key=k_actions
-        )
+        else GaussianLatentActions(size, ACTION, U, sizes, action_std=0.2, key=k_actions)
     )
     model = WorldModel(core, actions, OBSERVATION, sizes, learned_std=learned_std, key=k_heads)
     log_std = 0.3 * jax.random.normal(k_std, model.log_std.shape)
@@ -59,12 +59,36 @@ def gaussians():
 
 
 def test_kl_and_density_against_distrax(gaussians):
+    ours, other = gaussians
     q, p = (distrax.MultivariateNormalDiag(*g) for g in gaussians)
-    np.testing.assert_allclose(
-        gaussians[0].kl_divergence(gaussians[1]), q.kl_divergence(p), rtol=2e-5
-    )
-    value = gaussians[1].mean
-    np.testing.assert_allclose(gaussians[0].log_prob(value), q.log_prob(value), rtol=2e-5)
+    np.testing.assert_allclose(ours.kl_divergence(other), q.kl_divergence(p), rtol=2e-5)
+    np.testing.assert_allclose(ours.log_prob(other.mean), q.log_prob(other.mean), rtol=2e-5)
+
+
+def test_discrete_states_against_distrax():
+    """Divergence, the uniform share, samples that are one-hot and as frequent as they should."""
+    states = DiscreteStates(2, 3)
+    outputs = jax.random.normal(jax.random.key(0), (2, 6))
+    outputs = outputs.at[0, :3].set(jnp.array([200.0, 0.0, 0.0]))
+    q, p = (states.distribution(output) for output in outputs)
+    assert isinstance(q, Categorical) and isinstance(p, Categorical)
+    reference_q, reference_p = (distrax.Categorical(logits=x.log_probs) for x in (q, p))
+    expected = jnp.sum(reference_q.kl_divergence(reference_p))
+    np.testing.assert_allclose(q.kl_divergence(p), expected, rtol=1e-5)
+    np.testing.assert_allclose(jnp.exp(q.log_probs[0]), [0.99 + 0.01 / 3, 0.01 / 3, 0.01 / 3], 1e-4)
+    drawn = np.asarray(jax.vmap(p.sample)(states.noise(20000, key=jax.random.key(1))))
+    assert set(np.unique(drawn)) == {0.0, 1.0} and (drawn.reshape(-1, 2, 3).sum(-1) == 1).all()
+    np.testing.assert_allclose(drawn.mean(0), reference_p.probs.ravel(), atol=0.015)
+    likeliest = p.sample(jnp.zeros(states.size)).reshape(2, 3)
+    np.testing.assert_array_equal(jnp.argmax(likeliest, 1), jnp.argmax(p.log_probs, 1))
+
+
+def test_the_gradient_of_a_discrete_sample_is_that_of_its_probabilities():
+    states, output = DiscreteStates(2, 3), jax.random.normal(jax.random.key(0), (6,))
+    noise, weight = states.noise(key=jax.random.key(1)), jnp.arange(6.0)
+    sampled = jax.grad(lambda x: weight @ states.distribution(x).sample(noise))(output)
+    smooth = jax.grad(lambda x: weight @ jnp.exp(states.distribution(x).log_probs).ravel())(output)
+    np.testing.assert_allclose(sampled, smooth, atol=1e-6)
 
 
 def test_balancing_divides_the_gradient_and_keeps_the_value(gaussians):
@@ -106,14 +130,18 @@ def test_advance_is_a_gru_cell():
 
 
 @pytest.mark.parametrize("markov", [False, True])
-def test_imagine_equals_observe_when_fed_the_same_latents(markov):
-    core, (window, _, _) = make_model(markov=markov).rssm, make_window()
-    noise = jax.random.normal(jax.random.key(5), (T, S))
-    latents, _, prior = core.observe(window.observation, window.action, noise)
+@pytest.mark.parametrize("states", [GaussianStates(S), DiscreteStates(2, 3)], ids=str)
+def test_imagine_equals_observe_when_fed_the_same_latents(states, markov):
+    core, (window, _, _) = make_model(states=states, markov=markov).rssm, make_window()
+    noise = states.noise(T, key=jax.random.key(5))
+    latents, _, prior = eqx.filter_jit(core.observe)(window.observation, window.action, noise)
     # The noise under which the prior draws what the posterior drew.
-    same = (latents.stochastic - prior.mean) / prior.std
+    if isinstance(prior, Categorical):
+        same = 1e3 * latents.stochastic
+    else:
+        same = (latents.stochastic - prior.mean) / prior.std
     first = jax.tree.map(lambda x: x[0], latents)
-    dreamed, _ = core.imagine(
+    dreamed, _ = eqx.filter_jit(core.imagine)(
         first, lambda feature, action: (action, None), window.action[:-1], same[1:]
     )
     np.testing.assert_allclose(dreamed.deterministic, latents.deterministic[1:], atol=1e-5)
@@ -217,6 +245,11 @@ def test_elbo_terms_against_slow_numpy(real, markov):
     np.testing.assert_allclose(loss, sum(terms.values()), rtol=1e-5)
 
 
+@eqx.filter_jit
+def loss_of(model, batch):
+    return model.loss(batch, key=jax.random.key(0), **PLAIN)
+
+
 def test_padding_changes_nothing_and_is_not_counted():
     model, data = make_model(), make_window(real=3)
     changed = data.window._replace(
@@ -226,7 +259,7 @@ def test_padding_changes_nothing_and_is_not_counted():
     batches = [
         jax.tree.map(lambda x: x[None], data._replace(window=w)) for w in (data.window, changed)
     ]
-    first, second = (model.loss(b, key=jax.random.key(0), **PLAIN)[1] for b in batches)
+    first, second = (loss_of(model, b)[1] for b in batches)
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name])
 
@@ -234,7 +267,7 @@ def test_padding_changes_nothing_and_is_not_counted():
 def test_without_latent_actions_the_model_is_a_plain_rssm():
     model = make_model(direct=True)
     batch = jax.tree.map(lambda x: x[None], make_window())
-    _, metrics = model.loss(batch, key=jax.random.key(0), **PLAIN)
+    _, metrics = eqx.filter_eval_shape(loss_of, model, batch)
     assert set(metrics) == {
         *("observation_nll", "reward_nll", "continue_nll", "state_kl", "model_loss")
     }
@@ -245,61 +278,143 @@ def test_the_elbo_of_one_action_bounds_its_density():
     actions = make_model().actions
     feature, action = jnp.ones(H + S) * 0.3, jnp.array([0.2, -0.4])
     keys = jax.random.split(jax.random.key(0), 20000)
-    bound = jnp.mean(jax.vmap(lambda k: actions.log_prob(feature, action, key=k))(keys))
-    prior = actions.prior(feature)
-    u = jax.vmap(prior.sample)(jax.random.normal(keys[0], (20000, U)))
-    likelihoods = jax.vmap(lambda u: actions.log_likelihood(feature, u, action))(u)
-    exact = jax.nn.logsumexp(likelihoods) - jnp.log(20000.0)
+
+    @eqx.filter_jit
+    def compare(actions):
+        bound = jnp.mean(jax.vmap(lambda k: actions.log_prob(feature, action, key=k))(keys))
+        prior = actions.prior(feature)
+        u = jax.vmap(prior.sample)(jax.random.normal(keys[0], (20000, U)))
+        likelihoods = jax.vmap(lambda u: actions.log_likelihood(feature, u, action))(u)
+        return bound, jax.nn.logsumexp(likelihoods) - jnp.log(20000.0)
+
+    bound, exact = compare(actions)
     assert bound < exact
 
 
-def kalman_nll(y, a=0.9, process=0.3, noise=0.5):
-    """Exact -log p(y_1..y_T) of x' = a x + process·N, y = x + noise·N, in nats a step."""
-    mean, variance, total = np.zeros(len(y)), np.full(len(y), process**2 / (1 - a**2)), 0.0
-    for t in range(y.shape[1]):
-        spread = variance + noise**2
-        total += 0.5 * np.mean(np.log(2 * np.pi * spread) + (y[:, t] - mean) ** 2 / spread)
-        gain = variance / spread
-        mean, variance = mean + gain * (y[:, t] - mean), (1 - gain) * variance
-        mean, variance = a * mean, a**2 * variance + process**2
-    return total / y.shape[1]
+A, PROCESS, OUTPUT = 0.9, 0.3, 0.5
+"""x' = A x + PROCESS · N(0, 1) is seen as y = x + OUTPUT · N(0, 1)."""
 
 
-def test_the_bound_meets_the_exact_likelihood_of_a_linear_gaussian_system():
-    """Trained on a linear-Gaussian process, the ELBO comes close to the truth and stays below."""
-    length, a, process, noise = 12, 0.9, 0.3, 0.5
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=4096) * process / np.sqrt(1 - a**2)
-    y = np.empty((4096, length), np.float32)
-    for t in range(length):
-        y[:, t] = x + noise * generator.normal(size=4096)
-        x = a * x + process * generator.normal(size=4096)
+def kalman(y):
+    """Means and variances of x_t given y_1..y_t, and -log p(y_t | y_1..y_t-1), by a slow loop.
 
-    k_core, k_heads = jax.random.split(jax.random.key(0))
-    core = RSSM(1, 1, 16, GaussianStates(2), (16,), key=k_core)
-    model = WorldModel(core, DirectActions(1), 1, (16,), learned_std=True, key=k_heads)
+    The first variance is the one that all later predictions have: the filter is stationary.
+    """
+    variance = PROCESS**2
+    for _ in range(1000):
+        variance = A**2 * variance * OUTPUT**2 / (variance + OUTPUT**2) + PROCESS**2
+    mean, means, nll = 0.0, [], []
+    for value in y:
+        spread = variance + OUTPUT**2
+        nll.append(0.5 * (np.log(2 * np.pi * spread) + (value - mean) ** 2 / spread))
+        filtered = mean + variance / spread * (value - mean)
+        means.append(filtered)
+        mean = A * filtered
+    return np.array(means), variance * OUTPUT**2 / (variance + OUTPUT**2), variance, np.array(nll)
 
-    def batch(rows):
-        shape = rows.shape
-        still = jnp.zeros(shape)
-        window = Window(rows[..., None], still[..., None], still, still > 0, still > 0)
-        return EpisodeWindow(window, jnp.ones(shape, bool), jnp.zeros(shape, bool))
 
-    optimizer = optax.adam(5e-3)
+def kalman_model(*, gain_error=0.0, std_factor=1.0):
+    """A world model whose parts, set by hand, are the Kalman filter of that system.
 
-    @eqx.filter_jit
-    def train(learner, data, keys):
-        def step(learner, key):
-            k_draw, k_loss = jax.random.split(key)
-            rows = data[jax.random.randint(k_draw, (32,), 0, 3500)]
-            return descend(learner, optimizer, lambda m: m.loss(batch(rows), key=k_loss, **PLAIN))
+    h is the predicted mean: the recorded "action" is the observation before, so that
+    h' = A (h + gain (y - h)).  s is x, its posterior the filter's.  `SMALL` keeps tanh in
+    its linear range, and a large bias selu in its own.
+    """
+    small, lift, selu = 1e-2, 8.0, 1.0507009873554805
+    _, filtered, variance, _ = kalman([])
+    gain = variance / (variance + OUTPUT**2)
 
-        learner, metrics = jax.lax.scan(step, learner, keys)
-        return learner, metrics["model_loss"]
+    def make(key):
+        core = RSSM(1, 1, 1, GaussianStates(1), (2,), key=key)
+        return WorldModel(core, DirectActions(1), 1, (2,), learned_std=True, key=key)
 
-    learner, _ = train(
-        Learner.create(model, optimizer), jnp.asarray(y), jax.random.split(jax.random.key(1), 500)
-    )
-    _, metrics = learner.model.loss(batch(jnp.asarray(y[3500:])), key=jax.random.key(2), **PLAIN)
-    exact = kalman_nll(y[3500:].astype(np.float64), a, process, noise)
-    assert exact - 0.01 < float(metrics["model_loss"]) < exact + 0.08
+    shapes = eqx.filter_eval_shape(make, jax.random.key(0))
+    model: Any = jax.tree.map(lambda x: jnp.zeros(x.shape), shapes)
+    raw = np.log(np.expm1(std_factor * np.sqrt([filtered, variance]) - MIN_STD))
+    update, wrong = A * (1 - gain), gain + gain_error
+    first = np.array([[1.0], [0.0]])
+
+    def linear(where, weight, bias=None):
+        nonlocal model
+        layer = where(model)
+        new = eqx.tree_at(lambda x: x.weight, layer, jnp.asarray(weight, jnp.float32))
+        if bias is not None:
+            new = eqx.tree_at(lambda x: x.bias, new, jnp.asarray(bias, jnp.float32))
+        model = eqx.tree_at(where, model, new)
+
+    # h' = (1 - update) tanh(small · A gain y / (1 - update)) + update h, h = small · mean
+    x_new = small * A * gain / (1 - update)
+    opened = np.log(update / (1 - update))
+    linear(lambda m: m.rssm.from_action, [[0.0], [0.0], [x_new]], [0.0, opened, 0.0])
+    # hidden = selu(lift + mean of x given y): as selu is linear there, its output is undone below
+    linear(lambda m: m.rssm.posterior_hidden, (1 - wrong) / small * first)
+    linear(lambda m: m.rssm.encoder.layers[0], wrong * first, [lift, 0.0])
+    linear(lambda m: m.rssm.posterior_output, [[1 / selu, 0], [0, 0]], [-lift, raw[0]])
+    linear(lambda m: m.rssm.prior_network.layers[0], first / small, [lift, 0.0])
+    linear(lambda m: m.rssm.prior_network.layers[1], [[1 / selu, 0], [0, 0]], [-lift, raw[1]])
+    # the decoder reads s out of [h, s]
+    linear(lambda m: m.observation_decoder.layers[0], [[0, 1.0], [0, 0]], [lift, 0.0])
+    linear(lambda m: m.observation_decoder.layers[1], [[1 / selu, 0]], [-lift])
+    return eqx.tree_at(lambda m: m.log_std, model, jnp.log(jnp.array([OUTPUT, 1.0])))
+
+
+@pytest.fixture(scope="module")
+def linear_system():
+    """Observations of the system, and what the Kalman filter says of them."""
+    generator, (_, _, variance, _) = np.random.default_rng(0), kalman([])
+    x, y = generator.normal() * np.sqrt(variance), []
+    for _ in range(12):
+        y.append(x + OUTPUT * generator.normal())
+        x = A * x + PROCESS * generator.normal()
+    return np.array(y), kalman(y)
+
+
+def elbo_of(model, y):
+    """Terms at every step, and posterior means and standard deviations of s.
+
+    The log-likelihood is quadratic in s, whose mean is that over the noises ±1.
+    """
+    seen, still = jnp.asarray(y, jnp.float32)[:, None], jnp.zeros(len(y))
+    window = Window(seen, seen, still, still > 0, still > 0)
+    data = EpisodeWindow(window, jnp.ones(len(y), bool), jnp.ones(len(y), bool))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clap.gaussian.MEAN_LIMIT", 1e4)  # so far off that means are linear
+        terms, posterior = judge(model, data)
+    return {name: np.asarray(value, np.float64) for name, value in terms.items()}, posterior
+
+
+@eqx.filter_jit
+def judge(model, data):
+    seen, taken = data.window.observation, data.window.action
+
+    def one(sign):
+        noise = Noise(jnp.full(seen.shape, sign), jnp.zeros_like(taken))
+        terms, _ = model.elbo_terms(data, noise, **PLAIN)
+        return terms, model.rssm.observe(seen, taken, noise.state)[1]
+
+    terms, posterior = jax.vmap(one)(jnp.array([1.0, -1.0]))
+    first = jax.tree.map(lambda x: x[0], posterior)
+    return {name: jnp.mean(value, axis=0) for name, value in terms.items()}, first
+
+
+def test_with_the_kalman_posterior_the_elbo_is_the_exact_likelihood(linear_system):
+    y, (means, filtered, _, nll) = linear_system
+    terms, posterior = elbo_of(kalman_model(), y)
+    np.testing.assert_allclose(posterior.mean[:, 0], means, atol=2e-4)
+    np.testing.assert_allclose(posterior.std[:, 0], np.sqrt(filtered), rtol=1e-4)
+    np.testing.assert_allclose(terms["observation_nll"] + terms["state_kl"], nll, atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [{"gain_error": 0.2}, {"std_factor": 1.3}], ids=str)
+def test_with_another_posterior_it_is_lower_by_their_divergence(linear_system, wrong):
+    y, (means, filtered, _, nll) = linear_system
+    model = kalman_model(**wrong)
+    if "std_factor" in wrong:  # of the posterior alone
+        right = kalman_model().rssm.prior_network
+        model = eqx.tree_at(lambda m: m.rssm.prior_network, model, right)
+    terms, q = elbo_of(model, y)
+    exact = Gaussian(jnp.asarray(means[:, None], jnp.float32), jnp.full(q.std.shape, filtered**0.5))
+    loss = terms["observation_nll"] + terms["state_kl"]
+    np.testing.assert_allclose(loss, nll + np.asarray(q.kl_divergence(exact)), atol=1e-3)
+    assert (loss > nll).all()

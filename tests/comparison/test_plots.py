@@ -10,22 +10,6 @@ from shared.errors import RunError
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were written, still open to look at."""
-    from matplotlib.figure import Figure
-
-    figures = []
-    save = Figure.savefig
-
-    def keep(self, *args, **options):
-        figures.append(self)
-        return save(self, *args, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 def legend(axis) -> list[str]:
     return [text.get_text() for text in axis.get_legend().get_texts()]
 

@@ -8,7 +8,9 @@ import pytest
 from tiny import tiny_plan
 
 from shared import experiment, trained
+from shared.algorithm import Phase
 from shared.errors import NonFiniteError, RunError
+from shared.training import loop
 
 MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
 
@@ -108,6 +110,17 @@ def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_rand
         experiment.start(plan, hopper_random, tmp_path / "run")
     assert "phase 'policy', step" in str(caught.value)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_phase_without_updates_does_not_start():
+    """Its part of the state comes from elsewhere, a frozen model for example."""
+
+    def start(state, dataset, *, key):
+        raise AssertionError
+
+    phase = Phase("model", 0, start, start, start=start)
+    context = loop.Context(*[None] * 7)
+    assert loop.run_updates(context, "state", phase, loop.Position(), None) == "state"
 
 
 def test_a_loaded_policy_acts(finished, hopper_random):

@@ -12,6 +12,8 @@ from shared import experiment, trained
 from shared.environments.simulators import make_environment
 from shared.errors import RunError
 from shared.q_errors import Rollout, compare, discounted_returns, metrics, play, q_errors
+from shared.state_distance import compare as compare_distances
+from shared.state_distance import nearest, recorded, state_distances
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +77,16 @@ def test_the_command(run, hopper_random, tmp_path):
     cloned = experiment.start(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
     with pytest.raises(RunError, match="'bc' has no critic"):
         q_errors(cloned)
+
+
+def test_distances_of_states_against_a_loop(run, hopper_random):
+    (first, second) = state_distances(run, hopper_random, episodes=1)
+    assert (first["seed"], second["seed"]) == (0, 4) and first["data_p99"] == second["data_p99"]
+    assert 0 < first["median"] <= first["p99"] and 0 <= first["beyond"] <= 1
+    known, own = recorded(hopper_random, 0.1)
+    assert len(known) + len(own) <= hopper_random.rows and 0.05 < len(own) / len(known) < 0.2
+    expected = [min(np.linalg.norm(x - y) for y in known[:500]) for x in own[:5]]
+    np.testing.assert_allclose(nearest(own[:5], known[:500]), expected, rtol=1e-5)
+    assert compare_distances(np.array([1.0, 9.0]), np.array([2.0, 2.0]))["beyond"] == 0.5
+    answer = CliRunner().invoke(main, ["evaluate", str(run), "--episodes", "1", "--distance"])
+    assert answer.exit_code == 0 and "nearest recorded state" in answer.output

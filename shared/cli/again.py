@@ -1,0 +1,30 @@
+"""The data of a run that is there already."""
+
+from pathlib import Path
+from typing import Any
+
+from shared.errors import DataError
+
+
+def data_of_run(record: dict[str, Any], data: Path | None = None, data_dir: Path | None = None):
+    """The same file again, or the same set re-made.
+
+    Arguments:
+        record: the run's `run.json`.
+        data: where the file is now, if not where the run found it.
+        data_dir: root of the cache.
+
+    Raises:
+        DataError: a file of the user's own is gone.
+    """
+    from shared.data.resolve import load_data
+
+    path = data or Path(record["data"]["path"])
+    if path.exists():
+        return load_data(record["dataset"], data=path, trusted_source=record["source"])
+    if record["source"] == "yours":
+        raise DataError(f"{path}: the run's data file is gone; give it with --data FILE.")
+    source = {"official": "d4rl"}.get(record["source"], record["source"])
+    return load_data(
+        record["dataset"], source=source, data_dir=data_dir, rows=record["data"]["rows"]
+    )
