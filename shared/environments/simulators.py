@@ -2,7 +2,7 @@
 
 import warnings
 
-from shared.data.catalog import ENVIRONMENTS, Environment
+from shared.data.catalog import Environment, environments
 from shared.errors import ConfigError
 
 
@@ -16,24 +16,49 @@ def make_environment(name: str, *, render: bool = False):
     Raises:
         ConfigError: no simulator is known for this task.
     """
-    task = ENVIRONMENTS.get(name)
-    if task is None:
-        raise ConfigError(f"no simulator scores '{name}'; choose one of {', '.join(ENVIRONMENTS)}.")
+    if not has_simulator(name):
+        known = ", ".join(name for name, task in environments().items() if task.simulator)
+        raise ConfigError(f"no simulator scores '{name}'; choose one of {known}.")
+    task = environments()[name]
     make = _OURS.get(task.simulator.partition("/")[0])
-    return _locomotion(task, render) if make is None else make(task)
+    return _gymnasium(task, render) if make is None else make(task)
 
 
-def _locomotion(task: Environment, render: bool):
-    """The `-v4` of gymnasium is D4RL's `v2` physics: same dimensions, time limit and rewards."""
+def has_simulator(name: str | None) -> bool:
+    """Can policies for this task be scored?  The robot that your logs are of has none."""
+    task = environments().get(name or "")
+    return task is not None and bool(task.simulator)
+
+
+def _gymnasium(task: Environment, render: bool):
+    """A registered task of gymnasium.
+
+    The `-v4` of its locomotion is D4RL's `v2` physics: same dimensions, time limit and rewards.
+    """
     import gymnasium
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
-        return gymnasium.make(
-            task.simulator,
-            render_mode="rgb_array" if render else None,
-            disable_env_checker=True,
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
+            made = gymnasium.make(
+                task.simulator,
+                render_mode="rgb_array" if render else None,
+                disable_env_checker=True,
+            )
+    except (gymnasium.error.Error, ImportError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(
+            f"the simulator '{task.simulator}' of '{task.name}' cannot be made ({reason}); correct "
+            "its gymnasium id, as 'package:Name-v0'."
+        ) from error
+    sizes = [(task.observation_size,), (task.action_size,)]
+    spaces = [made.observation_space.shape, made.action_space.shape]
+    if spaces != sizes:
+        raise ConfigError(
+            f"the simulator '{task.simulator}' observes and acts in shapes {spaces}, but "
+            f"'{task.name}' is registered with {sizes}; wrap the one or correct the other."
         )
+    return made
 
 
 def _maze2d(task: Environment):
