@@ -39,7 +39,10 @@ def compare(runs, out, mode):
     summary = summarize(found, mode)
     if not summary["rows"]:
         kind = "" if mode == "both" else f"{mode} "
-        raise RunError(f"the runs have no {kind}evaluation yet; train until the first one is done.")
+        raise RunError(
+            f"the runs have no {kind}evaluation yet; train until the first one is done (without a "
+            "simulator there is never one)."
+        )
     print_table(found, mode=mode)
     out.mkdir(parents=True, exist_ok=True)
     drawn = next(m for m in MODES if any(row.mode == m for row in summary["rows"]))

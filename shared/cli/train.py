@@ -19,7 +19,7 @@ def train_command(family: str) -> click.Command:
         "dataset",
         metavar="NAME",
         shell_complete=complete_dataset,
-        help="Data set, e.g. hopper-medium; see 'data list'.",
+        help="Data set, e.g. hopper-medium; see 'data list'.  With --data also a task: hopper.",
     )
     @click.option(
         "--algo",
@@ -32,8 +32,9 @@ def train_command(family: str) -> click.Command:
     @click.option(
         "--data",
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A D4RL-format HDF5 file in place of the named set's own.",
+        metavar="PATH",
+        help="Data of your own: HDF5 or npz with D4RL's keys, a folder of such files, a Minari or "
+        "V-D4RL folder.  Without --env nothing scores the policy.",
     )
     @click.option(
         "--source",
@@ -145,8 +146,14 @@ def train_command(family: str) -> click.Command:
                 options = {"progress": progress, "loggers": loggers}
                 paths = [reuse.resume(resume, load_data=found, **options)]
         else:
+            if dataset is None and data is None:
+                raise ConfigError(
+                    "train needs --env NAME (see 'data list'), --data PATH or --resume RUN."
+                )
+            loaded = None
             if dataset is None:
-                raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
+                loaded = load_data(None, data=data, source=source)
+                dataset = loaded.name
             overrides = config.parse_overrides(pairs)
             if steps is not None:
                 overrides["steps"] = steps
@@ -166,7 +173,7 @@ def train_command(family: str) -> click.Command:
             out = out or Path("runs") / dataset / f"{algo}-{preset}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
-                loaded = load_data(
+                loaded = loaded or load_data(
                     dataset,
                     data=data,
                     source=source,
@@ -203,11 +210,16 @@ def _refuse_with_resume(context: click.Context) -> None:
 
 def _again(record, data, data_dir):
     """The data of a run that is resumed: the same file, or the same set re-made."""
+    from shared.data.catalog import lookup_own
     from shared.data.resolve import load_data
 
     path = data or Path(record["data"]["path"])
     if path.exists():
-        return load_data(record["dataset"], data=path, trusted_source=record["source"])
+        try:
+            name = lookup_own(record["dataset"]).name
+        except DataError:  # the name of a file, in a run without --env
+            name = None
+        return load_data(name, data=path, trusted_source=record["source"])
     if record["source"] == "yours":
         raise DataError(f"{path}: the run's data file is gone; give it with --data FILE.")
     source = {"official": "d4rl"}.get(record["source"], record["source"])
@@ -217,10 +229,12 @@ def _again(record, data, data_dir):
 
 
 def _report(paths: list[Path]) -> None:
-    """The final table of runs, as `compare` prints it."""
+    """The final table of runs, as `compare` prints it, if they were scored."""
     from shared.comparison.read import read_run
     from shared.comparison.table import print_table
 
-    print_table([read_run(path) for path in paths])
+    scored = [run for run in map(read_run, paths) if run.episodes]
+    if scored:
+        print_table(scored)
     for path in paths:
         click.echo(f"run folder: {path}")

@@ -137,8 +137,9 @@ def _refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) ->
     """Pictures from 32 x 32 on are JPEG files of variable length, unless Minari is told not to."""
     for key, space in spaces.items():
         shape = space.get("shape")
-        large = isinstance(shape, list) and len(shape) in (2, 3) and min(shape[:2]) >= 32
-        if about.get("jpeg_encoding", True) and space.get("dtype") == "uint8" and large:
+        sizes = [n for n in shape[:2] if isinstance(n, int)] if isinstance(shape, list) else []
+        large = len(sizes) == 2 and min(sizes) >= 32 and space.get("dtype") == "uint8"
+        if large and about.get("jpeg_encoding", True):
             raise DataError(
                 f"{file}: '{key}' holds JPEG files, which are not decoded here; write the set with "
                 "jpeg_encoding=False."

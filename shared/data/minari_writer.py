@@ -67,9 +67,9 @@ def write_minari(folder: Path, episodes: Sequence[Episode], name: str, record: A
 
 def _observations(episode: Episode) -> dict[str, np.ndarray]:
     """By gymnasium's names for pictures beside a state."""
-    if episode.image is not None and episode.state is not None:
-        return {"observations/pixels": episode.image, "observations/state": episode.state}
-    return {"observations": episode.state if episode.image is None else episode.image}
+    seen = {"pixels": episode.image, "state": episode.state}
+    parts = {f"observations/{key}": x for key, x in seen.items() if x is not None}
+    return parts if len(parts) > 1 else {"observations": x for x in parts.values()}
 
 
 def _store(group: h5py.Group, key: str, x: np.ndarray) -> None:

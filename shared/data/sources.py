@@ -69,6 +69,8 @@ def form_of(path: Path) -> str:
 def is_zip(file: Path) -> bool:
     """Does the file begin as an npz archive does?"""
     try:
+        if not file.is_file():  # opening a pipe would wait for its writer
+            return False
         with open(file, "rb") as opened:
             return opened.read(4) == b"PK\x03\x04"
     except OSError:

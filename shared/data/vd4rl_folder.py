@@ -24,7 +24,7 @@ def episode_files(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise DataError(f"{path}: does not exist; name a data file or a folder of episodes.")
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5", ".h5"))
     kinds = {x.suffix == ".npz" for x in files}
