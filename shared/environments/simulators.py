@@ -6,19 +6,20 @@ from shared.data.catalog import Environment, environments
 from shared.errors import ConfigError
 
 
-def make_environment(name: str, *, render: bool = False):
+def make_environment(name: str | None, *, render: bool = False):
     """The environment that scores a task, with gymnasium's methods and D4RL's behaviour.
 
     Arguments:
-        name: task, e.g. `hopper`.
+        name: task, e.g. `hopper`; None is the task that a run on your own data did not name.
         render: make `env.render()` return RGB frames (needs a headless GL).
 
     Raises:
         ConfigError: no simulator is known for this task.
     """
-    if not has_simulator(name):
+    if name is None or not has_simulator(name):
+        what = "this data, whose task is not named" if name is None else f"'{name}'"
         known = ", ".join(name for name, task in environments().items() if task.simulator)
-        raise ConfigError(f"no simulator scores '{name}'; choose one of {known}.")
+        raise ConfigError(f"no simulator scores {what}; those of these tasks are known: {known}.")
     task = environments()[name]
     make = _OURS.get(task.simulator.partition("/")[0])
     return _gymnasium(task, render) if make is None else make(task)

@@ -65,7 +65,7 @@ def _act(algorithm, state, memory, observation, keys, step, time):
 def evaluate(
     algorithm,
     state,
-    environment: str,
+    environment: str | None,
     *,
     seeds: tuple[int, ...],
     step: int,
@@ -126,7 +126,7 @@ def evaluate(
             "mode": MODES[m],
             "episode": e,
             "return": float(returns[i]),
-            "score": float(normalized_score(environment, returns[i])),
+            "score": float(normalized_score(str(environment), returns[i])),
             "length": int(lengths[i]),
         }
         for i, (s, m, e) in enumerate(index)
