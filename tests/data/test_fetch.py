@@ -66,7 +66,7 @@ def served(write, arrays, monkeypatch):
     """A running server, its file's content, and the only address that is tried."""
     content = write(arrays, compression="gzip").read_bytes() + bytes(1 << 20)
     server = Server(content)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv("LATENT_POLICIES_OFFLINE", "0")
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
