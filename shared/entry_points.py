@@ -44,7 +44,7 @@ def _load(entry: EntryPoint, what: str) -> Any:
     try:
         return entry.load()
     except Exception as error:  # whatever the package's own code raises
-        reason = (str(error).splitlines() or [""])[0]
+        reason = "".join(c for c in str(error).partition("\n")[0] if c.isprintable())
         raise ConfigError(
             f"{_called(entry, what)} cannot be loaded ({type(error).__name__}: {reason}); mend or "
             "uninstall that package."

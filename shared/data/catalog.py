@@ -146,11 +146,12 @@ def datasets() -> dict[str, Entry]:
         ConfigError: an entry point is broken, hides another name, or needs a task that
             nobody registers.
     """
+    tasks = environments()
     found = registered("latent_policies.datasets", "data set", CATALOG, Entry)
     for entry in found.values():
         if entry.is_ours:
             raise ConfigError(f"data set '{entry.name}': suite '{entry.suite}' is ours; rename it.")
-        if environments().get(entry.environment.name) != entry.environment:
+        if tasks.get(entry.environment.name) != entry.environment:
             raise ConfigError(
                 f"data set '{entry.name}' is of the environment '{entry.environment.name}', which "
                 "is not registered; add it to the entry points 'latent_policies.environments'."

@@ -69,7 +69,7 @@ def _observations(episode: Episode) -> dict[str, np.ndarray]:
     """By gymnasium's names for pictures beside a state."""
     seen = {"pixels": episode.image, "state": episode.state}
     parts = {f"observations/{key}": x for key, x in seen.items() if x is not None}
-    return parts if len(parts) > 1 else {"observations": x for x in parts.values()}
+    return parts if len(parts) > 1 else dict(zip(("observations",), parts.values(), strict=True))
 
 
 def _store(group: h5py.Group, key: str, x: np.ndarray) -> None:

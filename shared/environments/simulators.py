@@ -41,11 +41,8 @@ def _gymnasium(task: Environment, render: bool):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
-            made = gymnasium.make(
-                task.simulator,
-                render_mode="rgb_array" if render else None,
-                disable_env_checker=True,
-            )
+            drawn = {"render_mode": "rgb_array"} if render else {}
+            made = gymnasium.make(task.simulator, disable_env_checker=True, **drawn)
     except (gymnasium.error.Error, ImportError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(
