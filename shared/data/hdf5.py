@@ -83,19 +83,22 @@ def read_hdf5(
     with _as_data_error(path), h5py.File(path, "r", locking=False) as file:
         size = path.stat().st_size
         limit = max(MAXIMUM_OBJECTS, size // OBJECT_BYTES) if many else MAXIMUM_OBJECTS
-        datasets = dict(_walk(path, file, limit))
-        if isinstance(wanted, re.Pattern):
-            wanted = tuple(key for key in datasets if wanted.fullmatch(key))
-        found = {key: datasets[key] for key in wanted if key in datasets}
-        declared = sum(_checked_bytes(path, key, x, size) for key, x in found.items())
+        keys, found = [], {}
+        # Open data sets hold caches, so none is kept open while the others are looked at.
+        for key, item in _walk(path, file, limit):
+            keys.append(key)
+            if wanted.fullmatch(key) if isinstance(wanted, re.Pattern) else key in wanted:
+                found[key] = _checked_bytes(path, key, item, size)
+        declared = sum(found.values())
         if declared > memory_limit():
             raise DataError(
                 f"{path}: {_listed(found)} declare {declared / 2**30:.1f} GiB, more than the "
                 f"{memory_limit() / 2**30:.1f} GiB that may be read here; use fewer rows."
             )
-        arrays = {key: _read(path, key, x) for key, x in found.items()}
+        order = found if isinstance(wanted, re.Pattern) else filter(found.__contains__, wanted)
+        arrays = {key: _read(path, key, file[key]) for key in order}
         attributes = read_attributes(path, file, vouched=vouched)
-        return HDF5Contents(arrays, attributes, tuple(datasets))
+        return HDF5Contents(arrays, attributes, tuple(keys))
 
 
 def hdf5_keys(path: str | Path) -> tuple[str, ...]:
