@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from shared import config, registry
+from shared.environments.simulators import has_simulator
 from shared.errors import ConfigError, RunError
 from shared.training import loop, online, program
 from shared.training.loggers import make_loggers
@@ -158,7 +159,15 @@ def start(
 
     Returns:
         The path of the run folder.
+
+    Raises:
+        ConfigError: fine-tuning of a task without a simulator.
     """
+    if plan.settings.online_steps and not has_simulator(data.environment):
+        raise ConfigError(
+            f"online_steps is {plan.settings.online_steps}, but no simulator is known for "
+            f"'{plan.dataset}'; leave it out."
+        )
     record = make_record(plan, data, label) | (more_record or {})
     dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
     names = program.metric_names(plan.build(), data.spec, dataset)

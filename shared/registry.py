@@ -11,9 +11,9 @@ and ships `MyMethod.values = Path(...)`, the YAML file with its defaults.
 
 import difflib
 import importlib
-from importlib.metadata import entry_points
 
 from shared.algorithm import AbstractAlgorithm
+from shared.entry_points import additions
 from shared.errors import ConfigError
 
 FAMILIES = ("cnf", "clap")
@@ -23,13 +23,9 @@ def algorithms(family: str) -> dict[str, type[AbstractAlgorithm]]:
     """Every registered algorithm of a family, name -> class."""
     # By name, because this package may not depend on the families.
     found = dict(importlib.import_module(f"{family}.algorithms").ALGORITHMS)
-    for entry in entry_points(group=f"latent_policies.{family}"):
-        if entry.name in found:
-            raise ConfigError(
-                f"algorithm '{entry.name}' of '{entry.value}' hides one that exists; rename it."
-            )
-        found[entry.name] = entry.load()
-    return found
+    fits = lambda x: isinstance(x, type) and issubclass(x, AbstractAlgorithm)  # noqa: E731
+    group = f"latent_policies.{family}"
+    return found | additions(group, "algorithm", found, fits, "a subclass of AbstractAlgorithm")
 
 
 def find(family: str, name: str) -> type[AbstractAlgorithm]:

@@ -17,7 +17,7 @@ PACKAGES = (*FAMILIES, "shared", "configs")
 # Inside `shared` a module may import its own layer and those above it in this list ...
 LAYERS = (
     ("errors",),
-    ("types", "products"),
+    ("types", "products", "entry_points"),
     ("networks", "distributions", "bijections"),
     ("learner", "critics", "policies", "latent_actions", "flow", "losses"),
     ("algorithm",),
@@ -32,7 +32,7 @@ LAYERS = (
 # ... and these rooms stand beside the layers: `training` and what follows it may import them,
 # they themselves may import only what is named here.
 SIDE_ROOMS = {
-    "data": {"errors", "types", "environments", "behavior"},
+    "data": {"errors", "types", "entry_points", "environments", "behavior"},
     "environments": {"errors", "types", "data"},
     "behavior": {"errors", "types", *LAYERS[2], *LAYERS[3], "data", "environments"},
     "comparison": {"errors", "types", "environments"},

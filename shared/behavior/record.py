@@ -32,12 +32,10 @@ same machine and package versions whatever the number of workers.
 import hashlib
 import importlib.metadata
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 
 from shared.behavior import ant, waypoints
@@ -50,6 +48,7 @@ from shared.behavior.policies import (
 )
 from shared.behavior.simulator import ENVIRONMENTS
 from shared.data import catalog
+from shared.data.writers import write_d4rl
 from shared.environments.control import TASKS
 from shared.errors import DataError
 
@@ -62,7 +61,6 @@ QUALITIES = (
     "expert",
 )
 PROTOCOL = "recorded by latent-policies; not D4RL"
-_CHUNK_BYTES = 1 << 18
 _PACKAGES = ("numpy", "gymnasium", "mujoco", "h5py")
 _CONTROL_PACKAGES = ("numpy", "dm-control", "mujoco", "h5py")
 
@@ -151,7 +149,7 @@ def record(
         if progress is not None:
             progress(done, rows)
     path = Path(path)
-    _write(path, data, _attributes(name, rows, seed, segments))
+    write_d4rl(path, data, _attributes(name, rows, seed, segments))
     return Recorded(path, rows, episodes, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -188,28 +186,3 @@ def describe_segments(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
         for s, p in zip(segments, policies, strict=True)
     ]
     return description, weights
-
-
-def _write(path: Path, data: dict[str, np.ndarray], attributes: dict) -> None:
-    """Write beside `path` and rename; checksummed chunks, no times, so bytes repeat."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with h5py.File(temporary, "w") as file:
-            for key, value in attributes.items():
-                file.attrs[key] = value
-            for key, value in data.items():
-                row_bytes = value.itemsize * int(np.prod(value.shape[1:]))
-                chunk = min(len(value), max(1, _CHUNK_BYTES // row_bytes))
-                file.create_dataset(
-                    key,
-                    data=value,
-                    chunks=(chunk, *value.shape[1:]),
-                    fletcher32=True,  # a flipped bit becomes a read error
-                    track_times=False,
-                )
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

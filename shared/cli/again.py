@@ -17,11 +17,16 @@ def data_of_run(record: dict[str, Any], data: Path | None = None, data_dir: Path
     Raises:
         DataError: a file of the user's own is gone.
     """
+    from shared.data.catalog import lookup_own
     from shared.data.resolve import load_data
 
     path = data or Path(record["data"]["path"])
     if path.exists():
-        return load_data(record["dataset"], data=path, trusted_source=record["source"])
+        try:
+            name = lookup_own(record["dataset"]).name
+        except DataError:  # the name of a file, in a run without --env
+            name = None
+        return load_data(name, data=path, trusted_source=record["source"])
     if record["source"] == "yours":
         raise DataError(f"{path}: the run's data file is gone; give it with --data FILE.")
     source = {"official": "d4rl"}.get(record["source"], record["source"])

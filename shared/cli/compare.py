@@ -55,7 +55,10 @@ def write_comparison(found, out: Path, *, mode: str, axis: str = "updates") -> N
     summary = summarize(found, mode)
     if not summary["rows"]:
         kind = "" if mode == "both" else f"{mode} "
-        raise RunError(f"the runs have no {kind}evaluation yet; train until the first one is done.")
+        raise RunError(
+            f"the runs have no {kind}evaluation yet; train until the first one is done (without a "
+            "simulator there is never one)."
+        )
     print_table(found, mode=mode)
     print_averages(summary["aggregates"])
     out.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,15 @@ from click.shell_completion import CompletionItem
 
 
 def complete_dataset(context, parameter, incomplete):
-    """Data sets of the catalog."""
-    from shared.data.catalog import CATALOG
+    """Data sets: ours, and those of installed packages unless one of these is broken."""
+    from shared.data.catalog import CATALOG, datasets
+    from shared.errors import UserError
 
-    return [CompletionItem(name) for name in CATALOG if name.startswith(incomplete)]
+    try:
+        known = datasets()
+    except UserError:  # told by the command itself
+        known = CATALOG
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
 def complete_suite(context, parameter, incomplete):

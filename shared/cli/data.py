@@ -1,10 +1,12 @@
-"""The `data` commands: what is on disk, fetching, recording and inspecting."""
+"""The `data` commands: what is on disk, fetching, recording, inspecting and converting."""
 
 import os
 from pathlib import Path
 
 import click
 
+from shared.cli.completion import complete_dataset
+from shared.cli.convert import convert_command
 from shared.errors import ConfigError, DataError
 
 _DATA_DIR = click.option(
@@ -20,7 +22,10 @@ _DATA_DIR = click.option(
 
 @click.group("data")
 def data_group() -> None:
-    """List, fetch, record and inspect data sets."""
+    """List, fetch, record, inspect and convert data sets."""
+
+
+data_group.add_command(convert_command)
 
 
 @data_group.command("list")
@@ -30,47 +35,58 @@ def list_command(data_dir: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from shared.data.catalog import CATALOG
+    from shared.data.catalog import datasets
     from shared.data.fetch import official_path
+    from shared.data.inspect import bytes_of
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
     for column in ("data set", "scored by", "on disk", "size"):
         table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
-    for entry in CATALOG.values():
+    for entry in datasets().values():
         official = official_path(entry, data_dir)
-        files = [("official", official)] if official.exists() else []
+        label = "official" if entry.is_ours else entry.suite
+        files = [(label, official)] if official.exists() else []
         pattern = f"{entry.name}-[0-9]*-seed[0-9]*.hdf5"
         for path in sorted((data_dir / "collected").glob(pattern)):
             files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
         for path in sorted((data_dir / "collected").glob(f"{entry.name}-[0-9]*px-*/")):
             files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
-        sizes = [f"{_bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
+        sizes = [f"{bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
         labels = "\n".join(label for label, _ in files)
-        table.add_row(entry.name, entry.environment.simulator, labels, "\n".join(sizes))
+        simulator = entry.environment.simulator or "nothing"
+        table.add_row(entry.name, simulator, labels, "\n".join(sizes))
     Console().print(table)
 
 
-def _bytes_of(path: Path) -> int:
-    return sum(x.stat().st_size for x in (path.iterdir() if path.is_dir() else [path]))
-
-
 @data_group.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_dataset)
+@click.option(
+    "--size", type=click.Choice(["64", "84"]), default="64", help="V-D4RL: pixels of a frame."
+)
 @_DATA_DIR
-def fetch_command(name: str, data_dir: Path) -> None:
-    """Download the official file of the data set NAME; continues where it stopped."""
+def fetch_command(name: str, size: str, data_dir: Path) -> None:
+    """Download the official file of the data set NAME; continues where it stopped.
+
+    Of V-D4RL a whole folder is fetched, file by file.  LATENT_POLICIES_MIRROR names a
+    server of your own that is tried first, LATENT_POLICIES_OFFLINE=1 forbids downloads.
+    """
     from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
     from shared.data.fetch import fetch
 
     entry = lookup(name)
     with show_progress(entry.name) as update:
-        path = fetch(entry, data_dir, progress=lambda done, total: update("download", done, total))
+        path = fetch(
+            entry,
+            data_dir,
+            size=int(size),
+            progress=lambda done, total: update("download", done, total),
+        )
     click.echo(f"{entry.name}: {path}")
 
 
 @data_group.command("collect")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_dataset)
 @click.option("--rows", type=click.IntRange(min=1), help="Rows to record.  [default: D4RL's]")
 @click.option("--frames", type=click.IntRange(min=1), help="Record pixels with the states.")
 @click.option("--size", type=click.Choice(["64", "84"]), default="64", help="Pixels of a frame.")
@@ -157,7 +173,12 @@ def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) ->
 
 @data_group.command("inspect")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--env", "name", help="Data set that the file is, for scores and sizes.")
+@click.option(
+    "--env",
+    "name",
+    shell_complete=complete_dataset,
+    help="Data set or task that it is, for scores and sizes.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
 @click.option("--no-plot", is_flag=True, help="Write no histogram.")
 @_DATA_DIR
@@ -166,28 +187,32 @@ def inspect_command(
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
-    FILE may also be the name of a data set in the cache, or a folder (or an archive) of
-    V-D4RL episodes, of which a contact sheet is drawn.
+    FILE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, the
+    name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
+    contact sheet is drawn.
     """
     from rich.console import Console
 
-    from shared.data.catalog import CATALOG
+    from shared.data.catalog import datasets
     from shared.data.d4rl import examine
     from shared.data.fetch import official_path
     from shared.data.inspect import plot_returns, print_report
+    from shared.data.sources import form_of
 
     official = False
-    if str(file) in CATALOG and not file.exists():
-        name = name or str(file)
-        file, official = official_path(CATALOG[str(file)], data_dir), True
-    if file.is_dir() or file.suffix == ".npz":
-        target = None if no_plot else plot or Path(f"{file.stem}-frames.png")
+    if not file.exists() and str(file) in datasets():
+        entry = datasets()[str(file)]
+        name = name or entry.name
+        file, official = official_path(entry, data_dir), entry.is_ours
+    stem = file.resolve().stem
+    if file.exists() and form_of(file) == "vd4rl":
+        target = None if no_plot else plot or Path(f"{stem}-frames.png")
         _inspect_frames(file, name, target, official)
         return
     examined = examine(file, name=name, official=official)
     print_report(examined, Console())
     if examined.columns is not None and not no_plot:
-        target = plot or Path(f"{file.stem}-returns.png")
+        target = plot or Path(f"{stem}-returns.png")
         plot_returns(examined, target)
         click.echo(f"histogram: {target}")
     errors = sum(fault.severity == "error" for fault in examined.faults)
@@ -202,8 +227,9 @@ def _inspect_frames(path: Path, name: str | None, target: Path | None, official:
     from shared.data.inspect import print_frames
     from shared.data.vd4rl import read_vd4rl
 
-    print_frames(read_vd4rl(path, name=name, official=official), Console())
-    if target is not None:
+    data = read_vd4rl(path, name=name, official=official)
+    print_frames(data, Console())
+    if target is not None and data.frames.image is not None:
         draw_contact_sheet(path, target)
         click.echo(f"contact sheet: {target}")
 

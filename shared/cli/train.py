@@ -18,7 +18,7 @@ def train_command(family: str) -> click.Command:
         "dataset",
         metavar="NAME",
         shell_complete=complete_dataset,
-        help="Data set, e.g. hopper-medium; see 'data list'.",
+        help="Data set, e.g. hopper-medium; see 'data list'.  With --data also a task: hopper.",
     )
     @click.option(
         "--benchmark",
@@ -38,8 +38,9 @@ def train_command(family: str) -> click.Command:
     @click.option(
         "--data",
         type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A D4RL-format HDF5 file in place of the named set's own.",
+        metavar="PATH",
+        help="Data of your own: HDF5 or npz with D4RL's keys, a folder of such files, a Minari or "
+        "V-D4RL folder.  Without --env nothing scores the policy.",
     )
     @click.option(
         "--source",
@@ -161,8 +162,14 @@ def train_command(family: str) -> click.Command:
                 options = {"progress": progress, "loggers": loggers}
                 paths = [reuse.resume(resume, load_data=found, **options)]
         else:
+            if dataset is None and data is None:
+                raise ConfigError(
+                    "train needs --env NAME (see 'data list'), --data PATH or --resume RUN."
+                )
+            loaded = None
             if dataset is None:
-                raise ConfigError("train needs --env NAME (see 'data list') or --resume RUN.")
+                loaded = load_data(None, data=data, source=source)
+                dataset = loaded.name
             plan = plan_of(family, dataset, context.params)
             swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
             if swept and model is None:
@@ -173,7 +180,7 @@ def train_command(family: str) -> click.Command:
             out = out or Path("runs") / dataset / f"{algo}-{preset}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
-                loaded = load_data(
+                loaded = loaded or load_data(
                     dataset,
                     data=data,
                     source=source,
@@ -230,10 +237,12 @@ def _refuse_with_resume(context: click.Context) -> None:
 
 
 def _report(paths: list[Path]) -> None:
-    """The final table of runs, as `compare` prints it."""
+    """The final table of runs, as `compare` prints it, if they were scored."""
     from shared.comparison.read import read_run
     from shared.comparison.table import print_table
 
-    print_table([read_run(path) for path in paths])
+    scored = [run for run in map(read_run, paths) if run.episodes]
+    if scored:
+        print_table(scored)
     for path in paths:
         click.echo(f"run folder: {path}")

@@ -69,6 +69,12 @@ def tell_attributes(path: str, seconds: int) -> None:
         print(json.dumps(_plain(file)))
 
 
+def plain_attributes(record: dict) -> Attributes:
+    """The small, plain values of a mapping that was read from JSON; the rest is left out."""
+    plain = {str(k): v for k, v in record.items() if isinstance(v, str | int | float | bool)}
+    return {k: v for k, v in plain.items() if len(str(v)) <= MAXIMUM_BYTES}
+
+
 def _names(file: h5py.File) -> list[str]:
     return list(map(str, file.attrs))[:MAXIMUM_ATTRIBUTES]
 

@@ -12,63 +12,18 @@ SHA-256 values are given where independent public records of the file agree.
 """
 
 import difflib
+import functools
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from shared.errors import DataError
-
-CONTINUING = "continuing"
-"""One endless trajectory: neither terminals nor timeouts are set (maze2d).
-It is cut every `horizon` rows, as D4RL's own reader does.  Also, reward[t] is
-judged on observation[t], not on what action[t] leads to; it is kept as it is."""
-TERMINALS_INSIDE = "terminals-inside"
-"""A trajectory goes on after a terminal row: the goal marks a cluster of rows (antmaze).
-Episodes end at timeouts only; `terminal` still masks the bootstrap."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A task, its sizes, and D4RL's reference returns.
-
-    Attributes:
-        simulator: what scores policies (shared/environments): a gymnasium id, one of ours by
-            name, or `dm_control/DOMAIN-TASK`.
-        minimum: return of a random policy (score 0).
-        maximum: return of an expert (score 100).
-        horizon: environment steps of an episode without a terminal.
-        quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
-    """
-
-    name: str
-    simulator: str
-    minimum: float
-    maximum: float
-    horizon: int
-    observation_size: int
-    action_size: int
-    quirk: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One data set.
-
-    Attributes:
-        suite: `gym-mujoco`, `maze2d`, `antmaze`, `adroit`, `kitchen` or `vd4rl`.
-        file: path of the official file (V-D4RL: folder) below a mirror's root.
-        version: suffix of D4RL's name for this file; empty in V-D4RL.
-        rows: about how many rows the official file has.
-        sha256: digest of the official file; None where it is not known.
-    """
-
-    name: str
-    suite: str
-    file: str
-    version: str
-    environment: Environment
-    rows: int
-    sha256: str | None = None
-
+from shared.data.entries import (
+    CONTINUING,
+    TERMINALS_INSIDE,
+    Entry,
+    Environment,
+    registered,
+)
+from shared.errors import ConfigError, DataError
 
 _ENVIRONMENTS = (
     Environment("hopper", "Hopper-v4", -20.272305, 3234.3, 1000, 11, 3),
@@ -172,22 +127,70 @@ def _vd4rl():
 CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others(), *_vd4rl())}
 
 
+@functools.cache
+def environments() -> dict[str, Environment]:
+    """Every task by name: those of this page and those of installed packages.
+
+    Raises:
+        ConfigError: an entry point is broken or hides another name.
+    """
+    group = "latent_policies.environments"
+    return ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment)
+
+
+@functools.cache
+def datasets() -> dict[str, Entry]:
+    """Every data set by name: those of this page and those of installed packages.
+
+    Raises:
+        ConfigError: an entry point is broken, hides another name, or needs a task that
+            nobody registers.
+    """
+    tasks = environments()
+    found = registered("latent_policies.datasets", "data set", CATALOG, Entry)
+    for entry in found.values():
+        if entry.is_ours:
+            raise ConfigError(f"data set '{entry.name}': suite '{entry.suite}' is ours; rename it.")
+        if tasks.get(entry.environment.name) != entry.environment:
+            raise ConfigError(
+                f"data set '{entry.name}' is of the environment '{entry.environment.name}', which "
+                "is not registered; add it to the entry points 'latent_policies.environments'."
+            )
+    return CATALOG | found
+
+
 def lookup(name: str) -> Entry:
     """The entry of a data set, with or without its version suffix.
 
     Raises:
         DataError: no such data set (names the nearest), or another version of it.
+        ConfigError: an installed package adds a broken one.
     """
+    known = datasets()
+    if name in known:
+        return known[name]
     plain = re.sub(r"-v\d+$", "", name)
-    if plain in CATALOG and name in (plain, f"{plain}-{CATALOG[plain].version}"):
-        return CATALOG[plain]
-    if plain in CATALOG:
-        version = CATALOG[plain].version
+    if plain in known and known[plain].version:
+        version = known[plain].version
+        if name == f"{plain}-{version}":
+            return known[plain]
         raise DataError(f"data set '{name}' holds other data than '{plain}-{version}'; use that.")
-    raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, CATALOG)}'?")
+    raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, known)}'?")
 
 
-def nearest(name: str, known) -> str:
+def lookup_own(name: str) -> Entry:
+    """What a file of one's own is used as: a data set, or a task without one of its own.
+
+    Raises:
+        DataError: neither is known by this name.
+    """
+    task = environments().get(name)
+    if task is None or name in datasets():
+        return lookup(name)
+    return Entry(name, "", "", "", task, 0)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that looks most like `name`."""
     plain = re.sub(r"-v\d+$", "", name.lower().replace("_", "-"))
     return max(known, key=lambda x: difflib.SequenceMatcher(None, plain, x).ratio())

@@ -1,4 +1,4 @@
-"""Reads a D4RL-format HDF5 file into transitions.
+"""Reads a file in D4RL's form (or another of `sources`) into transitions.
 
 The two forms of the format are read differently:
 
@@ -27,19 +27,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from shared.data.attributes import Attributes
-from shared.data.catalog import (
-    CATALOG,
-    Environment,
-    entry_of_sha256,
-    lookup,
-    official_entry,
-)
-from shared.data.checksum import read_note, verified_sha256
-from shared.data.columns import KEYS, Columns, Fault, to_columns
+from shared.data.catalog import Entry, Environment, datasets, lookup_own, official_entry
+from shared.data.columns import Columns, Fault
 from shared.data.dataset import TransitionDataset, make_dataset, spec_of
 from shared.data.episodes import Episodes, find_episodes, leaked_resets
-from shared.data.hdf5 import read_hdf5
-from shared.data.signature import require_hdf5
+from shared.data.sources import read_source
 from shared.data.validate import find_faults
 from shared.environments.scores import normalized_score
 from shared.errors import DataError
@@ -98,10 +90,11 @@ class OfflineData:
 
     @property
     def mean_score(self) -> float | None:
-        """Normalised score of `mean_return`; None without a known environment."""
+        """Normalised score of `mean_return`; None without an environment's reference returns."""
         if self.environment is None:
             return None
-        return float(normalized_score(self.environment, self.mean_return))
+        score = float(normalized_score(self.environment, self.mean_return))
+        return score if np.isfinite(score) else None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -139,8 +132,8 @@ def read_d4rl(path: str | Path, *, name: str | None = None, official: bool = Fal
     """Read and validate a file.
 
     Arguments:
-        path: HDF5 file with D4RL's keys.
-        name: data set that the file is meant to be; None reads it off the file.
+        path: HDF5 file with D4RL's keys, or another form of `sources`.
+        name: data set (or task) that the file is meant to be; None reads it off the file.
         official: the file came through the catalog's download path.
 
     Raises:
@@ -179,18 +172,15 @@ def examine(path: str | Path, *, name: str | None = None, official: bool = False
         DataError: the file cannot be opened safely, or `name` is unknown.
     """
     path = Path(path)
-    entry = None if name is None else lookup(name)
-    require_hdf5(path)
-    digest = verified_sha256(path)
-    known = entry_of_sha256(digest)
-    contents = read_hdf5(path, KEYS, vouched=known is not None or read_note(path) == digest)
-    collected = contents.attributes.get("source") == "collected"
+    entry = None if name is None else lookup_own(name)
+    source = read_source(path)
+    columns, faults = source.columns, list(source.faults)
+    collected = source.attributes.get("source") == "collected"
     if collected:
-        told = CATALOG.get(str(contents.attributes.get("dataset")))
+        told = datasets().get(str(source.attributes.get("dataset")))
     else:
-        told = known or (official_entry(path.name) if entry is None else None)
-    columns, faults = to_columns(contents.arrays, contents.keys)
-    if entry is not None and told is not None and told != entry:
+        told = source.known or (official_entry(path.name) if entry is None else None)
+    if entry is not None and told is not None and not _agrees(told, entry):
         sentence = f"the file is '{told.name}', but it is used as '{entry.name}'."
         faults.append(Fault("name", "warning", sentence))
     entry = entry or told
@@ -198,20 +188,25 @@ def examine(path: str | Path, *, name: str | None = None, official: bool = False
     if columns is not None:
         faults += find_faults(columns, environment)
     return Examined(
-        name=path.stem if entry is None else entry.name,
+        name=path.resolve().stem if entry is None else entry.name,
         path=path,
-        sha256=digest,
+        sha256=source.sha256,
         source="collected"
         if collected
         else "official"
-        if official or known is not None
+        if official or source.known is not None
         else "yours",
         environment=environment,
-        attributes=contents.attributes,
-        keys=contents.keys,
+        attributes=source.attributes,
+        keys=source.keys,
         columns=columns,
         faults=faults,
     )
+
+
+def _agrees(told: Entry, used: Entry) -> bool:
+    """May a file of one data set be used as another, or as one of a task?"""
+    return told == used if used.file else told.environment == used.environment
 
 
 def to_transitions(

@@ -15,8 +15,10 @@ Every refusal is a `DataError` of one sentence with file, key, reason and mend.
 """
 
 import contextlib
+import itertools
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +33,8 @@ from shared.errors import DataError
 MAXIMUM_EXPANSION = 1100
 """Deflate cannot expand a byte to more than 1032; the rest is slack for small chunks."""
 MAXIMUM_DEPTH, MAXIMUM_OBJECTS = 8, 2000
+OBJECT_BYTES = 256
+"""Fewer than any group or data set takes in a file, so that hard links cannot multiply them."""
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000)
 # What h5py is known to raise on a damaged file; anything else is a fault of ours.
 _H5PY_ERRORS = (
@@ -54,13 +58,22 @@ class HDF5Contents(NamedTuple):
     keys: tuple[str, ...]
 
 
-def read_hdf5(path: str | Path, wanted: tuple[str, ...], *, vouched: bool = False) -> HDF5Contents:
+def read_hdf5(
+    path: str | Path,
+    wanted: tuple[str, ...] | re.Pattern[str],
+    *,
+    vouched: bool = False,
+    many: bool = False,
+) -> HDF5Contents:
     """The numeric arrays `wanted` of an untrusted HDF5 file.
 
     Arguments:
         path: the file.
-        wanted: keys such as `"actions"` or `"infos/qpos"`; absent ones are left out.
+        wanted: keys such as `"actions"` or `"infos/qpos"`, absent ones are left out; or a
+            pattern that whole keys match.
         vouched: the file's bytes match a digest that was noted for them.
+        many: the file may hold as many objects as its bytes have room for (Minari: several
+            an episode), not `MAXIMUM_OBJECTS`.
 
     Raises:
         DataError: see the top of this page.
@@ -68,18 +81,41 @@ def read_hdf5(path: str | Path, wanted: tuple[str, ...], *, vouched: bool = Fals
     path = Path(path)
     require_hdf5(path)
     with _as_data_error(path), h5py.File(path, "r", locking=False) as file:
-        datasets = dict(_walk(path, file))
-        found = {key: datasets[key] for key in wanted if key in datasets}
         size = path.stat().st_size
-        declared = sum(_checked_bytes(path, key, x, size) for key, x in found.items())
+        limit = max(MAXIMUM_OBJECTS, size // OBJECT_BYTES) if many else MAXIMUM_OBJECTS
+        keys, found = [], {}
+        # Open data sets hold caches, so none is kept open while the others are looked at.
+        for key, item in _walk(path, file, limit):
+            keys.append(key)
+            if wanted.fullmatch(key) if isinstance(wanted, re.Pattern) else key in wanted:
+                found[key] = _checked_bytes(path, key, item, size)
+        declared = sum(found.values())
         if declared > memory_limit():
             raise DataError(
-                f"{path}: {', '.join(found)} declare {declared / 2**30:.1f} GiB, more than the "
+                f"{path}: {_listed(found)} declare {declared / 2**30:.1f} GiB, more than the "
                 f"{memory_limit() / 2**30:.1f} GiB that may be read here; use fewer rows."
             )
-        arrays = {key: _read(path, key, x) for key, x in found.items()}
+        order = found if isinstance(wanted, re.Pattern) else filter(found.__contains__, wanted)
+        arrays = {key: _read(path, key, file[key]) for key in order}
         attributes = read_attributes(path, file, vouched=vouched)
-        return HDF5Contents(arrays, attributes, tuple(datasets))
+        return HDF5Contents(arrays, attributes, tuple(keys))
+
+
+def hdf5_keys(path: str | Path) -> tuple[str, ...]:
+    """The keys at the root of an untrusted HDF5 file; nothing is read or followed.
+
+    Raises:
+        DataError: it is no HDF5 file, or a damaged one.
+    """
+    path = Path(path)
+    require_hdf5(path)
+    with _as_data_error(path), h5py.File(path, "r", locking=False) as file:
+        return tuple(map(str, itertools.islice(file, MAXIMUM_OBJECTS)))
+
+
+def _listed(keys: Iterable[str]) -> str:
+    first = list(itertools.islice(keys, 9))
+    return ", ".join(map(printable, first[:8])) + (", ..." if len(first) > 8 else "")
 
 
 @contextlib.contextmanager
@@ -100,16 +136,21 @@ def _first_line(error: BaseException) -> str:
 
 
 def _walk(
-    path: Path, group: h5py.Group, prefix: str = "", depth: int = 0, count: list[int] | None = None
+    path: Path,
+    group: h5py.Group,
+    limit: int,
+    prefix: str = "",
+    depth: int = 0,
+    count: list[int] | None = None,
 ) -> Iterator[tuple[str, h5py.Dataset]]:
     """Every data set below `group`; refuses links that leave it and endless nesting."""
     count = [0] if count is None else count
     for name in map(str, group):
         key = prefix + name
         count[0] += 1
-        if depth > MAXIMUM_DEPTH or count[0] > MAXIMUM_OBJECTS:
+        if depth > MAXIMUM_DEPTH or count[0] > limit:
             raise DataError(
-                f"{path}: holds more than {MAXIMUM_OBJECTS} objects or {MAXIMUM_DEPTH} levels of "
+                f"{path}: holds more than {limit} objects or {MAXIMUM_DEPTH} levels of "
                 "groups; keep only the D4RL keys in the file."
             )
         kind = group.get(name, getclass=True, getlink=True)
@@ -121,7 +162,7 @@ def _walk(
             )
         item = group[name]
         if isinstance(item, h5py.Group):
-            yield from _walk(path, item, key + "/", depth + 1, count)
+            yield from _walk(path, item, limit, key + "/", depth + 1, count)
         elif isinstance(item, h5py.Dataset):
             _refuse_foreign_storage(path, key, item)
             yield key, item

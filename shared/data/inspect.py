@@ -72,6 +72,12 @@ def print_frames(data: PixelData, console: Console) -> None:
         console.print(f"[yellow]warning[/] {warning}")
 
 
+def bytes_of(path: Path) -> int:
+    """Bytes of a file, or of everything in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(x.stat().st_size for x in files if x.is_file())
+
+
 def _about(file: Examined) -> Table:
     table = Table(show_header=False)
     table.add_column(style="cyan", no_wrap=True)
@@ -81,7 +87,7 @@ def _about(file: Examined) -> Table:
         "data set": file.name,
         "source": _SOURCES[file.source],
         "task": file.environment.name if file.environment else "not known",
-        "size": f"{file.path.stat().st_size:,} bytes",
+        "size": f"{bytes_of(file.path):,} bytes",
         "sha256": file.sha256,
         "keys": ", ".join(printable(key) for key in file.keys),
     }

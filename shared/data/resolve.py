@@ -1,6 +1,7 @@
 """From a data set's name to data: the user's file, the official one, or the stand-in.
 
-    1. `--data FILE` (or a folder that holds the official file) is used as it is.
+    1. `--data` is used as it is: a file or folder of any form of `sources`, a V-D4RL folder,
+       or a folder that holds the official file.  Without a name it may be of any robot.
     2. Else the official D4RL file, from the cache or downloaded (V-D4RL: the official
        folder, if it is in the cache).
     3. Else a set that this project records from the real simulator with its own
@@ -17,13 +18,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from shared.data.catalog import Entry, lookup
+from shared.data.catalog import Entry, lookup, lookup_own, official_entry
 from shared.data.checksum import sha256_of, write_note
 from shared.data.d4rl import OfflineData, read_d4rl
 from shared.data.fetch import Unreachable, fetch, is_offline, official_path
 from shared.data.locks import exclusive
+from shared.data.sources import form_of
 from shared.data.vd4rl import read_vd4rl
 from shared.data.vd4rl_sets import advice, official_folder
+from shared.environments.simulators import has_simulator
 from shared.errors import ConfigError, DataError
 
 RETRY_SECONDS = 600.0
@@ -38,7 +41,7 @@ def default_data_dir() -> Path:
 
 
 def load_data(
-    name: str,
+    name: str | None,
     *,
     data: str | Path | None = None,
     source: str | None = None,
@@ -52,8 +55,9 @@ def load_data(
     """The data set `name`, read and validated.
 
     Arguments:
-        name: data set, e.g. `hopper-medium`.
-        data: a file of your own (or a folder with the official file); tried alone.
+        name: data set, e.g. `hopper-medium`; with `data` also a task, e.g. `hopper`, or None
+            for a robot that has no name here: then nothing scores policies.
+        data: a file or folder of your own (or one with the official file); tried alone.
         source: "d4rl" or "collected" forbids the other; None takes what can be had.
         data_dir: root of the cache; None is `default_data_dir()`.
         rows: rows to record for a collected set, at most (and by default) the official
@@ -70,10 +74,16 @@ def load_data(
     """
     if source not in (None, "d4rl", "collected"):
         raise ConfigError(f"source '{source}' does not exist; choose 'd4rl' or 'collected'.")
-    entry = lookup(name)
     root = default_data_dir() if data_dir is None else Path(data_dir)
     if data is not None:
-        return _given(entry, Path(data), source, official=trusted_source == "official")
+        own = None if name is None else lookup_own(name)
+        official = trusted_source == "official"
+        return _unscored(_given(own, Path(data), source, official=official))
+    if name is None:
+        raise ConfigError("name a data set with --env (see 'data list'), or your own with --data.")
+    entry = lookup(name)
+    if not entry.is_ours:
+        return _unscored(_added(entry, root, source, progress))
     reason = None
     if entry.suite == "vd4rl":
         folder = official_folder(entry, root)
@@ -160,18 +170,38 @@ def collect(
     return path
 
 
-def _given(entry: Entry, data: Path, source: str | None, *, official: bool) -> OfflineData:
-    """The user's own file; a folder stands for the official file in it, or is V-D4RL's."""
-    if entry.suite == "vd4rl" and (data.is_dir() or data.suffix == ".npz"):
-        result = read_vd4rl(data, name=entry.name, images=False, official=official).states()
-        return _agreeing(result, data, source)
-    if data.is_dir():
+def _given(entry: Entry | None, data: Path, source: str | None, *, official: bool) -> OfflineData:
+    """The user's own file or folder; a folder of official files stands for the one in it."""
+    name = None if entry is None else entry.name
+    if data.is_dir() and entry is not None and entry.file:
         names = (official_path(entry, data), data / entry.file, data / Path(entry.file).name)
         found = [path for path in names if path.is_file()]
-        if not found:
+        others = [path for path in data.iterdir() if official_entry(path.name) is not None]
+        if others and not found:
             raise DataError(f"{data}: holds no {names[-1].name}; name a folder with it, or a file.")
-        data = found[0]
-    return _agreeing(read_d4rl(data, name=entry.name, official=official), data, source)
+        data = found[0] if found else data
+    if form_of(data) == "vd4rl":
+        found = read_vd4rl(data, name=name, images=False, official=official).states()
+        return _agreeing(found, data, source)
+    return _agreeing(read_d4rl(data, name=name, official=official), data, source)
+
+
+def _added(entry: Entry, root: Path, source: str | None, progress: Progress | None) -> OfflineData:
+    """The data set of another package: on this machine, or downloaded."""
+    if source == "d4rl":
+        raise DataError(f"data set '{entry.name}' is not D4RL's; leave out --source d4rl.")
+    path = official_path(entry, root)
+    if not path.exists():
+        path = _official(entry, root, "d4rl", progress)
+    return _given(replace(entry, file=""), path, source, official=False)
+
+
+def _unscored(data: OfflineData) -> OfflineData:
+    """The same, with a word if nothing can score policies that are trained on it."""
+    if has_simulator(data.environment):
+        return data
+    what = f"'{data.environment}' has no simulator" if data.environment else "the task is not named"
+    return replace(data, note=f"{what}, so policies are trained but not scored")
 
 
 def _agreeing(result: OfflineData, data: Path, source: str | None) -> OfflineData:

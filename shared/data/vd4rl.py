@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from shared.data.attributes import Attributes
-from shared.data.catalog import CATALOG, ENVIRONMENTS
+from shared.data.catalog import datasets, environments, lookup_own
 from shared.data.columns import Columns
 from shared.data.d4rl import OfflineData
 from shared.data.frame_store import unpacked
@@ -34,7 +34,7 @@ from shared.data.vd4rl_folder import (
     name_of,
     read_record,
 )
-from shared.data.vd4rl_rows import STATE_PARTS, Rows, read_frames, read_rows
+from shared.data.vd4rl_rows import STATE_PARTS, Rows, has_frames, read_frames, read_rows
 from shared.environments.control import TASKS
 from shared.errors import DataError
 from shared.types import Transition
@@ -99,7 +99,7 @@ class PixelData:
         observation, action, reward, terminal, following = transitions
         last = np.append(episode[1:] != episode[:-1], True)
         columns = Columns(observation, action, reward, terminal, last & ~terminal, following)
-        known = ENVIRONMENTS.get(self.environment or "")
+        known = environments().get(self.environment or "")
         faults = find_faults(columns, known)
         for fault in faults:
             if fault.severity == "error":
@@ -120,8 +120,9 @@ def read_vd4rl(
 
     Arguments:
         path: folder with `.npz` or `.hdf5` files, or one of them.
-        name: data set that the folder is meant to be.
-        images: False reads the rest only, without unpacking a frame.
+        name: data set (or task) that the folder is meant to be.
+        images: False reads the rest only, without unpacking a frame; so does a folder that
+            holds states alone.
         official: the folder lies where the catalog's own copy belongs.
         cache: folder of unpacked frames to use and to fill; without one they are kept in
             memory.
@@ -133,8 +134,8 @@ def read_vd4rl(
     path = Path(path)
     files = episode_files(path)
     record = read_record(path if path.is_dir() else path.parent)
-    told = CATALOG.get(str(record.get("dataset", "")))
-    entry = CATALOG[name] if name is not None else told
+    told = datasets().get(str(record.get("dataset", "")))
+    entry = lookup_own(name) if name is not None else told
     environment = entry.environment.name if entry is not None else environment_of(path)
     task = TASKS.get(environment or "")
     _require_memory(path, files)
@@ -142,7 +143,7 @@ def read_vd4rl(
     with ThreadPoolExecutor(_READERS) as pool:  # inflating leaves the interpreter free
         rows = list(pool.map(lambda file: read_rows(file, task), files))
         frames = _join(files, rows)
-        if images:
+        if images and has_frames(files[0]):
             lengths = [len(x.reward) for x in rows]
             shape = (sum(lengths), *read_frames(files[0], lengths[0]).shape[1:])
             fill = partial(_unpack, pool, files, lengths, progress)

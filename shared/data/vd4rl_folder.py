@@ -23,19 +23,26 @@ def episode_files(path: Path) -> list[Path]:
         DataError: there are none, or both layouts are mixed.
     """
     if not path.exists():
-        raise DataError(f"{path}: does not exist; name a folder of V-D4RL episodes.")
-    if path.is_file():
+        raise DataError(f"{path}: does not exist; name a data file or a folder of episodes.")
+    if not path.is_dir():
         return [path]
-    files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5"))
-    kinds = {x.suffix for x in files}
+    files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5", ".h5"))
+    kinds = {x.suffix == ".npz" for x in files}
     if not files:
-        raise DataError(f"{path}: holds no .npz or .hdf5 files; name the folder of one image size.")
+        raise DataError(
+            f"{path}: holds no .npz or .hdf5 files; name a file, or the folder with the episodes."
+        )
     if len(kinds) > 1:
         raise DataError(f"{path}: mixes .npz and .hdf5 files; keep one of the two layouts.")
     for file in files:
-        if file.is_symlink() and path.resolve() not in file.resolve().parents:
-            raise DataError(f"{file}: is a link out of the data set; copy the file itself.")
+        require_inside(path, file)
     return files
+
+
+def require_inside(folder: Path, file: Path) -> None:
+    """Refuse a link that leads out of a data set."""
+    if folder.resolve() not in file.resolve().parents:
+        raise DataError(f"{file}: is a link out of the data set; copy the file itself.")
 
 
 def read_record(folder: Path) -> dict[str, Any]:

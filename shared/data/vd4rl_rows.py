@@ -1,7 +1,8 @@
 """The rows of one V-D4RL file, checked: an episode archive or a shard of many episodes.
 
     *.npz    image (T, 64, 64, 3) uint8, action (T, n), reward, discount, is_first,
-             is_last, is_terminal, and in some the parts of the state by dm_control's names
+             is_last, is_terminal, and in some the parts of the state by dm_control's names,
+             or a flat `state`; with a state, the image may be missing
     *.hdf5   observation (N, 3, 84, 84) uint8, action, reward, discount, step_type
              (0 first, 1 inside, 2 last)
 
@@ -20,10 +21,11 @@ from shared.environments.control import TASKS, ControlTask
 from shared.errors import DataError
 
 STATE_PARTS = tuple(dict.fromkeys(name for task in TASKS.values() for name, _ in task.parts))
+STATE = "state"
+"""Flat observations of a task that is not dm_control's."""
 _ARCHIVE_KEYS = ("action", "reward", "discount", "is_first", "is_last", "is_terminal")
 _SHARD_KEYS = ("action", "reward", "discount", "step_type")
 _FLAT = {"reward", "discount", "is_first", "is_last", "is_terminal", "step_type"}
-_IMAGE_KEYS = {".npz": "image", ".hdf5": "observation"}
 
 
 class Rows(NamedTuple):
@@ -41,20 +43,18 @@ class Rows(NamedTuple):
 
 
 def read_rows(file: Path, task: ControlTask | None) -> Rows:
-    """Everything but the frames; the state if `task` says which parts it has.
+    """Everything but the frames; the state, if it is there as parts of `task` or flat.
 
     Raises:
         DataError: the file is broken or hostile, or a key is missing or of another form.
     """
     archive = file.suffix == ".npz"
-    arrays, keys = _read(file, (*(_ARCHIVE_KEYS if archive else _SHARD_KEYS), *STATE_PARTS))
-    if _IMAGE_KEYS[file.suffix] not in keys:
-        raise DataError(
-            f"{file}: key '{_IMAGE_KEYS[file.suffix]}' is missing (it holds "
-            f"{', '.join(keys[:9])}); record the frames with the rest."
-        )
+    arrays, keys = _read(file, (*(_ARCHIVE_KEYS if archive else _SHARD_KEYS), *STATE_PARTS, STATE))
     rows = _checked(file, arrays, keys)
     n = len(rows["reward"])
+    state = _state(file, task, rows, n)
+    if state is None and _image_key(file) not in keys:
+        raise _no_frames(file, keys)
     over = rows.get("discount", np.ones(n, np.float32)) == 0
     if archive:
         is_first = _flags(file, rows, "is_first", np.arange(n) == 0)
@@ -64,7 +64,6 @@ def read_rows(file: Path, task: ControlTask | None) -> Rows:
         is_first, terminal = step_type == 0, (step_type == 2) & over
     remarks = check_rows(file, rows, is_first, terminal)
     is_first[0] = True
-    state = _state(file, task, rows, n)
     return Rows(state, rows["action"], rows["reward"], terminal, is_first, remarks)
 
 
@@ -74,8 +73,11 @@ def read_frames(file: Path, rows: int) -> np.ndarray:
     Raises:
         DataError: the file is broken or hostile, or the frames are of another form or number.
     """
-    key = _IMAGE_KEYS[file.suffix]
-    image = _read(file, (key,))[0][key]
+    key = _image_key(file)
+    arrays, keys = _read(file, (key,))
+    if key not in arrays:
+        raise _no_frames(file, keys)
+    image = arrays[key]
     if image.dtype != np.uint8 or image.ndim != 4 or 3 not in (image.shape[1], image.shape[3]):
         mend = ", multiplied by 255 if they are 0..1" if image.dtype.kind == "f" else ""
         raise DataError(
@@ -87,6 +89,22 @@ def read_frames(file: Path, rows: int) -> np.ndarray:
             f"{file}: key '{key}' has {len(image)} rows, but 'reward' has {rows}; align them."
         )
     return image if image.shape[3] == 3 else image.transpose(0, 2, 3, 1)
+
+
+def _image_key(file: Path) -> str:
+    return "image" if file.suffix == ".npz" else "observation"
+
+
+def has_frames(file: Path) -> bool:
+    """Are there pictures in this file?"""
+    return _image_key(file) in _read(file, ())[1]
+
+
+def _no_frames(file: Path, keys: tuple[str, ...]) -> DataError:
+    return DataError(
+        f"{file}: key '{_image_key(file)}' is missing (it holds {', '.join(keys[:9])}); "
+        "record the frames with the rest."
+    )
 
 
 def _read(file: Path, wanted: tuple[str, ...]) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
@@ -143,9 +161,9 @@ def _flags(file: Path, rows: dict[str, np.ndarray], key: str, otherwise: np.ndar
 
 
 def _state(file: Path, task, rows: dict[str, np.ndarray], n: int) -> np.ndarray | None:
-    """The flat state, if the file holds all its parts; None without a known task."""
+    """The flat state, if the file holds it, or all its parts of a known task."""
     if task is None or any(name not in rows for name, _ in task.parts):
-        return None
+        return rows[STATE].reshape(n, -1).astype(np.float32) if STATE in rows else None
     for name, size in task.parts:
         if rows[name].reshape(n, -1).shape[1] != size:
             raise DataError(

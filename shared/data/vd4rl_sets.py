@@ -1,8 +1,7 @@
 """From a V-D4RL name to its frames: your folder, the official one, or the stand-in.
 
 1. a folder (or file) of your own is used as it is;
-2. else the official folder, if it lies in the cache: V-D4RL is published as folders
-of thousands of files, which are fetched with the publisher's own tools;
+2. else the official folder, if it lies in the cache, where `data fetch` brings it;
 3. else a set that this project records: source "collected", never called V-D4RL.
 """
 
@@ -140,8 +139,9 @@ def collect_pixels(
 def advice(entry: Entry, folder: Path) -> str:
     """What to do to have the official folder."""
     return (
-        f"the official V-D4RL folder of '{entry.name}' is not at {folder}; fetch "
-        f"{Path(entry.file).parent} from {MIRROR} and put it there, or name your copy with --data."
+        f"the official V-D4RL folder of '{entry.name}' is not at {folder}; run 'data fetch "
+        f"{entry.name}', or get {Path(entry.file).parent} from {MIRROR} and put it there, or name "
+        "your copy with --data."
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.data.catalog import CATALOG, ENVIRONMENTS, nearest
+from shared.data.catalog import datasets, environments, nearest
 from shared.errors import DataError
 
 
@@ -14,16 +14,17 @@ def normalized_score(environment: str, return_):
         return_: raw episode return, a float or an array of them.
 
     Returns:
-        The score, of the same shape; a Python float for a Python float.
+        The score, of the same shape; a Python float for a Python float.  NaN for a task that is
+        registered without reference returns.
 
     Raises:
         DataError: there are no reference returns for this name.
     """
-    known = ENVIRONMENTS.get(environment)
-    if known is None and environment in CATALOG:
-        known = CATALOG[environment].environment
+    known = environments().get(environment)
+    if known is None and environment in datasets():
+        known = datasets()[environment].environment
     if known is None:
-        suggestion = nearest(environment, ENVIRONMENTS)
+        suggestion = nearest(environment, environments())
         raise DataError(
             f"no reference returns for environment '{environment}'; did you mean '{suggestion}'?"
         )

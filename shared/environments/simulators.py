@@ -2,38 +2,61 @@
 
 import warnings
 
-from shared.data.catalog import ENVIRONMENTS, Environment
+from shared.data.catalog import Environment, environments
 from shared.errors import ConfigError
 
 
-def make_environment(name: str, *, render: bool = False):
+def make_environment(name: str | None, *, render: bool = False):
     """The environment that scores a task, with gymnasium's methods and D4RL's behaviour.
 
     Arguments:
-        name: task, e.g. `hopper`.
+        name: task, e.g. `hopper`; None is the task that a run on your own data did not name.
         render: make `env.render()` return RGB frames (needs a headless GL).
 
     Raises:
         ConfigError: no simulator is known for this task.
     """
-    task = ENVIRONMENTS.get(name)
-    if task is None:
-        raise ConfigError(f"no simulator scores '{name}'; choose one of {', '.join(ENVIRONMENTS)}.")
+    if name is None or not has_simulator(name):
+        what = "this data, whose task is not named" if name is None else f"'{name}'"
+        known = ", ".join(name for name, task in environments().items() if task.simulator)
+        raise ConfigError(f"no simulator scores {what}; those of these tasks are known: {known}.")
+    task = environments()[name]
     make = _OURS.get(task.simulator.partition("/")[0])
-    return _locomotion(task, render) if make is None else make(task)
+    return _gymnasium(task, render) if make is None else make(task)
 
 
-def _locomotion(task: Environment, render: bool):
-    """The `-v4` of gymnasium is D4RL's `v2` physics: same dimensions, time limit and rewards."""
+def has_simulator(name: str | None) -> bool:
+    """Can policies for this task be scored?  The robot that your logs are of has none."""
+    task = environments().get(name or "")
+    return task is not None and bool(task.simulator)
+
+
+def _gymnasium(task: Environment, render: bool):
+    """A registered task of gymnasium.
+
+    The `-v4` of its locomotion is D4RL's `v2` physics: same dimensions, time limit and rewards.
+    """
     import gymnasium
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
-        return gymnasium.make(
-            task.simulator,
-            render_mode="rgb_array" if render else None,
-            disable_env_checker=True,
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
+            drawn = {"render_mode": "rgb_array"} if render else {}
+            made = gymnasium.make(task.simulator, disable_env_checker=True, **drawn)
+    except (gymnasium.error.Error, ImportError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(
+            f"the simulator '{task.simulator}' of '{task.name}' cannot be made ({reason}); correct "
+            "its gymnasium id, as 'package:Name-v0'."
+        ) from error
+    sizes = [(task.observation_size,), (task.action_size,)]
+    spaces = [made.observation_space.shape, made.action_space.shape]
+    if spaces != sizes:
+        raise ConfigError(
+            f"the simulator '{task.simulator}' observes and acts in shapes {spaces}, but "
+            f"'{task.name}' is registered with {sizes}; wrap the one or correct the other."
         )
+    return made
 
 
 def _maze2d(task: Environment):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.environments.scores import normalized_score
-from shared.environments.simulators import make_environment
+from shared.environments.simulators import has_simulator, make_environment
 from shared.training.program import seed_keys
 
 MODES = ("deterministic", "sampled")
@@ -65,7 +65,7 @@ def _act(algorithm, state, memory, observation, keys, step, time):
 def evaluate(
     algorithm,
     state,
-    environment: str,
+    environment: str | None,
     *,
     seeds: tuple[int, ...],
     step: int,
@@ -126,7 +126,7 @@ def evaluate(
             "mode": MODES[m],
             "episode": e,
             "return": float(returns[i]),
-            "score": float(normalized_score(environment, returns[i])),
+            "score": float(normalized_score(str(environment), returns[i])),
             "length": int(lengths[i]),
         }
         for i, (s, m, e) in enumerate(index)
@@ -139,10 +139,13 @@ def _start_seed(seed: int, step: int, episode: int) -> int:
 
 
 class BackgroundEvaluator:
-    """Runs `evaluate` in a thread beside training; results come back in order."""
+    """Runs `evaluate` in a thread beside training; results come back in order.
 
-    def __init__(self, algorithm, environment: str, seeds: tuple[int, ...], episodes: int):
-        count = len(seeds) * 2 * episodes
+    A task that no simulator scores is never evaluated.
+    """
+
+    def __init__(self, algorithm, environment: str | None, seeds: tuple[int, ...], episodes: int):
+        count = len(seeds) * 2 * episodes if has_simulator(environment) else 0
         self._simulators = [make_environment(environment) for _ in range(count)]
         self._evaluate = partial(
             evaluate,
@@ -157,6 +160,8 @@ class BackgroundEvaluator:
 
     def submit(self, state, step: int, label: dict) -> None:
         """Score a private copy of `state`; `label` comes back with the rows."""
+        if not self._simulators:
+            return
         copy = jax.tree.map(jnp.copy, state)
         self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
 

@@ -54,11 +54,14 @@ class Log:
         """One row an episode of every finished evaluation."""
         for label, rows in evaluator.finished(wait=wait):
             named = [{"phase": label["phase"], **row, "source": self.source} for row in rows]
-            self.run.scores.append(named)
-            mode = [row["score"] for row in rows if row["mode"] == "deterministic"]
+            known = not np.isnan([row["score"] for row in rows]).any()
+            if not known:  # a task without reference returns: the column stays blank
+                named = [{k: v for k, v in row.items() if k != "score"} for row in named]
+            value = "score" if known else "return"
+            mode = [row[value] for row in rows if row["mode"] == "deterministic"]
             self.progress.score(float(np.mean(mode)))
             for mirror in self.mirrors:
-                mirror.log(label["step"], {"evaluation/score": float(np.mean(mode))})
+                mirror.log(label["step"], {f"evaluation/{value}": float(np.mean(mode))})
             name = label["checkpoint"]
             if name in self.run.checkpoints.names() and (
                 self.run.checkpoints.read_progress(name)["global_step"] == label["step"]

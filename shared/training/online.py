@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shared.algorithm import AbstractAlgorithm
-from shared.data.catalog import ENVIRONMENTS
+from shared.data.catalog import environments
 from shared.data.replay import Replay
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError, RunError
@@ -53,7 +53,7 @@ def nothing_shown(
     capacity = min(settings.online_steps, settings.replay_rows)
     replay = jax.vmap(lambda _: Replay.empty(capacity, *sizes))(np.arange(len(seeds)))
     shape = (len(seeds), settings.online_simulators)
-    actions = np.zeros((*shape, ENVIRONMENTS[environment].horizon, sizes[1]), np.float32)
+    actions = np.zeros((*shape, environments()[environment].horizon, sizes[1]), np.float32)
     return Shown(replay, np.zeros(shape, np.int32), np.zeros(shape, np.int32), actions)
 
 

@@ -24,7 +24,7 @@ class Progress:
         """`done` steps of the current stretch are done."""
 
     def score(self, score: float) -> None:
-        """An evaluation finished with this mean normalised score."""
+        """An evaluation finished with this mean score (where there is none: raw return)."""
 
     def __enter__(self):
         return self

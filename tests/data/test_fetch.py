@@ -66,7 +66,7 @@ def served(write, arrays, monkeypatch):
     """A running server, its file's content, and the only address that is tried."""
     content = write(arrays, compression="gzip").read_bytes() + bytes(1 << 20)
     server = Server(content)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv("LATENT_POLICIES_OFFLINE", "0")
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -229,19 +229,24 @@ def test_own_mirror_comes_first(monkeypatch):
 
 
 FETCH = """
-import sys
+import os, sys
 from pathlib import Path
 from shared.data.catalog import lookup
 from shared.data.fetch import fetch
-print(fetch(lookup("hopper-expert"), Path(sys.argv[1])).stat().st_size)
+entry, children = lookup("hopper-expert"), []
+for _ in range(16):  # forked, because each import would take seconds
+    if not (child := os.fork()):
+        os._exit(fetch(entry, Path(sys.argv[1])).stat().st_size != int(sys.argv[2]))
+    children.append(child)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
 """
 
 
 def test_processes_download_once(served, tmp_path, monkeypatch):
-    """Three processes want the file at once; the server is asked a single time."""
+    """Sixteen processes want the file at once on a cold cache; it is asked for a single time."""
     monkeypatch.setenv("LATENT_POLICIES_MIRROR", served.address)
-    command = [sys.executable, "-c", FETCH, str(tmp_path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
-    sizes = {p.communicate(timeout=120)[0] for p in processes}
-    assert sizes == {f"{len(served.content)}\n".encode()}
+    size = str(len(served.content))
+    command = [sys.executable, "-W", "ignore", "-c", FETCH, str(tmp_path), size]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == f"{[0] * 16}\n", done.stderr
     assert len(served.requests) == 1

@@ -74,7 +74,7 @@ def test_other_files_are_named(tmp_path, content, words):
 
 def test_absent_folder_and_pipe(tmp_path):
     refuse(tmp_path / "none.hdf5", "No such file")
-    refuse(tmp_path, "not a regular file")
+    refuse(tmp_path, "holds no .npz or .hdf5 files")
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     refuse(pipe, "not a regular file")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.data.catalog import ENVIRONMENTS
+from shared.data.catalog import environments
 from shared.data.checks.material import Material
 
 ACTION_TOLERANCE = 1e-3
@@ -82,7 +82,7 @@ def sizes(material: Material) -> str | None:
     if sizes == wanted:
         return None
     fitting = [
-        x.name for x in ENVIRONMENTS.values() if (x.observation_size, x.action_size) == sizes
+        x.name for x in environments().values() if (x.observation_size, x.action_size) == sizes
     ]
     if sizes == wanted[::-1]:
         mend = "rename 'observations' to 'actions' and the reverse"

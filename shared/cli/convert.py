@@ -1,0 +1,41 @@
+"""`data convert`: the same data in another form."""
+
+from pathlib import Path
+
+import click
+
+from shared.cli.completion import complete_dataset
+
+
+@click.command("convert")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["d4rl", "npz", "minari", "vd4rl"]),
+    help="Form to write.  [default: by OUT's ending, .hdf5 or .npz]",
+)
+@click.option(
+    "--env",
+    "name",
+    shell_complete=complete_dataset,
+    help="Data set or task that SOURCE is; its horizon cuts rows without flags.",
+)
+@click.option("--force", is_flag=True, help="Replace OUT, if it is a file or was converted before.")
+def convert_command(
+    source: Path, out: Path, form: str | None, name: str | None, force: bool
+) -> None:
+    """Write the data of SOURCE to OUT in another form, and compare what was written.
+
+    SOURCE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, or
+    V-D4RL episodes.  OUT is a new file (d4rl, npz) or folder (minari, vd4rl).  What a form
+    cannot hold is told; everything else is the same, bit for bit.
+    """
+    from shared.data.convert import convert
+
+    done = convert(source, out, form=form, name=name, force=force)
+    for note in done.notes:
+        click.echo(f"note: {note}", err=True)
+    what = f"{done.steps:,} steps of {done.episodes:,} episodes as {done.form}"
+    click.echo(f"{done.path}: {what}, read back and compared")
