@@ -64,7 +64,6 @@ SCHEMAS = {
         "observations": np.zeros((20, 4), np.float32),
         "next_observations": np.zeros((20, 4), np.float32),
     },
-    "b.hdf5: key 'rewards' holds int64": {"rewards": np.zeros(20, int)},
     "b.hdf5: key 'terminals' holds 2": {"terminals": np.full(20, 2)},
 }
 
