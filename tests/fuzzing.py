@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mutations import SELDOM, Sample, mutate, samples
 
-WATCHDOG_SECONDS, WALL_FACTOR = 5.0, 12.0
+WATCHDOG_SECONDS, WALL_FACTOR = 5.0, 60.0
 """Of processor time; by the clock it may be more, for other processes want cores too."""
 MEMORY_BYTES = 3 << 30
 BAD = ("crash", "hang", "other exception", "badly told", "loaded against its hash")
