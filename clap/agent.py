@@ -26,17 +26,10 @@ class Values(eqx.Module):
     members: MLP
 
     def __init__(
-        self,
-        feature_size: int,
-        hidden_sizes: tuple[int, ...],
-        size: int,
-        *,
-        layer_norm: bool = False,
-        key: PRNGKeyArray,
+        self, feature_size: int, hidden_sizes: tuple[int, ...], size: int, *, key: PRNGKeyArray
     ):
         def make(k):
-            options = {"activation": jax.nn.selu, "layer_norm": layer_norm}
-            return MLP(feature_size, 1, hidden_sizes, **options, key=k)
+            return MLP(feature_size, 1, hidden_sizes, activation=jax.nn.selu, key=k)
 
         self.members = eqx.filter_vmap(make)(jax.random.split(key, size))
 

@@ -13,14 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-_LAYERS = (eqx.nn.Linear, eqx.nn.LayerNorm)
-
 
 def initialise(make: Callable[..., Any], *, key: PRNGKeyArray) -> Any:
     """`make(key=key)` with every linear layer uniform in ±1/sqrt(fan-in), from one stream.
 
     It is the distribution that `make` itself would draw from; all other arrays of
-    the model start at zero, the weights of layer norms at one.
+    the model start at zero.
     """
     shapes = eqx.filter_eval_shape(make, key=key)
     arrays = [x for x in jax.tree.leaves(shapes) if isinstance(x, jax.ShapeDtypeStruct)]
@@ -29,11 +27,8 @@ def initialise(make: Callable[..., Any], *, key: PRNGKeyArray) -> Any:
     parts = iter(jnp.split(stream, ends[:-1]))
 
     def draw(node):
-        if isinstance(node, eqx.nn.LayerNorm):
-            zeros = jax.tree.map(lambda x: 0.0 * next(parts).reshape(x.shape), node)
-            return eqx.tree_at(lambda norm: norm.weight, zeros, zeros.weight + 1.0)
         linear = isinstance(node, eqx.nn.Linear)
         limit = 1 / np.sqrt(node.in_features) if linear else 0.0
         return jax.tree.map(lambda x: limit * next(parts).reshape(x.shape), node)
 
-    return jax.tree.map(draw, shapes, is_leaf=lambda node: isinstance(node, _LAYERS))
+    return jax.tree.map(draw, shapes, is_leaf=lambda node: isinstance(node, eqx.nn.Linear))

@@ -89,7 +89,6 @@ class CLAP(AbstractDreamer):
     tau: float | None = hyperparameter("Polyak rate of target values; null = no target")
     stop_box_gradient: bool = hyperparameter("stop the actor's gradient at mu and sigma")
     value_members: int = hyperparameter("values in the ensemble, whose minimum counts")
-    value_layer_norm: bool = hyperparameter("normalise hidden layers of the values")
     value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
     data_bounds: bool = hyperparameter("keep rewards and values of dreams within the data's")
     dream_value_weight: float = hyperparameter("weight of value regression on dreams")
@@ -97,7 +96,6 @@ class CLAP(AbstractDreamer):
     expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
     imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
     imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
-    conservatism: float = hyperparameter("weight of values of dreams less values of recordings")
     center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
     restart_fraction: float = hyperparameter(
         "share of dreams that go on where others ended", shapes=True
@@ -124,13 +122,7 @@ class CLAP(AbstractDreamer):
             n_latent = model.actions.latent_size
             return Agent(
                 BoundedLatentPolicy(size, n_latent, self.actor_hidden_sizes, key=k_actor),
-                Values(
-                    size,
-                    self.value_hidden_sizes,
-                    self.value_members,
-                    layer_norm=self.value_layer_norm,
-                    key=k_values,
-                ),
+                Values(size, self.value_hidden_sizes, self.value_members, key=k_values),
             )
 
         agent, n = initialise(make, key=k_agent), max(1, self.chains)
@@ -245,9 +237,6 @@ class CLAP(AbstractDreamer):
             value_loss = value_loss + self.real_value_weight * losses[0]
             actor_loss = actor_loss + self.imitation_weight * losses[1]
             metrics |= more
-        if not is_zero(self.conservatism):
-            gap = self.value_gap(agent.values, dreams.features, weight, features, batch.acted)
-            value_loss = value_loss + self.conservatism * gap
         return actor_loss + value_loss, metrics | actor_metrics | value_metrics
 
     def actor_loss(self, dreams, returns, weight, units):
@@ -302,19 +291,6 @@ class CLAP(AbstractDreamer):
         imitation = jnp.mean(weight * gain * distances) / share
         metrics = {"imitation": jnp.mean(weight * distances) / share}
         return (value_loss / share, imitation), metrics
-
-    def value_gap(self, values, dreamt, weight, recorded, acted):
-        """How much higher the values, in their units, are where dreams lead than in the data.
-
-        Minimised, it costs nothing where dreams stay among recorded states, and lowers
-        the values of states that no recording holds (Yu et al. 2021, COMBO, equation 3).
-        """
-
-        def mean(features, weight):
-            outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
-            return jnp.sum(weight[..., None] * outputs) / jnp.sum(weight)
-
-        return mean(dreamt[:, 1:], weight) - mean(recorded, acted.astype(jnp.float32))
 
     @property
     def return_options(self):

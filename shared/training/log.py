@@ -57,6 +57,7 @@ class Log:
             known = not np.isnan([row["score"] for row in rows]).any()
             if not known:  # a task without reference returns: the column stays blank
                 named = [{k: v for k, v in row.items() if k != "score"} for row in named]
+            self.run.scores.append(named)
             value = "score" if known else "return"
             mode = [row[value] for row in rows if row["mode"] == "deterministic"]
             self.progress.score(float(np.mean(mode)))
