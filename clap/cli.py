@@ -9,7 +9,9 @@ main = make_cli(
   clap train --env hopper-medium-expert --preset quick
   clap train --env hopper-medium-expert --model runs/model --sweep support=0.5,1,2
   clap compare runs/hopper-medium-expert
-  clap figures actions runs/model""",
+  clap figures actions runs/model
+  clap train --env walker_walk-medium_expert --observation pixels --preset quick
+  clap figures open-loop runs/pixels --out open-loop.gif""",
 )
 
 

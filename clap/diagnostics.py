@@ -57,7 +57,8 @@ def open_loop_errors(model: WorldModel, latents, batch: EpisodeWindow) -> Metric
 
     first = jax.tree.map(lambda x: x[:, middle], latents)
     predicted = jax.vmap(predict)(first, batch.window.action[:, middle:-1])
-    error = jnp.mean((predicted - batch.window.observation[:, middle + 1 :]) ** 2, axis=-1)
+    error = (predicted - batch.window.observation[:, middle + 1 :]) ** 2
+    error = jnp.mean(error, axis=tuple(range(2, error.ndim)))
     real = batch.observed[:, middle + 1 :]
     return {
         f"open_loop_error_{n}": masked_mean(error[:, n - 1], real[:, n - 1])

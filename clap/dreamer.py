@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from clap.convolution import PixelDecoder, PixelEncoder
 from clap.diagnostics import judge_model
 from clap.flow_latents import FlowLatentActions
 from clap.initialise import initialise
@@ -35,6 +36,7 @@ class AbstractDreamer(AbstractAlgorithm):
     It trains the model in a phase of its own; the rest is up to the concrete class.
     """
 
+    observations = ("state", "pixels")
     reusable = Reusable(
         phase="model",
         steps="model_steps",
@@ -45,6 +47,7 @@ class AbstractDreamer(AbstractAlgorithm):
             *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
             *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
             *("model_batch_size", "model_learning_rate", "model_clip"),
+            *("cnn_depth", "cnn_patch", "pixel_std"),
         ),
     )
 
@@ -73,6 +76,9 @@ class AbstractDreamer(AbstractAlgorithm):
     flow_layers: int = hyperparameter("layers of the flow")
     flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
     flow_noise: float = hyperparameter("half width of noise on the flow's training actions")
+    cnn_depth: int = hyperparameter("channels of the first convolution; pixels alone")
+    cnn_patch: int = hyperparameter("pixels a side of the patches before it; 1 = none")
+    pixel_std: float = hyperparameter("standard deviation of every decoded pixel value")
     validate_every: int = hyperparameter("updates between two looks at held-out episodes")
     validation_windows: int = hyperparameter("held-out windows looked at")
 
@@ -83,11 +89,17 @@ class AbstractDreamer(AbstractAlgorithm):
         markov = self.state_from == "observation"
 
         def make(*, key):
-            k_core, k_actions, k_heads = jax.random.split(key, 3)
-            core = RSSM(n_observation, n_action, h, states, sizes, markov=markov, key=k_core)
+            k_core, k_actions, k_heads, k_pair = jax.random.split(key, 4)
+            encoder, more = None, {}
+            if spec.is_pixels:
+                visible = states.size + (0 if markov else h)
+                encoder, decoder = self.make_pair(spec, visible, key=k_pair)
+                more = {"decoder": decoder, "observation_std": self.pixel_std}
+            form = {"markov": markov, "encoder": encoder}
+            core = RSSM(n_observation, n_action, h, states, sizes, **form, key=k_core)
             actions = self.make_actions(core.visible_size, n_action, key=k_actions)
-            spread = {"learned_std": self.learned_std}
-            return WorldModel(core, actions, n_observation, sizes, **spread, key=k_heads)
+            more |= {"learned_std": self.learned_std}
+            return WorldModel(core, actions, n_observation, sizes, **more, key=k_heads)
 
         model = initialise(make, key=key)
         if self.latent_actions == "flow":
@@ -126,6 +138,15 @@ class AbstractDreamer(AbstractAlgorithm):
             action_std=self.action_std,
             key=key,
         )
+
+    def make_pair(
+        self, spec: Spec, visible_size: int, *, key: PRNGKeyArray
+    ) -> tuple[PixelEncoder, PixelDecoder]:
+        """Encoder and decoder of pictures."""
+        k_encoder, k_decoder = jax.random.split(key)
+        shape, form = spec.observation_shape, {"depth": self.cnn_depth, "patch": self.cnn_patch}
+        encoder = PixelEncoder(shape, self.hidden_sizes[-1], **form, key=k_encoder)
+        return encoder, PixelDecoder(visible_size, shape, **form, key=k_decoder)
 
     @property
     def model_optimizer(self) -> optax.GradientTransformation:

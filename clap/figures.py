@@ -1,4 +1,4 @@
-"""Figures of the C-LAP paper: `clap figures actions RUN`, `values RUN...`, `model RUN...`."""
+"""Figures of world models: `clap figures actions|open-loop|dream RUN`, `values|model RUN...`."""
 
 import json
 from collections.abc import Callable
@@ -9,25 +9,31 @@ import numpy as np
 
 from clap.action_distribution import ActionSamples
 from clap.curves import model_curves, value_curves
+from clap.prediction import Prediction
 from shared.comparison.read import find_runs
 from shared.comparison.record import Run
 
+FRAME_RATE = 10.0
+"""Of films, a second: slower than life, so that one can look."""
 COLORS = {"data": "#7F7F7F", "prior and decoder": "#0072B2"}
 
 
 @click.group()
 def figures():
-    """Draw figures of the paper."""
+    """Draw what a world model has learned."""
 
 
-@figures.command(name="actions")
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
+_DATA = click.option(
     "--data",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The run's data, if they are no longer where it found them.",
 )
+
+
+@figures.command(name="actions")
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@_DATA
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Rows shown.")
 @click.option("--seed", default=0, show_default=True, help="Picks the episode and the samples.")
 @click.option(
@@ -45,22 +51,15 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
     actions at the 20 nearest recorded observations, and of what the model's
     prior and decoder do there.
     """
-    import jax
-
     from clap.action_distribution import action_samples
     from clap.latent_actions import DirectActions
-    from shared.cli.again import data_of_run
     from shared.errors import ConfigError
-    from shared.experiment import load_again
-    from shared.trained import load_state
 
-    _, record, algorithm, state, _ = load_state(run)
-    if not hasattr(state, "world_model"):
-        raise ConfigError(f"{run}: '{record['algorithm']}' has no world model to sample from.")
-    one = jax.tree.map(lambda x: x[0], state)
+    record, algorithm, one, loaded = _load(run, data)
     if isinstance(one.world_model.model.actions, DirectActions):
         raise ConfigError(f"{run}: has no latent actions; train it without latent_actions=none.")
-    loaded = load_again(run, record, lambda record: data_of_run(record, data))
+    if record.get("pixels"):
+        raise ConfigError(f"{run}: learned from pixels; this figure compares states.")
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
     draw(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
@@ -93,6 +92,95 @@ _curves_command("values", value_curves, "Values of RUNs beside their scores (C-L
 _curves_command("model", model_curves, "Errors and divergences of the world models of RUNs.")
 
 
+def _prediction_command(name: str, dream: bool, text: str) -> None:
+    """Add one of the two commands that let a model predict."""
+
+    @figures.command(name=name, help=text)
+    @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+    @_DATA
+    @click.option("--episodes", default=4, show_default=True, type=click.IntRange(1))
+    @click.option(
+        "--context",
+        default=5,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Observations shown to the model first.",
+    )
+    @click.option(
+        "--horizon",
+        default=45,
+        show_default=True,
+        type=click.IntRange(1),
+        help="Steps that it then goes on blind.",
+    )
+    @click.option("--seed", default=0, show_default=True, help="Picks the windows.")
+    @click.option(
+        "--out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=f"Pixels: .gif or .mp4, states: .png  [default: figures/{name}.gif or .png]",
+    )
+    def command(run, data, out, **options):
+        from clap.prediction import film_of, predict
+        from shared.environments.video import require_video, write_video
+        from shared.errors import ConfigError
+
+        record, algorithm, one, loaded = _load(run, data)
+        pixels = record.get("pixels") is not None
+        out = out or Path("figures") / f"{name}.{'gif' if pixels else 'png'}"
+        if pixels:
+            require_video(out)
+        elif out.suffix != ".png":
+            raise ConfigError(f"{out}: this run sees states, which are drawn as .png.")
+        found = predict(algorithm, one, loaded.to_device(), dream=dream, **options)
+        if pixels:
+            write_video(out, film_of(found, dream=dream), FRAME_RATE)
+        else:
+            title = f"{record['dataset']} ({record['source']})"
+            draw_prediction(found, out, title, dream=dream)
+        error, blind = found.errors(), slice(found.context, None)
+        told = f"reward a step {found.reward[:, blind].mean():.3g}"
+        if not dream:
+            told += f", squared error {error[blind].mean():.3g}, at the end {error[-1]:.3g}"
+        click.echo(f"{out}: {told}")
+
+
+_prediction_command(
+    "open-loop",
+    False,
+    """What RUN's model predicts from recorded actions alone, after a few observations.
+
+    Pixels: a film of truth, prediction and difference, one below another; a column an
+    episode.  States: a plot, dimension by dimension, of one episode.
+    """,
+)
+_prediction_command(
+    "dream",
+    True,
+    """What RUN's policy does in the model alone, from states of held-out episodes.
+
+    Pixels: a film, a column a dream.  States: a plot of one dream beside what was
+    recorded from the same start on.
+    """,
+)
+
+
+def _load(run: Path, data: Path | None):
+    """Record, algorithm, state of the first seed, and data of a run with a world model."""
+    import jax
+
+    from shared.cli.again import data_of_run
+    from shared.errors import ConfigError
+    from shared.experiment import load_again
+    from shared.trained import load_state
+
+    _, record, algorithm, state, _ = load_state(run)
+    if not hasattr(state, "world_model"):
+        raise ConfigError(f"{run}: '{record['algorithm']}' has no world model to look into.")
+    one = jax.tree.map(lambda x: x[0], state)
+    return record, algorithm, one, load_again(run, record, lambda r: data_of_run(r, data))
+
+
 def draw(samples: ActionSamples, path: Path, title: str) -> None:
     """Mean ± one standard deviation over the neighbours, a panel a dimension of the action."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -112,4 +200,31 @@ def draw(samples: ActionSamples, path: Path, title: str) -> None:
     axes[0].legend(loc="lower right", ncols=2, fontsize=8)
     axes[-1].set_xlabel("step of the episode's stretch")
     figure.suptitle(f"Actions at the nearest recorded observations: {title}", fontsize=10)
+    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+
+
+def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bool) -> None:
+    """The first episode, a panel a dimension of the observation."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size, columns = prediction.truth.shape[-1], 4
+    rows = -(-size // columns)
+    figure = Figure(figsize=(10, 1.3 * rows + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    steps, real = np.arange(prediction.truth.shape[1]), prediction.observed[0]
+    name = "dreamed" if dream else "predicted"
+    for i, axis in enumerate(axes[:size]):
+        axis.plot(steps[real], prediction.truth[0, real, i], color=COLORS["data"], label="recorded")
+        color = COLORS["prior and decoder"]
+        axis.plot(steps, prediction.predicted[0, :, i], color=color, linewidth=1, label=name)
+        axis.axvline(prediction.context - 0.5, color="black", linewidth=0.6)
+        axis.set_title(f"dimension {i + 1}", fontsize=7)
+        axis.tick_params(labelsize=6)
+    for axis in axes[size:]:
+        axis.set_axis_off()
+    axes[0].legend(fontsize=6)
+    figure.suptitle(f"Blind from the line on: {title}", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})

@@ -47,7 +47,7 @@ def from_network(output: Float[Array, "*batch twice"]) -> Gaussian:
 def log_normal(
     value: Float[Array, "*batch n"],
     mean: Float[Array, "*batch n"],
-    log_std: Float[Array, "*#batch n"],
+    log_std: Float[Array, "*#batch #n"],
 ) -> Float[Array, "*batch"]:
     """Log N(value; mean, exp(log_std)²) in nats, summed over the last axis."""
     scaled = (value - mean) * jnp.exp(-log_std)

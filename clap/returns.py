@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from shared.data.windows import EpisodeRows
-from shared.types import Scalar, Transition
+from shared.types import Scalar
 
 
 class DataReturns(NamedTuple):
@@ -70,20 +69,26 @@ def recorded_returns(
     return jax.lax.scan(step, value[-1], inputs, reverse=True)[1]
 
 
-def data_returns(transitions: Transition, episodes: EpisodeRows, discount: Scalar) -> DataReturns:
-    """Discounted sums of the rewards from every row to the end of its episode, summed up."""
-    last = jnp.zeros(transitions.reward.shape, bool).at[episodes.last].set(True)
+def data_returns(dataset, discount: Scalar) -> DataReturns:
+    """Discounted sums of the rewards from every action to the end of its episode, summed up.
+
+    Arguments:
+        dataset: with `reward`, `acted` and `episodes` of its rows.
+        discount: of a step.
+    """
+    episodes = dataset.episodes
+    last = jnp.zeros(dataset.reward.shape, bool).at[episodes.last].set(True)
     factor = jnp.where(last, 0.0, discount)
 
     def combine(later, earlier):
         (reward_later, factor_later), (reward, factor) = later, earlier
         return reward + factor * reward_later, factor * factor_later
 
-    returns, _ = jax.lax.associative_scan(combine, (transitions.reward, factor), reverse=True)
+    returns, _ = jax.lax.associative_scan(combine, (dataset.reward, factor), reverse=True)
     return DataReturns(
-        jnp.mean(returns),
-        jnp.std(returns),
-        jnp.min(returns),
-        jnp.max(returns),
+        jnp.mean(returns, where=dataset.acted),
+        jnp.std(returns, where=dataset.acted),
+        jnp.min(returns, where=dataset.acted, initial=jnp.inf),
+        jnp.max(returns, where=dataset.acted, initial=-jnp.inf),
         jnp.mean(returns[episodes.first]),
     )

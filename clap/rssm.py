@@ -48,7 +48,7 @@ class RSSM(eqx.Module):
     """Recurrent state-space model, for one sequence.
 
     Arguments:
-        observation_size, action_size: of the data.
+        observation_size, action_size: of the data; the first is for the MLP alone.
         deterministic: length of h.
         states: what s is.
         hidden_sizes: of the encoder and the prior; the last one is also the width of

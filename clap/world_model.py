@@ -15,6 +15,8 @@ Without action heads (`DirectActions`) the last two terms are missing and this i
 a plain recurrent state-space model.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -50,15 +52,19 @@ class WorldModel(eqx.Module):
         hidden_sizes: of the three decoders.
         learned_std: learn one standard deviation for every observation dimension and
             for the reward; otherwise they are 1.
+        decoder: maps [h, s] to the mean of an observation; an MLP if None.
+        observation_std: fixed standard deviation of every number of an observation;
+            None leaves it to `learned_std`.
     """
 
     rssm: RSSM
     actions: AbstractModelActions
-    observation_decoder: MLP
+    observation_decoder: Callable
     reward_head: MLP
     continue_head: MLP
     log_std: Float[Array, "outputs"]
     learned_std: bool = eqx.field(static=True)
+    observation_std: float | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -68,6 +74,8 @@ class WorldModel(eqx.Module):
         hidden_sizes: tuple[int, ...],
         *,
         learned_std: bool,
+        decoder: Callable | None = None,
+        observation_std: float | None = None,
         key: PRNGKeyArray,
     ):
         self.rssm, self.actions = rssm, actions
@@ -77,16 +85,18 @@ class WorldModel(eqx.Module):
             return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
 
         k_observation, k_reward, k_continue = jax.random.split(key, 3)
-        self.observation_decoder = head(visible, observation_size, k_observation)
+        self.observation_decoder = decoder or head(visible, observation_size, k_observation)
         self.reward_head = head(everything, 1, k_reward)
         self.continue_head = head(everything, 1, k_continue)
-        self.log_std = jnp.zeros(observation_size + 1)
-        self.learned_std = learned_std
+        self.log_std = jnp.zeros(1 if observation_std else observation_size + 1)
+        self.learned_std, self.observation_std = learned_std, observation_std
 
     def log_stds(self) -> tuple[Float[Array, "observation"], Float[Array, "1"]]:
         """Log standard deviations of the observation and of the reward."""
         log_std = self.log_std if self.learned_std else jnp.zeros_like(self.log_std)
         log_std = jnp.clip(log_std, *LOG_STD_RANGE)
+        if self.observation_std:
+            return jnp.full(1, math.log(self.observation_std)), log_std
         return log_std[:-1], log_std[-1:]
 
     def reward(self, feature: Float[Array, "feature"]) -> Float[Array, ""]:
@@ -100,7 +110,7 @@ class WorldModel(eqx.Module):
     def decoder_terms(
         self,
         latent: Latent,
-        observation: Float[Array, "observation"],
+        observation: Float[Array, "*observation"],
         reward: Float[Array, ""],
         goes_on: Float[Array, ""],
     ) -> dict[str, Float[Array, ""]]:
@@ -109,7 +119,9 @@ class WorldModel(eqx.Module):
         feature, logit = latent.feature, self.continue_head(latent.feature)[0]
         seen = self.observation_decoder(self.rssm.visible(latent))
         return {
-            "observation_nll": -log_normal(observation, seen, std_observation),
+            "observation_nll": -log_normal(
+                jnp.ravel(observation), jnp.ravel(seen), std_observation
+            ),
             "reward_nll": -log_normal(reward[None], self.reward_head(feature), std_reward),
             "continue_nll": jax.nn.softplus(logit) - goes_on * logit,
         }

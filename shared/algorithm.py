@@ -88,11 +88,13 @@ class AbstractAlgorithm(eqx.Module):
         title: one line for listings.
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
+        observations: what it can learn from, "state" and "pixels" or one of them.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
+    observations: ClassVar[tuple[str, ...]] = ("state",)
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:

@@ -8,8 +8,11 @@ class; values live in `configs/<algorithm>.yaml`:
       "hopper-*": {key: value, ...}
     presets:
       quick: {key: value, ...}              # for a laptop; `paper` is the empty preset
+    pixels:                                 # with `--observation pixels`, any of the three
+      defaults: ...
 
-The order is defaults < data set blocks < preset < `--set key=value`.
+The order is defaults < data set blocks < preset < `--set key=value`; what stands below
+`pixels` comes right behind its namesake.
 """
 
 import copy
@@ -29,7 +32,8 @@ import yaml
 from shared.algorithm import AbstractAlgorithm
 from shared.errors import ConfigError
 
-SECTIONS = ("defaults", "datasets", "presets")
+PARTS = ("defaults", "datasets", "presets")
+SECTIONS = (*PARTS, "pixels")
 
 
 def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
@@ -42,12 +46,17 @@ def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
         raise ConfigError(f"{source}: cannot be read as YAML ({reason}); mend the file.") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{source}: must be a mapping with the key 'defaults'.")
-    _refuse_unknown(document, SECTIONS, str(source))
-    for section in SECTIONS:
-        if not isinstance(document.setdefault(section, {}) or {}, dict):
-            raise ConfigError(f"{source}: '{section}' must be a mapping.")
-        document[section] = document[section] or {}
+    _check_sections(document, SECTIONS, str(source))
+    _check_sections(document["pixels"], PARTS, f"{source}: pixels")
     return document
+
+
+def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: str) -> None:
+    _refuse_unknown(document, sections, where)
+    for section in sections:
+        if not isinstance(document.setdefault(section, {}) or {}, dict):
+            raise ConfigError(f"{where}: '{section}' must be a mapping.")
+        document[section] = document[section] or {}
 
 
 @functools.lru_cache(maxsize=64)
@@ -61,6 +70,7 @@ def resolve(
     *,
     dataset: str,
     preset: str = "paper",
+    pixels: bool = False,
     overrides: dict[str, Any] | None = None,
     also_known: Iterable[str] = (),
     file: Path | None = None,
@@ -72,6 +82,7 @@ def resolve(
         name: of its YAML file.
         dataset: picks the matching data set blocks.
         preset: `paper` or one of the file's presets.
+        pixels: apply what the file says of pixels, too.
         overrides: the values of `--set`.
         also_known: further keys of `--set`, for the hint at the nearest name.
         file: a YAML file other than the packaged one.
@@ -82,19 +93,18 @@ def resolve(
     names = [field.name for field in dataclasses.fields(algorithm_class)]
     _refuse_unknown(overrides or {}, [*names, *also_known], "--set")
     document = load_values(name, file)
-    values = dict(document["defaults"])
-    for pattern, block in document["datasets"].items():
+    if preset not in ("paper", *document["presets"]):
+        known = ", ".join(["paper", *document["presets"]])
+        raise ConfigError(f"preset '{preset}' does not exist for {name}; choose one of {known}.")
+    parts = [document, document["pixels"]] if pixels else [document]
+    blocks = [("*", part["defaults"]) for part in parts]
+    blocks += [item for part in parts for item in part["datasets"].items()]
+    for part in parts:
+        blocks += _preset_blocks(part["presets"].get(preset, {})).items()
+    values = {}
+    for pattern, block in blocks:
         if fnmatch.fnmatchcase(dataset, pattern):
             values |= block
-    if preset != "paper":
-        if preset not in document["presets"]:
-            known = ", ".join(["paper", *document["presets"]])
-            raise ConfigError(
-                f"preset '{preset}' does not exist for {name}; choose one of {known}."
-            )
-        for pattern, block in _preset_blocks(document["presets"][preset]).items():
-            if fnmatch.fnmatchcase(dataset, pattern):
-                values |= block
     values |= overrides or {}
     return check(algorithm_class, values, where=f"configuration of {name}")
 

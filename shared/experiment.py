@@ -55,17 +55,18 @@ class Plan:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Plan":
         """The inverse of `to_dict`, checked again."""
-        family, name = values["family"], values["algorithm"]
-        where = "config.yaml"
-        checked = config.check(registry.find(family, name), values["hyperparameters"], where=where)
+        family, name, dataset = values["family"], values["algorithm"], values["dataset"]
+        found = registry.find(family, name)
         # A run of an earlier version lacks the settings that came later.
-        settings = config.resolve(
-            RunSettings, "run", dataset=values["dataset"], overrides=values["run"]
-        )
+        file = getattr(found, "values", None)
+        filled = config.resolve(found, name, dataset=dataset, file=file)
+        filled |= values["hyperparameters"]
+        checked = config.check(found, filled, where="config.yaml")
+        settings = config.resolve(RunSettings, "run", dataset=dataset, overrides=values["run"])
         return cls(
             family,
             name,
-            values["dataset"],
+            dataset,
             values["preset"],
             tuple(values["seeds"]),
             checked,
@@ -92,17 +93,21 @@ def plan(
     run_keys = {key for key in RunSettings.__dataclass_fields__ if key in overrides}
     run_overrides = {key: overrides.pop(key) for key in run_keys}
     known = [*RunSettings.__dataclass_fields__]
+    pixels = run_overrides.get("observation") == "pixels"
+    if pixels and "pixels" not in algorithm_class.observations:
+        raise ConfigError(f"'{algorithm}' learns from states; leave out --observation pixels.")
     hyperparameters = config.resolve(
         algorithm_class,
         algorithm,
         dataset=dataset,
         preset=preset,
+        pixels=pixels,
         overrides=overrides,
         also_known=known,
         file=getattr(algorithm_class, "values", None),
     )
     settings = config.resolve(
-        RunSettings, "run", dataset=dataset, preset=preset, overrides=run_overrides
+        RunSettings, "run", dataset=dataset, preset=preset, pixels=pixels, overrides=run_overrides
     )
     _check_online(
         family, algorithm, RunSettings(**settings), config.build(algorithm_class, hyperparameters)
@@ -186,9 +191,10 @@ def make_record(plan: Plan, data, label: str | None = None) -> dict[str, Any]:
         "source": data.source,
         "data": _describe(data),
         "spec": {
-            "observation_size": data.spec.observation_size,
+            "observation_shape": list(data.spec.observation_shape),
             "action_size": data.spec.action_size,
         },
+        "pixels": None if data.pixels is None else data.pixels.to_dict(),
         "seeds": list(plan.seeds),
         "phases": [
             {"name": phase.name, "steps": phase.steps}
@@ -202,12 +208,19 @@ def make_record(plan: Plan, data, label: str | None = None) -> dict[str, Any]:
     }
 
 
+def observation_shape(record: dict[str, Any]) -> tuple[int, ...]:
+    """Shape of an observation in a run's record; earlier versions knew flat ones alone."""
+    spec = record["spec"]
+    return tuple(spec.get("observation_shape") or [spec["observation_size"]])
+
+
 def _describe(data) -> dict[str, Any]:
     return {
         "name": data.name,
         "path": str(Path(data.path).resolve()),
         "sha256": data.sha256,
         "rows": data.rows,
+        **({} if data.pixels is None else {"frames": len(data.frames.episode)}),
         "episodes": len(data.episode_returns),
         "mean_return": data.mean_return,
         "mean_score": data.mean_score,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from shared.products import HalfWeight, half_operands, half_product
 
@@ -135,21 +135,27 @@ class Critics(eqx.Module):
 
 
 class Normalizer(eqx.Module):
-    """Standardises observations with the data set's own statistics.
+    """Standardises observations with the data set's own statistics; pixels become ±0.5.
 
     Held in the algorithm's state, outside every trained model, so that no
     optimizer can move it.  `epsilon` is added to the standard deviation.
     """
 
-    mean: Float[Array, "observation"]
-    std: Float[Array, "observation"]
+    mean: Float[Array, "*observation"]
+    std: Float[Array, "*observation"]
     epsilon: float = eqx.field(static=True, default=1e-3)
 
     @classmethod
     def of(cls, spec, *, active: bool = True) -> "Normalizer":
         """With the statistics of a `Spec`; one that is not `active` changes nothing."""
         mean, std = jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)
+        if spec.is_pixels:
+            return cls(mean, std, 0.0)
         return cls(mean, std) if active else cls(jnp.zeros_like(mean), jnp.ones_like(std), 0.0)
 
-    def __call__(self, observation: Float[Array, "observation"]) -> Float[Array, "observation"]:
-        return (observation - self.mean) / (self.std + self.epsilon)
+    def __call__(self, observation: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return (observation.astype(self.mean.dtype) - self.mean) / (self.std + self.epsilon)
+
+    def inverse(self, normalized: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """What was standardised, in its own units."""
+        return normalized * (self.std + self.epsilon) + self.mean

@@ -65,7 +65,10 @@ def model_overrides(run: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     for key in (*part.keys, part.steps):
         if key in overrides:
             raise ConfigError(f"--set {key}: the model of {run} has its own; leave the key out.")
-    taken = {key: source.hyperparameters[key] for key in part.keys}
+    seen = source.settings.observation
+    if overrides.get("observation", seen) != seen:
+        raise ConfigError(f"--observation: the model of {run} sees {seen}; leave the option out.")
+    taken = {key: source.hyperparameters[key] for key in part.keys} | {"observation": seen}
     return {**overrides, **taken, part.steps: 0}
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from shared.environments.rendering import Pixels
 from shared.errors import RunError
-from shared.experiment import Plan
+from shared.experiment import Plan, observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
 from shared.training.run_folder import RunFolder
@@ -19,7 +20,8 @@ class Policy:
     """A trained policy with its memory, one observation at a time.
 
     Made by `load_policy`.  `reset` starts a new episode; `act` takes a raw
-    (not normalised) observation and returns an action in [-1, 1].
+    (not normalised) observation, a uint8 frame where the policy learned from pixels,
+    and returns an action in [-1, 1].
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Policy:
         seed: int,
     ):
         self.record = record
+        self._dtype = np.float32 if record.get("pixels") is None else np.uint8
         self._key = None if deterministic else jax.random.key(seed)
         self._act = jax.jit(
             lambda state, memory, observation, key: algorithm.act(
@@ -58,7 +61,7 @@ class Policy:
         if not self._first:
             self._memory = self._rewarded(self._memory, np.float32(reward))
         self._first = False
-        observation = np.asarray(observation, np.float32)
+        observation = np.asarray(observation, self._dtype)
         action, self._memory = self._act(self._state, self._memory, observation, key)
         return np.asarray(action)
 
@@ -72,11 +75,8 @@ def load_state(path: Path, *, checkpoint: str | None = None):
         )
     plan = Plan.from_dict(run.config)
     algorithm = plan.build()
-    size = run.record["spec"]["observation_size"]
     # The statistics themselves come with the state.
-    blank = np.zeros(size, np.float32)
-    returns = np.zeros(2, np.float32)
-    spec = Spec(size, run.record["spec"]["action_size"], blank, blank, returns)
+    spec = Spec.blank(observation_shape(run.record), run.record["spec"]["action_size"])
     template = program.state_shapes(algorithm, spec, plan.seeds)
     if online.is_online(algorithm, run.checkpoints.read_progress(checkpoint)):
         blank = partial(online.nothing_shown, run.record["environment"], spec, plan.settings)
@@ -123,4 +123,5 @@ def evaluate_run(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]
         seeds=plan.seeds,
         step=position["global_step"],
         episodes=episodes,
+        pixels=Pixels.of(record),
     )

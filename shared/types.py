@@ -4,6 +4,7 @@ All are plain pytrees.  Unless a docstring says otherwise they describe *one*
 event without a batch axis; batches are made by `jax.vmap`.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -57,14 +58,40 @@ class Box(NamedTuple):
 class Spec(NamedTuple):
     """What an algorithm must know of a data set before it sees a batch.
 
-    `observation_mean` and `observation_std` are taken over every row of the
-    data set in float64 (never over padding) and stored as float32.
-    `return_range` is the lowest and the highest raw return of an episode, for
-    the papers that scale rewards by it.
+    `observation_shape` is `(size,)` of flat states and `(height, width, channels)` of
+    pixels.  `observation_mean` and `observation_std` are taken over every row of the
+    data set in float64 (never over padding) and stored as float32; those of pixels are
+    constants, which bring 0 ... 255 into ±0.5.  `return_range` is the lowest and the
+    highest raw return of an episode, for the papers that scale rewards by it.
     """
 
-    observation_size: int
+    observation_shape: tuple[int, ...]
     action_size: int
     observation_mean: np.ndarray
     observation_std: np.ndarray
     return_range: np.ndarray
+
+    @property
+    def observation_size(self) -> int:
+        """Numbers in one observation."""
+        return math.prod(self.observation_shape)
+
+    @property
+    def is_pixels(self) -> bool:
+        """Are observations uint8 pictures, channels last?"""
+        return len(self.observation_shape) == 3
+
+    @classmethod
+    def of_pixels(cls, shape: tuple[int, ...], action_size: int, return_range) -> "Spec":
+        """Of pictures of this shape."""
+        mean = np.full((1, 1, 1), 127.5, np.float32)
+        return cls(tuple(shape), action_size, mean, 2 * mean, return_range)
+
+    @classmethod
+    def blank(cls, shape: tuple[int, ...], action_size: int) -> "Spec":
+        """Shapes alone: the statistics mean nothing."""
+        returns = np.zeros(2, np.float32)
+        if len(shape) == 3:
+            return cls.of_pixels(shape, action_size, returns)
+        blank = np.zeros(shape, np.float32)
+        return cls(tuple(shape), action_size, blank, blank, returns)

@@ -22,7 +22,7 @@ def setup(name: str, **overrides):
         return rng.normal(size=shape).astype(np.float32)
 
     spec = Spec(
-        OBSERVATION,
+        (OBSERVATION,),
         ACTION,
         normal(OBSERVATION),
         np.exp(normal(OBSERVATION)),

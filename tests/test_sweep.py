@@ -10,7 +10,7 @@ from shared.sweep import Sweep, SweptState, grid, name_of
 from shared.training import program
 from shared.types import Spec
 
-SPEC = Spec(2, 1, np.zeros(2, np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
+SPEC = Spec((2,), 1, np.zeros(2, np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
 
 
 class Grow(AbstractAlgorithm):

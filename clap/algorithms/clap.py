@@ -32,6 +32,8 @@ Differences from the paper:
       latent action dies); those of observations and rewards are learned.
     - The actor's hidden activation is ReLU.
     - Reward and termination are read off the state that an action leads to.
+    - Pixels: every value is Gaussian with the fixed deviation `pixel_std` (1, as Dreamer's);
+      convolutions pad as to halve the picture (Dreamer's do not pad).
     - A dream starts at `starts` states drawn from the windows, not at all of them.
 """
 
@@ -127,7 +129,7 @@ class CLAP(AbstractDreamer):
 
         agent, n = initialise(make, key=k_agent), max(1, self.chains)
         return State(
-            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
+            Normalizer.of(spec),
             Learner.create(model, self.model_optimizer),
             Learner.create(agent, self.agent_optimizer),
             agent.values,
@@ -165,15 +167,17 @@ class CLAP(AbstractDreamer):
 
     def start_agent(self, state, dataset, *, key):
         """Units of the values, and states for dreams to go on from, out of the data."""
-        returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
+        returns = data_returns(dataset, self.discount)
         units = state.units
         if self.value_units == "data":
             units = units._replace(offset=returns.mean, scale=returns.std + 1e-3)
         if self.data_bounds:
-            reward = dataset.transitions.reward
+            reward, acted = dataset.reward, dataset.acted
+            lowest = jnp.min(reward, where=acted, initial=jnp.inf)
+            highest = jnp.max(reward, where=acted, initial=-jnp.inf)
             units = units._replace(
                 range=jnp.stack([returns.worst, returns.best]),
-                reward_range=jnp.stack([jnp.min(reward), jnp.max(reward)]),
+                reward_range=jnp.stack([lowest, highest]),
             )
         k_draw, k_states, k_starts = jax.random.split(key, 3)
         batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
@@ -306,15 +310,17 @@ class CLAP(AbstractDreamer):
         k_draw, k_judge, k_distance = jax.random.split(key, 3)
         first = dataset.episodes.first
         pick = jax.random.randint(k_draw, (self.validation_windows,), 0, first.shape[0])
-        observations = jax.vmap(state.normalizer)(dataset.transitions.observation[first[pick]])
+        observations = jax.vmap(state.normalizer)(dataset.observation[first[pick]])
         model, agent = state.world_model.model, state.agent.model
         metrics = judge_values(model, agent.values, state.units, observations, key=k_judge)
-        returns = data_returns(dataset.transitions, dataset.episodes, self.discount)
+        returns = data_returns(dataset, self.discount)
         metrics |= {"data_at_starts": returns.at_starts, "data_best": returns.best}
         return state, metrics | self.distance_from_data(state, dataset, key=k_distance)
 
     def distance_from_data(self, state, dataset, *, key):
-        """Of states that the policy reaches in dreams; see `judge_distance`."""
+        """Of states that the policy reaches in dreams; see `judge_distance`.  Not of pictures."""
+        if dataset.observation.ndim > 2:
+            return {}
         k_known, k_own, k_draw, k_states, k_starts, k_dreams = jax.random.split(key, 6)
         model, actor = state.world_model.model, state.agent.model.actor
         known = normalized(state.normalizer, dataset.draw_training_windows(KNOWN, 1, key=k_known))

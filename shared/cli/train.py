@@ -55,6 +55,11 @@ def train_command(family: str) -> click.Command:
         help="Where data sets are kept.",
     )
     @click.option(
+        "--observation",
+        type=click.Choice(["state", "pixels"]),
+        help="What the policy sees  [default: pixels with a folder of V-D4RL, else state]",
+    )
+    @click.option(
         "--preset",
         default="paper",
         show_default=True,
@@ -123,6 +128,7 @@ def train_command(family: str) -> click.Command:
         data,
         source,
         data_dir,
+        observation,
         preset,
         seeds,
         first_seed,
@@ -141,7 +147,7 @@ def train_command(family: str) -> click.Command:
         from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
-        from shared.data.resolve import load_data
+        from shared.data.load import load_observations
         from shared.sweep import grid
         from shared.training.progress import terminal_progress
         from shared.training.run_folder import require_empty
@@ -168,7 +174,9 @@ def train_command(family: str) -> click.Command:
                 )
             loaded = None
             if dataset is None:
-                loaded = load_data(None, data=data, source=source)
+                if observation == "pixels":
+                    raise ConfigError("--observation pixels needs --env NAME; see 'data list'.")
+                loaded = load_observations(None, data=data, source=source)
                 dataset = loaded.name
             plan = plan_of(family, dataset, context.params)
             swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
@@ -177,21 +185,26 @@ def train_command(family: str) -> click.Command:
             if swept and loggers:
                 raise ConfigError("--sweep: leave out --logger, which follows a single run.")
             plans = [plan_of(family, dataset, context.params, values) for values in swept]
-            out = out or Path("runs") / dataset / f"{algo}-{preset}"
+            settings = plan.settings
+            variant = "-pixels" if settings.observation == "pixels" else ""
+            out = out or Path("runs") / dataset / f"{algo}-{preset}{variant}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
-                loaded = loaded or load_data(
+                loaded = loaded or load_observations(
                     dataset,
+                    observation=settings.observation,
+                    rows=settings.rows,
+                    size=settings.frame_size,
+                    render=settings.render,
                     data=data,
                     source=source,
                     data_dir=data_dir,
-                    rows=plan.settings.rows,
                     workers=os.cpu_count() or 1,
                     progress=update,
                 )
             for sentence in filter(None, (loaded.note, *loaded.warnings)):
                 click.echo(sentence, err=True)
-            options = {"progress": progress, "label": label or algo}
+            options = {"progress": progress, "label": label or f"{algo}{variant}"}
             frozen = None if model is None else reuse.load_model(model, plan, loaded)
             if frozen is None:
                 paths = [experiment.start(plan, loaded, out, loggers=loggers, **options)]
@@ -206,14 +219,18 @@ def train_command(family: str) -> click.Command:
 
 def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None):
     """The plan of one data set with these `options` of the command, and swept values."""
-    from shared import config, experiment, reuse
+    from shared import config, experiment, registry, reuse
+    from shared.data.load import default_observation
 
     overrides = config.parse_overrides(options["pairs"])
-    for name in ("steps", "online_steps"):
+    for name in ("steps", "online_steps", "observation"):
         if options[name] is not None:
             overrides[name] = options[name]
     if options["model"] is not None:
         overrides = reuse.model_overrides(options["model"], overrides)
+    elif "pixels" in registry.find(family, options["algo"]).observations:
+        place = {name: options[name] for name in ("data", "source", "data_dir")}
+        overrides.setdefault("observation", default_observation(dataset, **place))
     first = options["first_seed"]
     return experiment.plan(
         family,

@@ -97,6 +97,11 @@ class OfflineData:
         return score if np.isfinite(score) else None
 
     @property
+    def pixels(self) -> None:
+        """How frames were drawn: there are none."""
+        return None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Everything to tell the user once: the choice of the file, then the warnings."""
         return (*((self.note,) if self.note else ()), *self.warnings)

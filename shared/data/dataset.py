@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from shared.data.windows import (
     EpisodeRows,
@@ -38,6 +38,21 @@ class TransitionDataset(eqx.Module):
     sarsa_rows: Int[Array, "sarsa"]
     episodes: EpisodeRows
     return_to_go: Float[Array, "rows"]
+
+    @property
+    def observation(self) -> Float[Array, "rows *observation"]:
+        """Of every row."""
+        return self.transitions.observation
+
+    @property
+    def reward(self) -> Float[Array, "rows"]:
+        """Of every row."""
+        return self.transitions.reward
+
+    @property
+    def acted(self) -> Bool[Array, "rows"]:
+        """Which rows hold an action: all."""
+        return jnp.ones(self.reward.shape, bool)
 
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
@@ -154,7 +169,7 @@ def spec_of(transitions: Transition, episode_returns: np.ndarray) -> Spec:
     """Sizes, observation statistics (over every row, in float64) and extreme returns."""
     observation = np.asarray(transitions.observation, np.float64)
     return Spec(
-        observation.shape[1],
+        observation.shape[1:],
         transitions.action.shape[1],
         observation.mean(0).astype(np.float32),
         observation.std(0).astype(np.float32),

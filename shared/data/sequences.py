@@ -92,6 +92,21 @@ class SequenceDataset(eqx.Module):
     observation: Array
     places: Places
 
+    @property
+    def episodes(self) -> EpisodeRows:
+        """Which frames make up which episode."""
+        return self.places.episodes
+
+    @property
+    def reward(self) -> Float[Array, "frames"]:
+        """Of every frame; zero where there is no action."""
+        return self.places.reward
+
+    @property
+    def acted(self) -> Bool[Array, "frames"]:
+        """Which frames have an action: all but the last of every episode."""
+        return jnp.ones(self.reward.shape, bool).at[self.episodes.last].set(False)
+
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` frames, from *all* episodes."""
         return self._draw(self.places.acted, batch_size, length, key=key)

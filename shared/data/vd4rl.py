@@ -11,21 +11,17 @@ Format: V-D4RL (Lu et al., 2022), its appendix B and its reference loaders.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shared.data.attributes import Attributes
-from shared.data.catalog import datasets, environments, lookup_own
-from shared.data.columns import Columns
-from shared.data.d4rl import OfflineData
+from shared.data.catalog import datasets, lookup_own
 from shared.data.frame_store import unpacked
-from shared.data.frames import Frames, from_leading, to_transitions
+from shared.data.frames import Frames, from_leading
 from shared.data.memory import memory_limit
-from shared.data.validate import find_faults
+from shared.data.pixel_data import PixelData
 from shared.data.vd4rl_checks import check_folder, check_frames
 from shared.data.vd4rl_folder import (
     digest_of,
@@ -34,77 +30,11 @@ from shared.data.vd4rl_folder import (
     name_of,
     read_record,
 )
-from shared.data.vd4rl_rows import STATE_PARTS, Rows, has_frames, read_frames, read_rows
+from shared.data.vd4rl_rows import Rows, has_frames, read_frames, read_rows
 from shared.environments.control import TASKS
 from shared.errors import DataError
-from shared.types import Transition
 
 _READERS = 4
-
-
-@dataclass(frozen=True)
-class PixelData:
-    """Frames of a V-D4RL folder in memory, and where they come from.
-
-    Attributes:
-        name: data set, e.g. `walker_walk-medium_expert`, or the folders' names.
-        path: the folder, or one file.
-        sha256: digest over the names and digests of all files.
-        source: "official", "collected" or "yours".
-        frames: the canonical form.
-        environment: task that scores it; None if not known.
-        attributes: what the record of a collected set says (empty otherwise).
-        warnings: sentences that training tells once.
-    """
-
-    name: str
-    path: Path
-    sha256: str
-    source: str
-    frames: Frames
-    environment: str | None
-    attributes: Attributes
-    warnings: tuple[str, ...] = ()
-
-    def states(self) -> OfflineData:
-        """The state variant, as any other data set of transitions.
-
-        Raises:
-            DataError: the files hold no states, or states with a fault (`validate`).
-        """
-        if self.frames.state is None:
-            raise DataError(
-                f"{self.path}: holds no states (none of {', '.join(STATE_PARTS[:4])}, ...), only "
-                "pixels; record a set with states, or train from pixels."
-            )
-        transitions, episode = to_transitions(self.frames)
-        told = self._state_warnings(transitions, episode)
-        return OfflineData(
-            name=self.name,
-            path=self.path,
-            sha256=self.sha256,
-            source=self.source,
-            transitions=transitions,
-            episode=episode,
-            episode_returns=self.frames.episode_returns,
-            episode_lengths=self.frames.episode_lengths,
-            episode_finished=np.ones(len(self.frames.episode_lengths), bool),
-            environment=self.environment,
-            attributes=self.attributes,
-            warnings=(*self.warnings, *told),
-        )
-
-    def _state_warnings(self, transitions: Transition, episode: np.ndarray) -> list[str]:
-        """The faults of the states, as of any other file."""
-        observation, action, reward, terminal, following = transitions
-        last = np.append(episode[1:] != episode[:-1], True)
-        columns = Columns(observation, action, reward, terminal, last & ~terminal, following)
-        known = environments().get(self.environment or "")
-        faults = find_faults(columns, known)
-        for fault in faults:
-            if fault.severity == "error":
-                raise DataError(f"{self.path}: in the states, {fault.sentence}")
-        return [f"{self.path.name}: in the states, {fault.sentence}" for fault in faults]
 
 
 def read_vd4rl(

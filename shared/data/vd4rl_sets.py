@@ -12,7 +12,8 @@ from pathlib import Path
 
 from shared.data.catalog import Entry, lookup
 from shared.data.locks import exclusive
-from shared.data.vd4rl import PixelData, read_vd4rl
+from shared.data.pixel_data import PixelData
+from shared.data.vd4rl import read_vd4rl
 from shared.errors import ConfigError, DataError
 
 MIRROR = "https://huggingface.co/datasets/conglu/vd4rl"
@@ -43,6 +44,7 @@ def load_pixels(
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
+    trusted_source: str | None = None,
 ) -> PixelData:
     """The frames of the data set `name`, read and checked.
 
@@ -51,12 +53,14 @@ def load_pixels(
         data: a folder or file of your own; tried alone.
         source: "d4rl" (the official one) or "collected" forbids the other.
         data_dir: root of the cache.
-        frames: frames to record for a collected set; None records the official number.
+        frames: frames to record for a collected set, at most (and by default) the official
+            number.
         size: width and height of the frames, 64 or 84.
         render: how a collected set is drawn, "fast" or "faithful".
         seed: of the recording.
         workers: processes of the recording.
         progress: called with ("draw" or "load", frames done, frames in total).
+        trusted_source: the source that a run noted for the very folder in `data`.
 
     Raises:
         DataError: unknown name, no folder within reach, or files that are refused.
@@ -72,13 +76,13 @@ def load_pixels(
         return read_vd4rl(path, name=entry.name, official=official, cache=cache, progress=tell)
 
     if data is not None:
-        return _agreeing(load(Path(data)), source)
+        return _agreeing(load(Path(data), official=trusted_source == "official"), source)
     folder = official_folder(entry, data_dir, size)
     if source != "collected" and folder.is_dir():
         return load(folder, official=True)
     if source == "d4rl":
         raise DataError(advice(entry, folder))
-    frames = entry.rows if frames is None else frames
+    frames = entry.rows if frames is None else min(frames, entry.rows)
     folder = collect_pixels(
         entry.name,
         frames,
@@ -91,7 +95,7 @@ def load_pixels(
     )
     found = load(folder)
     note = f"using the collected stand-in {folder.name}, drawn {render}, not V-D4RL"
-    return replace(found, warnings=(note, *found.warnings))
+    return replace(found, note=note)
 
 
 def collect_pixels(

@@ -4,7 +4,7 @@ Without a GPU a frame costs mostly shadows and multisampling.  A file must say h
 its frames were drawn (`name`), because a policy sees the difference.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class RenderSettings(NamedTuple):
@@ -31,3 +31,20 @@ FAITHFUL = RenderSettings("faithful", True, True, 4)
 """dm_control's own settings, those of V-D4RL."""
 FAST = RenderSettings("fast", False, False, 0)
 SETTINGS = {x.name: x for x in (FAITHFUL, FAST)}
+
+
+class Pixels(NamedTuple):
+    """How a policy sees a simulator: frames of `size` × `size` pixels, drawn by `settings`."""
+
+    size: int
+    settings: RenderSettings
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `run.json` holds it."""
+        return {"size": self.size, "settings": self.settings._asdict()}
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> "Pixels | None":
+        """What the record of a run says; None for a policy that sees states."""
+        found = record.get("pixels")
+        return None if found is None else cls(found["size"], RenderSettings(**found["settings"]))

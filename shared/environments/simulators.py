@@ -3,18 +3,21 @@
 import warnings
 
 from shared.data.catalog import Environment, environments
+from shared.environments.rendering import Pixels
 from shared.errors import ConfigError
 
 
-def make_environment(name: str | None, *, render: bool = False):
+def make_environment(name: str | None, *, render: bool = False, pixels: Pixels | None = None):
     """The environment that scores a task, with gymnasium's methods and D4RL's behaviour.
 
     Arguments:
         name: task, e.g. `hopper`; None is the task that a run on your own data did not name.
         render: make `env.render()` return RGB frames (needs a headless GL).
+        pixels: observations are frames; None = states.  OpenGL ties such an environment
+            to one thread: make, use and close it there.
 
     Raises:
-        ConfigError: no simulator is known for this task.
+        ConfigError: no simulator is known for this task, or it draws no observations.
     """
     if name is None or not has_simulator(name):
         what = "this data, whose task is not named" if name is None else f"'{name}'"
@@ -22,6 +25,10 @@ def make_environment(name: str | None, *, render: bool = False):
         raise ConfigError(f"no simulator scores {what}; those of these tasks are known: {known}.")
     task = environments()[name]
     make = _OURS.get(task.simulator.partition("/")[0])
+    if make is _control:
+        return _control(task, pixels)
+    if pixels is not None:
+        raise ConfigError(f"'{name}' is not seen in pixels; leave out --observation pixels.")
     return _gymnasium(task, render) if make is None else make(task)
 
 
@@ -84,10 +91,13 @@ def _antmaze(task: Environment):
     return AntMaze(task.name.removeprefix("antmaze-"), horizon=task.horizon)
 
 
-def _control(task: Environment):
+def _control(task: Environment, pixels: Pixels | None = None):
     from shared.environments.control_environment import ControlEnvironment
 
-    return ControlEnvironment(task.name)
+    if pixels is None:
+        return ControlEnvironment(task.name)
+    size, settings = pixels
+    return ControlEnvironment(task.name, observation="pixels", size=size, settings=settings)
 
 
 _OURS = {

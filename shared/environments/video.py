@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
+from shared.environments.rendering import Pixels
 from shared.errors import ConfigError, SystemPackageError
 
 
@@ -14,13 +16,11 @@ def film(policy, path: Path, *, seed: int = 0, size: int = 480) -> int:
         SystemPackageError: the machine has no headless OpenGL.
         ConfigError: the file name ends in neither .mp4 nor .gif.
     """
-    import imageio.v3 as imageio
-
     from shared.environments.simulators import make_environment
 
-    if path.suffix not in (".mp4", ".gif"):
-        raise ConfigError(f"{path}: videos are written as .mp4 or .gif; change the file's ending.")
-    environment = make_environment(policy.record["environment"], render=True)
+    require_video(path)
+    pixels = Pixels.of(policy.record)
+    environment = make_environment(policy.record["environment"], render=True, pixels=pixels)
     observation, _ = environment.reset(seed=seed)
     policy.reset()
     frames, reward, over = [], 0.0, False
@@ -31,12 +31,28 @@ def film(policy, path: Path, *, seed: int = 0, size: int = 480) -> int:
         over = terminal or timeout
     rate = environment.metadata["render_fps"]
     environment.close()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gif":  # every second frame: GIF players cap the rate at 50
-        imageio.imwrite(path, np.stack(frames[::4]), duration=4000 / rate, loop=0)
-    else:
-        imageio.imwrite(path, np.stack(frames), fps=rate, codec="libx264")
+    # GIF players cap the rate at 50.
+    every = 4 if path.suffix == ".gif" else 1
+    write_video(path, np.stack(frames[::every]), rate / every)
     return len(frames)
+
+
+def require_video(path: Path) -> None:
+    """Refuse a file name that ends in neither .mp4 nor .gif."""
+    if path.suffix not in (".mp4", ".gif"):
+        raise ConfigError(f"{path}: videos are written as .mp4 or .gif; change the file's ending.")
+
+
+def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], rate: float) -> None:
+    """Frames as .mp4 or .gif, `rate` a second; sides must be even for .mp4."""
+    import imageio.v3 as imageio
+
+    require_video(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        imageio.imwrite(path, frames, duration=1000 / rate, loop=0)
+    else:
+        imageio.imwrite(path, frames, fps=rate, codec="libx264")
 
 
 def _frame(environment) -> np.ndarray:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shared.environments.rendering import Pixels
 from shared.environments.scores import normalized_score
 from shared.environments.simulators import has_simulator, make_environment
 from shared.training.program import seed_keys
@@ -44,7 +45,7 @@ def _rewarded(algorithm, memory, reward):
 
 @partial(jax.jit, static_argnames=("algorithm",))
 def _act(algorithm, state, memory, observation, keys, step, time):
-    """Actions of every (seed, mode, episode): observation is (seeds, 2, episodes, size)."""
+    """Actions of every (seed, mode, episode): observation has these axes first."""
 
     def one_seed(state, memory, observation, key):
         for number in (EVALUATION, step, time):
@@ -70,6 +71,7 @@ def evaluate(
     seeds: tuple[int, ...],
     step: int,
     episodes: int = 10,
+    pixels: Pixels | None = None,
     simulators: list | None = None,
     watch: Callable | None = None,
 ) -> list[dict[str, Any]]:
@@ -82,6 +84,7 @@ def evaluate(
         seeds: numbers of the seeds, in the order of the state.
         step: the update that is scored; it picks the starts and the noise.
         episodes: of each seed and mode.
+        pixels: what the policy sees; None = states.
         simulators: `len(seeds) · 2 · episodes` environments to re-use.
         watch: called with every step: number of the row that is returned for its episode,
             observation, action, reward, terminal.
@@ -90,13 +93,13 @@ def evaluate(
         One row an episode: step, seed, mode, episode, return, score, length.
     """
     index = [(s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)]
-    simulators = simulators or [make_environment(environment) for _ in index]
+    simulators = simulators or [make_environment(environment, pixels=pixels) for _ in index]
     starts = [
         simulator.reset(seed=_start_seed(seeds[s], step, e))[0]
         for simulator, (s, _, e) in zip(simulators, index, strict=True)
     ]
-    observations = np.stack(starts).astype(np.float32)
-    shape = (len(seeds), 2, episodes, observations.shape[-1])
+    observations = np.stack(starts).astype(np.float32 if pixels is None else np.uint8)
+    shape = (len(seeds), 2, episodes, *observations.shape[1:])
     memory = _initial_memory(algorithm, episodes, state)
     keys = seed_keys(seeds)
     returns, lengths = np.zeros(len(index)), np.zeros(len(index), int)
@@ -144,18 +147,28 @@ class BackgroundEvaluator:
     A task that no simulator scores is never evaluated.
     """
 
-    def __init__(self, algorithm, environment: str | None, seeds: tuple[int, ...], episodes: int):
+    def __init__(
+        self,
+        algorithm,
+        environment: str | None,
+        seeds: tuple[int, ...],
+        episodes: int,
+        pixels: Pixels | None = None,
+    ):
         count = len(seeds) * 2 * episodes if has_simulator(environment) else 0
-        self._simulators = [make_environment(environment) for _ in range(count)]
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
+        # Simulators that draw belong to the thread that makes them.
+        make = partial(make_environment, environment, pixels=pixels)
+        self._simulators = self._pool.submit(lambda: [make() for _ in range(count)]).result()
         self._evaluate = partial(
             evaluate,
             algorithm,
             environment=environment,
             seeds=seeds,
             episodes=episodes,
+            pixels=pixels,
             simulators=self._simulators,
         )
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
         self._pending: list[tuple[dict, Future]] = []
 
     def submit(self, state, step: int, label: dict) -> None:
@@ -175,6 +188,7 @@ class BackgroundEvaluator:
 
     def close(self) -> None:
         """Stop the thread and the simulators; unfinished evaluations are dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for simulator in self._simulators:
-            simulator.close()
+        for _, future in self._pending:
+            future.cancel()
+        self._pool.submit(lambda: [simulator.close() for simulator in self._simulators]).result()
+        self._pool.shutdown(wait=True)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.environments.rendering import Pixels
 from shared.errors import NonFiniteError
 from shared.training import online, program
 from shared.training.evaluation import BackgroundEvaluator
@@ -85,7 +86,8 @@ def train(
     fresh = program.init_state(algorithm, spec, seeds)
     state, begin, position = restore(run, algorithm, fresh, begin, prepare)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
-    evaluator = BackgroundEvaluator(algorithm, run.record["environment"], seeds, settings.episodes)
+    environment, pixels = run.record["environment"], Pixels.of(run.record)
+    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels)
     keys = program.seed_keys(seeds)
     context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
     try:

@@ -12,7 +12,10 @@ def _setting(help_text: str):
 class RunSettings:
     """Everything about a run that no paper speaks of."""
 
-    rows: int = _setting("rows recorded when the collected stand-in is used")
+    observation: Literal["state", "pixels"] = _setting("what the policy sees; pixels of V-D4RL")
+    rows: int = _setting("rows (or frames) recorded when the collected stand-in is used")
+    frame_size: Literal[64, 84] = _setting("pixels a side of the frames")
+    render: Literal["fast", "faithful"] = _setting("how the frames of a stand-in are drawn")
     validation_fraction: float = _setting("share of the episodes held out for validation")
     steps_per_call: int = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: int = _setting("updates between two evaluations")

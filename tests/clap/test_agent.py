@@ -14,7 +14,8 @@ from clap.rssm import RSSM, Latent
 from clap.starts import draw_starts, follow_chains
 from clap.states import GaussianStates
 from clap.world_model import WorldModel
-from shared.data.windows import EpisodeWindow, episode_rows
+from shared.data.dataset import make_dataset
+from shared.data.windows import EpisodeWindow
 from shared.learner import Learner, descend
 from shared.policies import BoundedLatentPolicy
 from shared.types import Transition, Window
@@ -84,9 +85,9 @@ def test_data_returns_against_a_loop():
     for i in reversed(range(15)):
         goes_on = i < 14 and episode[i + 1] == episode[i]
         returns[i] = reward[i] + 0.8 * goes_on * returns[i + 1]
-    nothing = jnp.zeros((15, 1))
-    transitions = Transition(nothing, nothing, jnp.asarray(reward), nothing[:, 0] > 0, nothing)
-    found = eqx.filter_jit(data_returns)(transitions, episode_rows(episode), 0.8)
+    nothing = np.zeros((15, 1), np.float32)
+    transitions = Transition(nothing, nothing, reward, nothing[:, 0] > 0, nothing)
+    found = eqx.filter_jit(data_returns)(make_dataset(transitions, episode), 0.8)
     known = returns[:15]
     expected = (known.mean(), known.std(), known.min(), known.max())
     np.testing.assert_allclose(found[:4], expected, rtol=1e-5)
