@@ -84,7 +84,6 @@ class Dream(NamedTuple):
         continuation: probability that the episode goes on behind each action.
         log_prob: of the bounded variable, in nats.
         saturation: share of dimensions at the edge of the box.
-        offset: mean square of the bounded variable, its distance from the box's center.
     """
 
     features: Float[Array, "*batch states feature"]
@@ -93,7 +92,6 @@ class Dream(NamedTuple):
     continuation: Float[Array, "*batch horizon"]
     log_prob: Float[Array, "*batch horizon"]
     saturation: Float[Array, "*batch horizon"]
-    offset: Float[Array, "*batch horizon"]
 
 
 def dream(
@@ -122,10 +120,10 @@ def dream(
         latent, log_prob = actor.sample_with_log_prob(feature, box, key=key)
         u = latent if box is None else (latent - box.center) / box.half_width
         saturation = jnp.mean(jnp.abs(u) > SATURATED, dtype=jnp.float32)
-        return space.decode(feature, latent), (log_prob, saturation, jnp.mean(u**2))
+        return space.decode(feature, latent), (log_prob, saturation)
 
     keys = jax.random.split(k_policy, horizon)
-    latents, (log_prob, saturation, offset) = model.rssm.imagine(start, choose, keys, noise)
+    latents, (log_prob, saturation) = model.rssm.imagine(start, choose, keys, noise)
     see, behind = model.rssm.visible, latents.feature
     return Dream(
         features=jnp.concatenate([see(start)[None], see(latents)]),
@@ -134,5 +132,25 @@ def dream(
         continuation=jax.vmap(model.continuation)(behind),
         log_prob=log_prob,
         saturation=saturation,
-        offset=offset,
     )
+
+
+def value_regression(
+    values: Values,
+    units: ValueUnits,
+    features: Float[Array, "batch time feature"],
+    returns: Float[Array, "batch time"],
+    weight: Float[Array, "batch time"],
+    *,
+    expectile: Scalar = 0.5,
+) -> Float[Array, ""]:
+    """Weighted mean over all states of sum_i |expectile - 1[V_i > G]| · 2 (V_i - G)².
+
+    In the values' own units; an `expectile` of 0.5 is plain regression, a higher one aims
+    at the better ones of a state's returns G (Kostrikov et al. 2021, IQL, equation 5).
+    """
+    y = jax.lax.stop_gradient(units.output(returns))
+    outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
+    surplus = y[..., None] - outputs
+    side = 2 * jnp.where(surplus > 0, expectile, 1 - expectile)
+    return jnp.mean(weight * jnp.sum(side * surplus**2, axis=-1))

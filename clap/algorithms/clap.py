@@ -21,10 +21,16 @@ Ablations by configuration: `support: null` (no constraint: a Gaussian on u),
 Beyond the paper: `latent_actions: flow` (C-LAP-flow), the flow of CNF as the
 latent action space, u = latent_clip · u~; `stochastic_kind: discrete`.
 
-For a stable agent, all off in the paper's plain form: `value_members` > 1 (the
-minimum of an ensemble), `value_units: data`, `data_bounds`, `tau`,
-`real_value_weight`, `restart_fraction`, `continue_threshold`,
-`stop_box_gradient`, `center_weight`; `configs/clap.yaml` has both as presets.
+The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
+    - `dream_value_weight: 0`, `real_value_weight: 1`, `expectile`: values learn from
+      recorded windows alone, in the units (`value_units`) and within the bounds
+      (`data_bounds`) of the data; no dream can raise a value.
+    - `imitation_weight`, `imitation_temperature`: the actor also imitates, inside the
+      box, the recorded actions that did better than their state's value
+      (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
+      about the real robot's drift; this holds the policy where the data was.
+    - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
+Off as well: `tau` (slow values for the targets), `stop_box_gradient`.
 
 Differences from the paper:
     - Its table of hyperparameters is lost; where it names no value ours are our own.
@@ -44,20 +50,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from clap.agent import Agent, Values, ValueUnits, dream
+from clap.agent import Agent, Values, ValueUnits, dream, value_regression
 from clap.diagnostics import KNOWN, VISITED, judge_distance, judge_values
 from clap.dreamer import AbstractDreamer, clipped_adam, normalized
 from clap.initialise import initialise
-from clap.returns import data_returns, lambda_returns, recorded_returns
-from clap.rssm import Latent
-from clap.starts import draw_starts, follow_chains
+from clap.recorded import recorded_losses
+from clap.returns import data_returns, lambda_returns
+from clap.starts import draw_starts
 from shared.algorithm import Phase, hyperparameter
 from shared.errors import ConfigError
 from shared.learner import Learner, descend, polyak
-from shared.losses import advantage_weight
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
-from shared.types import Scalar, is_zero
+from shared.types import is_zero
 
 
 class State(NamedTuple):
@@ -68,7 +73,6 @@ class State(NamedTuple):
     agent: Learner
     target_values: Values
     units: ValueUnits
-    chains: Latent
 
 
 class CLAP(AbstractDreamer):
@@ -98,11 +102,6 @@ class CLAP(AbstractDreamer):
     expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
     imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
     imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
-    center_weight: float = hyperparameter("weight of u~², a pull to the center of the box")
-    restart_fraction: float = hyperparameter(
-        "share of dreams that go on where others ended", shapes=True
-    )
-    continue_threshold: float = hyperparameter("a dream stops below this continuation; 0 = never")
 
     title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
@@ -127,14 +126,13 @@ class CLAP(AbstractDreamer):
                 Values(size, self.value_hidden_sizes, self.value_members, key=k_values),
             )
 
-        agent, n = initialise(make, key=k_agent), max(1, self.chains)
+        agent = initialise(make, key=k_agent)
         return State(
             Normalizer.of(spec),
             Learner.create(model, self.model_optimizer),
             Learner.create(agent, self.agent_optimizer),
             agent.values,
             ValueUnits.raw(),
-            jax.tree.map(lambda x: jnp.zeros((n, *x.shape)), model.rssm.initial()),
         )
 
     @property
@@ -166,7 +164,8 @@ class CLAP(AbstractDreamer):
         return dataset.draw_windows(self.batch_size, self.window, key=key)
 
     def start_agent(self, state, dataset, *, key):
-        """Units of the values, and states for dreams to go on from, out of the data."""
+        """The units of the values, out of the data; `key` is not needed."""
+        del key
         returns = data_returns(dataset, self.discount)
         units = state.units
         if self.value_units == "data":
@@ -179,21 +178,16 @@ class CLAP(AbstractDreamer):
                 range=jnp.stack([returns.worst, returns.best]),
                 reward_range=jnp.stack([lowest, highest]),
             )
-        k_draw, k_states, k_starts = jax.random.split(key, 3)
-        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
-        latents = state.world_model.model.states(batch, key=k_states)
-        chains = draw_starts(latents, batch, state.chains.stochastic.shape[0], key=k_starts)
-        return state._replace(units=units, chains=chains)
+        return state._replace(units=units)
 
     def update_agent(self, state, batch, *, key):
         """Dream, returns, and one step of actor and values."""
-        model, n = state.world_model.model, self.chains
-        k_states, k_starts, k_dreams, k_chains = jax.random.split(key, 4)
+        model = state.world_model.model
+        k_states, k_starts, k_dreams = jax.random.split(key, 3)
         batch = normalized(state.normalizer, batch)
         latents = model.states(batch, key=k_states)
         seen = model.rssm.visible(latents)
-        fresh = draw_starts(latents, batch, self.starts, key=k_starts)
-        starts = jax.tree.map(lambda x, y: x.at[:n].set(y[:n]), fresh, state.chains)
+        starts = draw_starts(latents, batch, self.starts, key=k_starts)
 
         def loss(agent):
             return self.agent_loss(agent, state, starts, seen, batch, key=k_dreams)
@@ -202,11 +196,6 @@ class CLAP(AbstractDreamer):
         if self.tau is not None:
             target = polyak(state.target_values, agent.model.values, self.tau)
             state = state._replace(target_values=target)
-        if n:
-            actor = agent.model.actor
-            options = {"support": self.half_width, "key": k_chains}
-            chains = follow_chains(model, actor, state.chains, fresh, self.horizon, **options)
-            state = state._replace(chains=chains)
         return state._replace(agent=agent), metrics
 
     def agent_loss(self, agent, state, starts, features, batch, *, key):
@@ -222,7 +211,6 @@ class CLAP(AbstractDreamer):
         value = partial(state.units.value, judge)
         v = jax.vmap(jax.vmap(value))(dreams.features)
         c = dreams.continuation
-        c = jnp.where(c < self.continue_threshold, 0.0, c)
         reward = jnp.clip(dreams.reward, *state.units.reward_range)
         returns = jax.vmap(partial(lambda_returns, **self.return_options))(reward, c, v[:, 1:])
         # Steps behind the end of an episode count for nothing.
@@ -230,23 +218,35 @@ class CLAP(AbstractDreamer):
         weight = jax.lax.stop_gradient(weight)
 
         actor_loss, actor_metrics = self.actor_loss(dreams, returns, weight, state.units)
-        value_loss, value_metrics = self.value_loss(
+        # Equation 6 as regression.
+        value_loss = value_regression(
             agent.values, state.units, dreams.features[:, :-1], returns, weight
         )
-        value_loss = self.dream_value_weight * value_loss
         metrics = {"value": jnp.mean(v), "dream_reward": jnp.mean(dreams.reward)}
+        metrics |= actor_metrics | {"value_loss": value_loss}
+        loss = actor_loss + self.dream_value_weight * value_loss
         if not (is_zero(self.real_value_weight) and is_zero(self.imitation_weight)):
-            options = {"key": jax.random.fold_in(key, 1)}
-            losses, more = self.recorded_losses(agent, state, value, features, batch, **options)
-            value_loss = value_loss + self.real_value_weight * losses[0]
-            actor_loss = actor_loss + self.imitation_weight * losses[1]
+            values, imitation, more = recorded_losses(
+                agent,
+                model.actions.frozen(),
+                self.half_width,
+                state.units,
+                value,
+                features,
+                batch,
+                expectile=self.expectile,
+                temperature=self.imitation_temperature,
+                **self.return_options,
+                key=jax.random.fold_in(key, 1),
+            )
+            loss = loss + self.real_value_weight * values + self.imitation_weight * imitation
             metrics |= more
-        return actor_loss + value_loss, metrics | actor_metrics | value_metrics
+        return loss, metrics
 
     def actor_loss(self, dreams, returns, weight, units):
         """Equation 7 with entropy: the constraint is in the policy's form."""
         gain = returns / units.scale - self.entropy_scale * dreams.log_prob
-        loss = -jnp.mean(weight * (gain - self.center_weight * dreams.offset))
+        loss = -jnp.mean(weight * gain)
         return loss, {
             "actor_loss": loss,
             "entropy": -jnp.mean(dreams.log_prob),
@@ -254,56 +254,9 @@ class CLAP(AbstractDreamer):
             "continuation": jnp.mean(dreams.continuation),
         }
 
-    def value_loss(self, values, units, features, returns, weight, *, expectile: Scalar = 0.5):
-        """Equation 6 as regression: every member towards the same return."""
-        y = jax.lax.stop_gradient(units.output(returns))
-        outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
-        surplus = y[..., None] - outputs
-        side = 2 * jnp.where(surplus > 0, expectile, 1 - expectile)
-        error = jnp.sum(side * surplus**2, axis=-1)
-        loss = jnp.mean(weight * error)
-        return loss, {"value_loss": loss}
-
-    def recorded_losses(self, agent, state, value, features, batch, *, key):
-        """Losses of values and actor on recorded windows, from what the data's actions earned.
-
-        The values are regressed to those returns by expectiles; the actor imitates the
-        actions, each weighted by the exponential of its advantage, in latent actions
-        (as CNF does, with the returns in the place of its critics).
-        """
-        v = jax.vmap(jax.vmap(value))(features)
-        window = batch.window
-        returns = jax.vmap(partial(recorded_returns, **self.return_options))(
-            window.reward, window.terminal, batch.acted, v
-        )
-        weight = batch.acted.astype(jnp.float32).at[:, -1].set(0.0)
-        share = jnp.maximum(jnp.mean(weight), 1e-6)
-        options = {"expectile": self.expectile}
-        value_loss, _ = self.value_loss(
-            agent.values, state.units, features, returns, weight, **options
-        )
-        space, support = state.world_model.model.actions.frozen(), self.half_width
-
-        def distance(feature, action, key):
-            u = agent.actor.sample(feature, space.box(feature, support), key=key)
-            return jnp.mean(jnp.abs(action - space.decode(feature, u)))
-
-        keys = jax.random.split(key, weight.shape)
-        distances = jax.vmap(jax.vmap(distance))(features, window.action, keys)
-        advantage = jax.lax.stop_gradient(returns - v) / state.units.scale
-        gain = advantage_weight(advantage, self.imitation_temperature)
-        imitation = jnp.mean(weight * gain * distances) / share
-        metrics = {"imitation": jnp.mean(weight * distances) / share}
-        return (value_loss / share, imitation), metrics
-
     @property
     def return_options(self):
         return {"discount": self.discount, "lambda_": self.lambda_}
-
-    @property
-    def chains(self) -> int:
-        """Dreams of an update that go on where others ended."""
-        return round(self.restart_fraction * self.starts)
 
     def look_at_values(self, state, dataset, *, key):
         """Values at the starts of episodes beside what the data earned, and where dreams end."""

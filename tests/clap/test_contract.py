@@ -26,8 +26,7 @@ CASES = {
         **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
         **{"imitation_weight": 1.0, "imitation_temperature": 0.5},
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
-        **{"real_value_weight": 0.5, "restart_fraction": 0.5, "continue_threshold": 0.5},
-        **{"stop_box_gradient": True, "center_weight": 0.1},
+        **{"real_value_weight": 0.5, "stop_box_gradient": True},
     },
 }
 

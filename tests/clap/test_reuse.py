@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
     frozen = reuse.load_model(model, fits, hopper_random)
     with pytest.raises(ConfigError, match="nothing is left to train"):
         reuse.start(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", frozen)
-    for name in ("restart_fraction", "steps", "action_std"):
+    for name in ("steps", "action_std"):
         with pytest.raises(ConfigError, match=f"{name}: .* cannot share one program"):
             swept = grid({name: [1.0, 2.0]})
             sweep_runs.start([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)

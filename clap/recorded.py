@@ -1,0 +1,78 @@
+"""What an agent learns from recorded windows, in the same latent action space as in its dreams.
+
+    values     V(s_t) to the upper expectile of the lambda return G_t of the data's actions
+    imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp((G_t - V(s_t)) / temperature),
+               u_t ~ policy in its box
+
+The first is IQL's value (Kostrikov et al. 2021) with lambda returns in the place of a
+critic, the second CNF's loss of the actor with the data's returns as advantages.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.agent import Agent, ValueUnits, value_regression
+from clap.latent_actions import AbstractModelActions
+from clap.returns import recorded_returns
+from shared.data.windows import EpisodeWindow
+from shared.learner import Metrics
+from shared.losses import advantage_weight
+from shared.types import Scalar
+
+
+def recorded_losses(
+    agent: Agent,
+    space: AbstractModelActions,
+    support: Scalar | None,
+    units: ValueUnits,
+    value: Callable[[Float[Array, "feature"]], Float[Array, ""]],
+    features: Float[Array, "batch time feature"],
+    batch: EpisodeWindow,
+    *,
+    expectile: Scalar,
+    temperature: Scalar,
+    discount: Scalar,
+    lambda_: Scalar,
+    key: PRNGKeyArray,
+) -> tuple[Float[Array, ""], Float[Array, ""], Metrics]:
+    """The two losses above, as means over the rows with an action, and metrics.
+
+    Arguments:
+        agent: what is trained.
+        space: the frozen latent actions.
+        support: half width of the box, see `AbstractModelActions.box`.
+        units: of the values.
+        value: the value of a state in units of reward, not differentiated.
+        features: what the policy sees along the windows.
+        batch: the windows.
+        expectile: of the values.
+        temperature: of the advantages, in the values' own units.
+        discount: of the returns.
+        lambda_: of the returns.
+        key: draws the policy's actions.
+    """
+    v = jax.vmap(jax.vmap(value))(features)
+    earn = partial(recorded_returns, discount=discount, lambda_=lambda_)
+    returns = jax.vmap(earn)(batch.window.reward, batch.window.terminal, batch.acted, v)
+    # A window's last row lacks what its action led to.
+    weight = batch.acted.astype(jnp.float32).at[:, -1].set(0.0)
+    share = jnp.maximum(jnp.mean(weight), 1e-6)
+    values = value_regression(agent.values, units, features, returns, weight, expectile=expectile)
+
+    def distance(feature, action, key):
+        u = agent.actor.sample(feature, space.box(feature, support), key=key)
+        return jnp.mean(jnp.abs(action - space.decode(feature, u)))
+
+    keys = jax.random.split(key, weight.shape)
+    distances = jax.vmap(jax.vmap(distance))(features, batch.window.action, keys)
+    advantage = jax.lax.stop_gradient(returns - v) / units.scale
+    imitation = jnp.mean(weight * advantage_weight(advantage, temperature) * distances)
+    metrics = {
+        "recorded_value_loss": values / share,
+        "imitation_distance": jnp.mean(weight * distances) / share,
+    }
+    return values / share, imitation / share, metrics
