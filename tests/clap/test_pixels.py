@@ -1,0 +1,181 @@
+"""C-LAP from pixels at toy size: a recorded folder, training, resume, evaluation, films."""
+
+import json
+import shutil
+
+import imageio.v3 as imageio
+import jax
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from contract.test_contract import leaves, run
+from dreams import TINY
+
+import shared
+from clap.cli import main
+from clap.returns import data_returns
+from shared import experiment, trained
+from shared.behavior.pixel_files import write_archive
+from shared.data.dataset import make_dataset
+from shared.data.frames import to_transitions
+from shared.data.vd4rl import read_vd4rl
+from shared.environments.control import ControlSimulator
+from shared.environments.rendering import FAST
+from shared.errors import ConfigError
+from shared.training import program
+from shared.training.run_folder import RunFolder
+
+NAME = "walker_walk-medium"
+MORE = {"observation": "pixels", "cnn_depth": 1, "cnn_patch": 4, "value_units": "data"}
+SETTINGS = TINY | MORE | {"data_bounds": True, "steps_per_call": 12, "save_every": 4}
+
+
+def record(simulator, steps, seed):
+    """An episode of random actions as V-D4RL stores it."""
+    generator = np.random.default_rng(seed)
+    simulator.reset(np.random.SeedSequence(seed))
+    images, actions, rewards = [simulator.render(64)], [np.zeros(6)], [0.0]
+    for action in generator.uniform(-1, 1, (steps, 6)):
+        rewards.append(simulator.step(action).reward)
+        actions.append(action)
+        images.append(simulator.render(64))
+    places = np.arange(steps + 1)
+    return {
+        "image": np.stack(images),
+        "action": np.array(actions, np.float32),
+        "reward": np.array(rewards, np.float32),
+        "discount": np.ones(steps + 1, np.float32),
+        "is_first": places == 0,
+        "is_last": places == steps,
+        "is_terminal": np.zeros(steps + 1, bool),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three short episodes, the last one shorter than a training window."""
+    path = tmp_path_factory.mktemp("vd4rl") / "walker_walk"
+    path.mkdir()
+    simulator = ControlSimulator("walker_walk", FAST)
+    for i, steps in enumerate((20, 15, 5)):
+        write_archive(path / f"{i}.npz", [record(simulator, steps, i)], "")
+    simulator.physics.free()
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    return read_vd4rl(folder, name=NAME)
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """A run by the command, which sees a folder and hence pixels."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    values = SETTINGS | {"evaluate_every": 1000}
+    del values["observation"]
+    pairs = [x for key, value in values.items() for x in ("--set", f"{key}={value}")]
+    place = ["--data", str(folder), "--data-dir", str(out.parent), "--out", str(out)]
+    arguments = ["train", "--env", NAME, "--seed", "5", *place]
+    result = CliRunner().invoke(main, [*arguments, *pairs])
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def state_of(path, checkpoint=None):
+    return trained.load_state(path, checkpoint=checkpoint)[3]
+
+
+def test_the_record_says_what_the_policy_sees(finished, data):
+    record = json.loads((finished / "run.json").read_text())
+    assert record["spec"] == {"observation_shape": [64, 64, 3], "action_size": 6}
+    assert record["pixels"]["size"] == 64 and record["pixels"]["settings"]["name"] == "faithful"
+    assert (record["data"]["rows"], record["data"]["frames"]) == (40, 43)
+    assert record["data"]["sha256"] == data.sha256 and record["source"] == "yours"
+    rows = (finished / "scores.csv").read_text().splitlines()[1:]
+    assert len(rows) == 2 and all(",500," in row for row in rows)  # one episode a mode
+
+
+def test_chunk_size_does_not_change_a_bit(finished, data):
+    """The run paused at every checkpoint."""
+    plan = experiment.plan("clap", "clap", NAME, seeds=(5,), overrides=SETTINGS)
+    _, state = run(plan, data, chunk=12)
+    for x, y in zip(leaves(state), leaves(state_of(finished)), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path):
+    """Killed in the agent's phase; the data are found again, and the last evaluation repeated."""
+    again = tmp_path / "run"
+    shutil.copytree(finished, again)
+    names = RunFolder.open(again, write=False).checkpoints.names()
+    shutil.rmtree(again / "checkpoints" / names[-1])
+    arguments = ["train", "--resume", str(again), "--data-dir", str(tmp_path)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    for x, y in zip(leaves(state_of(again)), leaves(state_of(finished)), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert (again / "scores.csv").read_text() == (finished / "scores.csv").read_text()
+
+
+def test_a_vmapped_seed_equals_a_single_one(finished, data):
+    """The model's phase alone."""
+    plan = experiment.plan("clap", "clap", NAME, overrides=SETTINGS | {"policy": "prior"})
+    _, both = run(plan, data, chunk=12, seeds=(0, 5))
+    alone = state_of(finished)
+    pairs = zip(leaves(both.world_model), leaves(alone.world_model), strict=True)
+    for x, y in pairs:
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
+
+
+def test_pixels_stay_bytes_until_the_model(data):
+    dataset = data.to_device()
+    assert dataset.observation.dtype == np.uint8
+    plan = experiment.plan("clap", "clap", NAME, overrides=SETTINGS)
+    shapes = program.state_shapes(plan.build(), data.spec, (0,))
+    assert shapes.normalizer.mean.shape == (1, 1, 1, 1)
+    normalizer = program.init_state(plan.build(), data.spec, (0,)).normalizer
+    one = jax.tree.map(lambda x: x[0], normalizer)
+    np.testing.assert_allclose(
+        one(dataset.observation[3]), data.frames.image[3] / 255 - 0.5, atol=1e-6
+    )
+
+
+def test_returns_of_frames_are_those_of_their_transitions(data):
+    states = np.zeros((len(data.frames.episode), 1), np.float32)
+    transitions, episode = to_transitions(data.frames._replace(state=states))
+    rows = data_returns(make_dataset(transitions, episode), 0.9)
+    for x, y in zip(rows, data_returns(data.to_device(), 0.9), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5)
+
+
+def test_the_policy_acts_on_frames_and_remembers(finished, data):
+    policy = shared.load_policy(finished)
+    first = policy.act(data.frames.image[0])
+    assert first.shape == (6,) and np.abs(first).max() <= 1
+    assert not np.array_equal(policy.act(data.frames.image[0]), first)  # it has moved since
+    policy.reset()
+    np.testing.assert_array_equal(policy.act(data.frames.image[0]), first)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "height"), [("open-loop", "a.gif", 416), ("dream", "b.mp4", 144)]
+)
+def test_films_can_be_read(finished, tmp_path, name, file, height):
+    arguments = ["figures", name, str(finished), "--out", str(tmp_path / file)]
+    result = CliRunner().invoke(main, [*arguments, "--horizon", "6", "--episodes", "2"])
+    assert result.exit_code == 0 and "reward a step" in result.output, result.output
+    frames = imageio.imread(tmp_path / file)
+    assert frames.shape[0] == 11 and frames.shape[1] == height and frames.std() > 10
+
+
+def test_states_are_plotted(model, tmp_path):
+    arguments = ["figures", "open-loop", str(model), "--out", str(tmp_path / "a.png")]
+    result = CliRunner().invoke(main, [*arguments, "--horizon", "6"])
+    assert result.exit_code == 0, result.output
+
+
+def test_what_cannot_see_pixels_is_told():
+    with pytest.raises(ConfigError, match="'cnf' learns from states"):
+        experiment.plan("cnf", "cnf", NAME, overrides={"observation": "pixels"})
+    assert experiment.observation_shape({"spec": {"observation_size": 11}}) == (11,)
