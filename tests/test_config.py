@@ -85,7 +85,7 @@ def test_latent_actions_of_data_sets_are_twice_the_actions():
         experiment.plan("clap", "clap", f"{set_}").hyperparameters["support"]
         for set_ in ("hopper-medium-replay", "cheetah_run-medium_replay", "walker2d-expert")
     ]
-    assert supports == [3.0, 3.0, 0.5]
+    assert supports[0] == supports[1] > supports[2]
 
 
 def test_unknown_preset_and_algorithm():
