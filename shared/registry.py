@@ -10,6 +10,7 @@ and ships `MyMethod.values = Path(...)`, the YAML file with its defaults.
 """
 
 import difflib
+import functools
 import importlib
 
 from shared.algorithm import AbstractAlgorithm
@@ -19,6 +20,7 @@ from shared.errors import ConfigError
 FAMILIES = ("cnf", "clap")
 
 
+@functools.cache  # looking through all installed packages takes long
 def algorithms(family: str) -> dict[str, type[AbstractAlgorithm]]:
     """Every registered algorithm of a family, name -> class."""
     # By name, because this package may not depend on the families.
