@@ -1,6 +1,5 @@
 """Films of policies, for people who would rather look."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +52,7 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], ra
     if path.suffix == ".gif":
         imageio.imwrite(path, frames, duration=1000 / rate, loop=0)
     else:
-        with warnings.catch_warnings():
-            # JAX warns of forks; this one becomes ffmpeg at once and touches nothing of ours.
-            warnings.filterwarnings("ignore", message=".*os.fork", category=RuntimeWarning)
-            imageio.imwrite(path, frames, fps=rate, codec="libx264")
+        imageio.imwrite(path, frames, fps=rate, codec="libx264")
 
 
 def _frame(environment) -> np.ndarray:

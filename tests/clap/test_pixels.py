@@ -141,7 +141,7 @@ def test_the_policy_acts_on_frames_and_remembers(finished, data):
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "height"), [("open-loop", "a.gif", 416), ("dream", "b.mp4", 144)]
+    ("name", "file", "height"), [("open-loop", "a.gif", 416), ("dream", "b.gif", 144)]
 )
 def test_films_can_be_read(finished, tmp_path, name, file, height):
     arguments = ["figures", name, str(finished), "--out", str(tmp_path / file)]
