@@ -41,6 +41,8 @@ Differences from the paper:
     - Pixels: every value is Gaussian with the fixed deviation `pixel_std` (1, as Dreamer's);
       convolutions pad as to halve the picture (Dreamer's do not pad).
     - A dream starts at `starts` states drawn from the windows, not at all of them.
+    - Means of latents are squashed to ±`MEAN_LIMIT` (clap/gaussian.py): without, a dream can run
+      away to rewards of any size.
 """
 
 from functools import partial
