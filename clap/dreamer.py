@@ -46,7 +46,7 @@ class AbstractDreamer(AbstractAlgorithm):
             "hidden_sizes",
             *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
             *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
-            *("model_batch_size", "model_learning_rate", "model_clip"),
+            *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
             *("cnn_depth", "cnn_patch", "pixel_std"),
         ),
     )
@@ -64,6 +64,7 @@ class AbstractDreamer(AbstractAlgorithm):
     model_steps: int = hyperparameter("updates of the world model")
     model_batch_size: int = hyperparameter("windows a model update")
     model_learning_rate: float = hyperparameter("Adam step size of the model")
+    model_cosine_decay: bool = hyperparameter("the model's step size falls to 0 along a cosine")
     model_clip: float = hyperparameter("ceiling of the model's gradient norm")
     learned_std: bool = hyperparameter("learn the spread of observations and rewards; false = 1")
     action_std: float = hyperparameter("standard deviation of the action decoder")
@@ -151,7 +152,8 @@ class AbstractDreamer(AbstractAlgorithm):
     @property
     def model_optimizer(self) -> optax.GradientTransformation:
         """Adam behind a ceiling of the gradient's norm."""
-        return clipped_adam(self.model_clip, self.model_learning_rate)
+        steps = self.model_steps if self.model_cosine_decay else None
+        return clipped_adam(self.model_clip, self.model_learning_rate, steps)
 
     @property
     def elbo_options(self) -> dict[str, Any]:
@@ -226,9 +228,19 @@ class AbstractDreamer(AbstractAlgorithm):
         raise NotImplementedError
 
 
-def clipped_adam(clip: Scalar, learning_rate: Scalar) -> optax.GradientTransformation:
-    """Adam on gradients whose global norm is at most `clip`."""
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(learning_rate))
+def clipped_adam(
+    clip: Scalar, learning_rate: Scalar, steps: int | None
+) -> optax.GradientTransformation:
+    """Adam on gradients whose global norm is at most `clip`.
+
+    Its step size falls to 0 within `steps` updates along a cosine (None: it stays).
+    """
+
+    def falling(count):
+        return learning_rate * optax.cosine_decay_schedule(1.0, steps)(count)
+
+    rate = learning_rate if steps is None else falling
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(rate))
 
 
 def normalized(normalizer: Normalizer, batch: EpisodeWindow) -> EpisodeWindow:

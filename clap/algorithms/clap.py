@@ -30,6 +30,8 @@ The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
       (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
       about the real robot's drift; this holds the policy where the data was.
     - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
+    - `model_cosine_decay`, `agent_cosine_decay`: at a constant step size the return of the
+      last policy depends on which update happens to be the last.
 Off as well: `tau` (slow values for the targets), `stop_box_gradient`.
 
 Differences from the paper:
@@ -90,6 +92,7 @@ class CLAP(AbstractDreamer):
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
     value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each value")
     agent_learning_rate: float = hyperparameter("Adam step size of actor and values")
+    agent_cosine_decay: bool = hyperparameter("the agent's step size falls to 0 along a cosine")
     agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and values")
     discount: float = hyperparameter("discount of future rewards")
     lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
@@ -145,7 +148,8 @@ class CLAP(AbstractDreamer):
     @property
     def agent_optimizer(self):
         """Actor and values are clipped apart."""
-        part = clipped_adam(self.agent_clip, self.agent_learning_rate)
+        steps = self.steps if self.agent_cosine_decay else None
+        part = clipped_adam(self.agent_clip, self.agent_learning_rate, steps)
         return optax.partition({"actor": part, "values": part}, Agent("actor", "values"))
 
     def phases(self):
