@@ -237,7 +237,7 @@ def clipped_adam(
     """
 
     def falling(count):
-        return learning_rate * optax.cosine_decay_schedule(1.0, steps)(count)
+        return learning_rate * optax.cosine_decay_schedule(1.0, max(steps, 1))(count)
 
     rate = learning_rate if steps is None else falling
     return optax.chain(optax.clip_by_global_norm(clip), optax.adam(rate))

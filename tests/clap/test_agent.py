@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from clap.agent import Agent, Values, ValueUnits, dream
+from clap.dreamer import clipped_adam
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.returns import data_returns, lambda_returns, recorded_returns
 from clap.rssm import RSSM, Latent
@@ -219,3 +220,14 @@ def test_dreams_start_at_living_states_only():
     starts = draw_starts(latents, batch, 200, key=jax.random.key(0))
     assert set(np.unique(starts.deterministic)) == {0, 1, 2, 3, 4, 5}
     np.testing.assert_array_equal(starts.stochastic, 10 * starts.deterministic)
+
+
+@pytest.mark.parametrize("steps", [None, 4])
+def test_step_sizes_fall_to_zero_along_a_cosine(steps):
+    optimizer = clipped_adam(100.0, 0.1, steps)
+    learner, reached = Learner.create(jnp.zeros(()), optimizer), [0.0]
+    for _ in range(5):
+        learner, _ = descend(learner, optimizer, lambda parameter: (-parameter, {}))
+        reached.append(float(learner.model))
+    share = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)) if steps else np.ones(5)
+    np.testing.assert_allclose(np.diff(reached), 0.1 * share, atol=1e-5)

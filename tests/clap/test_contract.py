@@ -27,6 +27,7 @@ CASES = {
         **{"imitation_weight": 1.0, "imitation_temperature": 0.5},
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "stop_box_gradient": True},
+        **{"model_cosine_decay": True, "agent_cosine_decay": True},
     },
 }
 
