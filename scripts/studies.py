@@ -6,14 +6,13 @@ GENTLE = "--set evaluate_every=10000 --set temperature=5"
 HUMAN = "--preset quick --set evaluate_every=5000 --set episodes=20"
 C_LAP = "--source collected --seeds 4 --steps 2000 --set evaluate_every=500 --model {model}"
 PLAIN = "--preset quick-paper --set batch_size=8"
-# Everything that has an actor and critics, at a size and at rates for 8,000 updates.
-TABLE = "--preset quick --source collected --seeds 2 --steps 8000"
-TABLE += " --set evaluate_every=4000 --set episodes=10"
+# Everything that has an actor and critics, at a size and at rates for 6,000 updates.
+TABLE = "--preset quick --source collected --seeds 2 --steps 6000"
+TABLE += " --set evaluate_every=3000 --set episodes=10"
 SMALL = "--set actor_hidden_sizes=[128,128] --set actor_learning_rate=1e-3"
 CRITIC = "--set critic_hidden_sizes=[128,128] --set critic_learning_rate=1e-3 --set tau=1e-2"
-ACTOR_CRITIC = f"{SMALL} --set batch_size=256 {CRITIC}"
-MANY_ACTIONS = f"{SMALL} --set batch_size=100 {CRITIC}"  # an update judges several a row
-CLONE = "--set hidden_sizes=[128,128] --set learning_rate=1e-3"
+ACTOR_CRITIC = f"{SMALL} --set batch_size=128 {CRITIC}"
+CLONE = "--set hidden_sizes=[128,128] --set batch_size=128 --set learning_rate=1e-3"
 VALUE = "--set value_hidden_sizes=[128,128] --set value_learning_rate=1e-3"
 FLOW = "--set flow_hidden_sizes=[128,128] --set flow_steps=5 --set flow_learning_rate=1e-3"
 BASELINES = {
@@ -22,15 +21,15 @@ BASELINES = {
     "TD3+BC": f"--algo td3bc {ACTOR_CRITIC}",
     "AWAC": f"--algo awac {ACTOR_CRITIC}",
     "IQL": f"--algo iql {ACTOR_CRITIC} {VALUE}",
-    "CQL": f"--algo cql {MANY_ACTIONS} --set samples=4 --steps 6000",
-    "BCQ": f"--algo bcq {MANY_ACTIONS} --set act_samples=20",
-    "BEAR": f"--algo bear {MANY_ACTIONS} --set samples=4",
+    "CQL": f"--algo cql {ACTOR_CRITIC} --set samples=4",
+    "BCQ": f"--algo bcq {ACTOR_CRITIC} --set act_samples=20",
+    "BEAR": f"--algo bear {ACTOR_CRITIC} --set samples=4",
     "BRAC-v": f"--algo brac-v {ACTOR_CRITIC}",
-    "LAPO": f"--algo lapo {MANY_ACTIONS} --set vae_learning_rate=1e-3",
-    "One-step RL": f"--algo onestep {ACTOR_CRITIC} --set value_steps=8000 --steps 4000",
+    "LAPO": f"--algo lapo {ACTOR_CRITIC} --set vae_learning_rate=1e-3",
+    "One-step RL": f"--algo onestep {ACTOR_CRITIC} --set value_steps=6000 --steps 3000",
     "Decision Transformer": "--algo dt --steps 1500",
     "ReBRAC": f"--algo rebrac {ACTOR_CRITIC}",
-    "FQL": f"--algo fql {MANY_ACTIONS} {FLOW}",
+    "FQL": f"--algo fql {ACTOR_CRITIC} {FLOW}",
     "PLAS": f"--algo plas {ACTOR_CRITIC}",
     "PLAS+P": f"--algo plas {ACTOR_CRITIC} --set max_perturbation=0.05",
     "SPOT": f"--algo spot {ACTOR_CRITIC}",
