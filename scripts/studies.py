@@ -78,8 +78,8 @@ STUDIES = {
             "stable agent is above the data's mean and above the prior as policy.  On "
             "hopper-medium-expert it is far above the plain agent but sinks, and ends **below** "
             "the data and below the prior as policy, whose return there swings between "
-            "checkpoints: not solved.  Without the constraint agents collapse on the two narrow sets and stay a "
-            "little below the data on the replay set, one seed of four collapsed.",
+            "checkpoints: not solved.  Without the constraint agents collapse on the two narrow "
+            "sets and stay a little below the data on the replay set, one seed of four collapsed.",
         ),
     },
     "cnf-medium-expert": {
