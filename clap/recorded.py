@@ -1,11 +1,14 @@
 """What an agent learns from recorded windows, in the same latent action space as in its dreams.
 
     values     V(s_t) to the upper expectile of the lambda return G_t of the data's actions
-    imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp((G_t - V(s_t)) / temperature),
-               u_t ~ policy in its box
+    imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp((G_t - B_t) / temperature),
+               u_t ~ policy in its box,  B_t = V(s_t) or the mean return of the data
 
 The first is IQL's value (Kostrikov et al. 2021) with lambda returns in the place of a
 critic, the second CNF's loss of the actor with the data's returns as advantages.
+Against the mean of the data, what is imitated are the rows of good episodes (a soft
+form of cloning the best of them): it asks less of V than telling two actions of one
+state apart.
 """
 
 from collections.abc import Callable
@@ -35,6 +38,7 @@ def recorded_losses(
     *,
     expectile: Scalar,
     temperature: Scalar,
+    baseline: str,
     discount: Scalar,
     lambda_: Scalar,
     key: PRNGKeyArray,
@@ -51,6 +55,7 @@ def recorded_losses(
         batch: the windows.
         expectile: of the values.
         temperature: of the advantages, in the values' own units.
+        baseline: "value" of the state, or "mean" of the data: what a return is compared with.
         discount: of the returns.
         lambda_: of the returns.
         key: draws the policy's actions.
@@ -69,7 +74,8 @@ def recorded_losses(
 
     keys = jax.random.split(key, weight.shape)
     distances = jax.vmap(jax.vmap(distance))(features, batch.window.action, keys)
-    advantage = jax.lax.stop_gradient(returns - v) / units.scale
+    compared = v if baseline == "value" else units.offset
+    advantage = jax.lax.stop_gradient(returns - compared) / units.scale
     imitation = jnp.mean(weight * advantage_weight(advantage, temperature) * distances)
     metrics = {
         "recorded_value_loss": values / share,

@@ -106,6 +106,9 @@ class CLAP(AbstractDreamer):
     real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
     expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
     imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
+    imitation_baseline: Literal["value", "mean"] = hyperparameter(
+        "what a recorded return is compared with: its state's value, or the data's mean"
+    )
     imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
 
     title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
@@ -242,6 +245,7 @@ class CLAP(AbstractDreamer):
                 batch,
                 expectile=self.expectile,
                 temperature=self.imitation_temperature,
+                baseline=self.imitation_baseline,
                 **self.return_options,
                 key=jax.random.fold_in(key, 1),
             )

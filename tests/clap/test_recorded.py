@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from clap.agent import Agent, Values, ValueUnits
 from clap.latent_actions import GaussianLatentActions
@@ -28,7 +29,8 @@ def make_window():
     return jax.random.normal(k[2], (1, T, FEATURE)), jax.tree.map(lambda x: x[None], batch)
 
 
-def test_recorded_losses_against_a_loop():
+@pytest.mark.parametrize("baseline", ["value", "mean"])
+def test_recorded_losses_against_a_loop(baseline):
     features, batch = make_window()
     k_space, k_actor, k_values = jax.random.split(jax.random.key(1), 3)
     space = GaussianLatentActions(FEATURE, ACTION, U, (6,), action_std=0.2, key=k_space)
@@ -50,6 +52,7 @@ def test_recorded_losses_against_a_loop():
             batch,
             expectile=EXPECTILE,
             temperature=TEMPERATURE,
+            baseline=baseline,
             discount=DISCOUNT,
             lambda_=LAMBDA,
             key=key,
@@ -72,7 +75,8 @@ def test_recorded_losses_against_a_loop():
         feature = features[0, t]
         u = agent.actor.sample(feature, space.box(feature, 1.5), key=keys[t])
         distance = np.abs(batch.window.action[0, t] - space.decode(feature, u)).mean()
-        cloned += np.exp((earned[t] - v[t]) / 3 / TEMPERATURE) * distance / 3
+        compared = v[t] if baseline == "value" else 1.0
+        cloned += np.exp((earned[t] - compared) / 3 / TEMPERATURE) * distance / 3
     np.testing.assert_allclose(values, value_loss, rtol=1e-4)
     np.testing.assert_allclose(imitation, cloned, rtol=1e-4)
     np.testing.assert_allclose(metrics["recorded_value_loss"], values)
