@@ -1,14 +1,16 @@
 """What an agent learns from recorded windows, in the same latent action space as in its dreams.
 
     values     V(s_t) to the upper expectile of the lambda return G_t of the data's actions
-    imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp((G_t - B_t) / temperature),
-               u_t ~ policy in its box,  B_t = V(s_t) or the mean return of the data
+    imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp(A_t / temperature),
+               u_t ~ policy in its box
+
+A_t is the advantage G_t - V(s_t), or the merit of the row's whole episode.
 
 The first is IQL's value (Kostrikov et al. 2021) with lambda returns in the place of a
 critic, the second CNF's loss of the actor with the data's returns as advantages.
-Against the mean of the data, what is imitated are the rows of good episodes (a soft
-form of cloning the best of them): it asks less of V than telling two actions of one
-state apart.
+By merit, the good episodes are cloned (a soft form of cloning the best tenth of
+them): no value has to tell two actions of one state apart, which takes a horizon as
+long as what the actions lead to.
 """
 
 from collections.abc import Callable
@@ -35,10 +37,10 @@ def recorded_losses(
     value: Callable[[Float[Array, "feature"]], Float[Array, ""]],
     features: Float[Array, "batch time feature"],
     batch: EpisodeWindow,
+    merit: Float[Array, "batch time"] | None,
     *,
     expectile: Scalar,
     temperature: Scalar,
-    baseline: str,
     discount: Scalar,
     lambda_: Scalar,
     key: PRNGKeyArray,
@@ -53,9 +55,9 @@ def recorded_losses(
         value: the value of a state in units of reward, not differentiated.
         features: what the policy sees along the windows.
         batch: the windows.
+        merit: of their episodes (`episode_merit`); None to imitate by advantage.
         expectile: of the values.
-        temperature: of the advantages, in the values' own units.
-        baseline: "value" of the state, or "mean" of the data: what a return is compared with.
+        temperature: of the advantages, in the values' own units, or of the merits.
         discount: of the returns.
         lambda_: of the returns.
         key: draws the policy's actions.
@@ -74,8 +76,7 @@ def recorded_losses(
 
     keys = jax.random.split(key, weight.shape)
     distances = jax.vmap(jax.vmap(distance))(features, batch.window.action, keys)
-    compared = v if baseline == "value" else units.offset
-    advantage = jax.lax.stop_gradient(returns - compared) / units.scale
+    advantage = jax.lax.stop_gradient(returns - v) / units.scale if merit is None else merit
     imitation = jnp.mean(weight * advantage_weight(advantage, temperature) * distances)
     metrics = {
         "recorded_value_loss": values / share,

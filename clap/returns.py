@@ -92,3 +92,17 @@ def data_returns(dataset, discount: Scalar) -> DataReturns:
         jnp.max(returns, where=dataset.acted, initial=-jnp.inf),
         jnp.mean(returns[episodes.first]),
     )
+
+
+def episode_merit(dataset) -> Float[Array, "rows"]:
+    """How well the episode of every row did: its return, standardised over all rows.
+
+    Arguments:
+        dataset: with `reward`, `acted` and `episodes` of its rows.
+    """
+    episodes, acted = dataset.episodes, dataset.acted
+    total = jax.ops.segment_sum(
+        jnp.where(acted, dataset.reward, 0.0), episodes.number, episodes.first.shape[0]
+    )[episodes.number]
+    mean, std = jnp.mean(total, where=acted), jnp.std(total, where=acted)
+    return (total - mean) / (std + 1e-6)

@@ -59,7 +59,7 @@ from clap.diagnostics import KNOWN, VISITED, judge_distance, judge_values
 from clap.dreamer import AbstractDreamer, clipped_adam, normalized
 from clap.initialise import initialise
 from clap.recorded import recorded_losses
-from clap.returns import data_returns, lambda_returns
+from clap.returns import data_returns, episode_merit, lambda_returns
 from clap.starts import draw_starts
 from shared.algorithm import Phase, hyperparameter
 from shared.errors import ConfigError
@@ -106,8 +106,8 @@ class CLAP(AbstractDreamer):
     real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
     expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
     imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
-    imitation_baseline: Literal["value", "mean"] = hyperparameter(
-        "what a recorded return is compared with: its state's value, or the data's mean"
+    imitation_by: Literal["advantage", "episode"] = hyperparameter(
+        "what did well: single actions by their values, or whole episodes by their return"
     )
     imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
 
@@ -170,7 +170,12 @@ class CLAP(AbstractDreamer):
         return (self.model_phase(evaluates=False), agent)
 
     def draw_agent(self, dataset, *, key):
-        return dataset.draw_windows(self.batch_size, self.window, key=key)
+        """Windows, and the merit of their episodes if that is asked for."""
+        windows = dataset.draw_windows(self.batch_size, self.window, key=key)
+        if self.imitation_by == "advantage":
+            return windows, None
+        judged = dataset.with_reward(episode_merit(dataset))
+        return windows, judged.draw_windows(self.batch_size, self.window, key=key).window.reward
 
     def start_agent(self, state, dataset, *, key):
         """The units of the values, out of the data; `key` is not needed."""
@@ -193,13 +198,14 @@ class CLAP(AbstractDreamer):
         """Dream, returns, and one step of actor and values."""
         model = state.world_model.model
         k_states, k_starts, k_dreams = jax.random.split(key, 3)
-        batch = normalized(state.normalizer, batch)
+        windows, merit = batch
+        batch = normalized(state.normalizer, windows)
         latents = model.states(batch, key=k_states)
         seen = model.rssm.visible(latents)
         starts = draw_starts(latents, batch, self.starts, key=k_starts)
 
         def loss(agent):
-            return self.agent_loss(agent, state, starts, seen, batch, key=k_dreams)
+            return self.agent_loss(agent, state, starts, seen, batch, merit, key=k_dreams)
 
         agent, metrics = descend(state.agent, self.agent_optimizer, loss)
         if self.tau is not None:
@@ -207,7 +213,7 @@ class CLAP(AbstractDreamer):
             state = state._replace(target_values=target)
         return state._replace(agent=agent), metrics
 
-    def agent_loss(self, agent, state, starts, features, batch, *, key):
+    def agent_loss(self, agent, state, starts, features, batch, merit, *, key):
         """Dreams from `starts`, their returns, and the two losses; `features` of the windows."""
         model = state.world_model.model
 
@@ -243,9 +249,9 @@ class CLAP(AbstractDreamer):
                 value,
                 features,
                 batch,
+                merit,
                 expectile=self.expectile,
                 temperature=self.imitation_temperature,
-                baseline=self.imitation_baseline,
                 **self.return_options,
                 key=jax.random.fold_in(key, 1),
             )
@@ -288,7 +294,7 @@ class CLAP(AbstractDreamer):
         model, actor = state.world_model.model, state.agent.model.actor
         known = normalized(state.normalizer, dataset.draw_training_windows(KNOWN, 1, key=k_known))
         own = normalized(state.normalizer, dataset.draw_validation_windows(VISITED, 1, key=k_own))
-        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw))
+        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw)[0])
         starts = draw_starts(model.states(batch, key=k_states), batch, VISITED, key=k_starts)
 
         def end(start, key):

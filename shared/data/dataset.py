@@ -54,6 +54,10 @@ class TransitionDataset(eqx.Module):
         """Which rows hold an action: all."""
         return jnp.ones(self.reward.shape, bool)
 
+    def with_reward(self, reward: Float[Array, "rows"]) -> "TransitionDataset":
+        """The same rows with another number in the place of the reward; all else is as it was."""
+        return eqx.tree_at(lambda data: data.transitions.reward, self, reward)
+
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
         return jax.tree.map(lambda x: x[index], self.transitions)

@@ -107,6 +107,10 @@ class SequenceDataset(eqx.Module):
         """Which frames have an action: all but the last of every episode."""
         return jnp.ones(self.reward.shape, bool).at[self.episodes.last].set(False)
 
+    def with_reward(self, reward: Float[Array, "frames"]) -> "SequenceDataset":
+        """The same frames with another number in the place of the reward."""
+        return eqx.tree_at(lambda data: data.places.reward, self, reward)
+
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` frames, from *all* episodes."""
         return self._draw(self.places.acted, batch_size, length, key=key)

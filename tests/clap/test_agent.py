@@ -10,7 +10,7 @@ import pytest
 from clap.agent import Agent, Values, ValueUnits, dream
 from clap.dreamer import clipped_adam
 from clap.latent_actions import DirectActions, GaussianLatentActions
-from clap.returns import data_returns, lambda_returns, recorded_returns
+from clap.returns import data_returns, episode_merit, lambda_returns, recorded_returns
 from clap.rssm import RSSM, Latent
 from clap.starts import draw_starts
 from clap.states import GaussianStates
@@ -93,6 +93,9 @@ def test_data_returns_against_a_loop():
     expected = (known.mean(), known.std(), known.min(), known.max())
     np.testing.assert_allclose(found[:4], expected, rtol=1e-5)
     np.testing.assert_allclose(found.at_starts, returns[[0, 5, 6]].mean(), rtol=1e-5)
+    total = np.bincount(episode, reward)[episode]
+    merit = episode_merit(make_dataset(transitions, episode))
+    np.testing.assert_allclose(merit, (total - total.mean()) / total.std(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("support", [0.25, 1.0, 10.0])

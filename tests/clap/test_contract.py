@@ -24,7 +24,7 @@ CASES = {
     "flow latents, every option": {
         **{"latent_actions": "flow", "learned_std": False},
         **{"tau": 0.02, "value_members": 3, "value_units": "data", "data_bounds": True},
-        **{"imitation_weight": 1.0, "imitation_temperature": 0.5},
+        **{"imitation_weight": 1.0, "imitation_temperature": 0.5, "imitation_by": "episode"},
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "stop_box_gradient": True},
         **{"model_cosine_decay": True, "agent_cosine_decay": True},
