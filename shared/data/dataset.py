@@ -54,6 +54,10 @@ class TransitionDataset(eqx.Module):
         """Which rows hold an action: all."""
         return jnp.ones(self.reward.shape, bool)
 
+    def observations_at(self, index: Int[Array, "batch"]) -> Float[Array, "batch *observation"]:
+        """Those of these row numbers."""
+        return self.observation[index]
+
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
         return jax.tree.map(lambda x: x[index], self.transitions)
