@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shared.data.frame_store import fits
+from shared.data import frame_store
 from shared.data.paged import MappedSequences, frames_asked, prefetch
 from shared.errors import DataError
 from shared.training import program
 
 PAGE_BYTES = 256 << 20
-"""Of the frames of one call, unless a single update needs more."""
+"""Of the frames of one call at most, unless a single update needs more."""
 PAGES = 3
 """At most on the device at a time: in use, at hand, and on its way."""
 
@@ -108,12 +108,13 @@ def updates_in_page(dataset: MappedSequences, frames: int) -> int:
         DataError: the device has no room for one.
     """
     size = frames * dataset.frame_bytes
-    if not fits(PAGES * size):
+    room = frame_store.SHARE * frame_store.device_memory() / PAGES
+    if size > room:
         raise DataError(
             f"a single update needs {size / 2**30:.1f} GiB of frames, too many for the device "
             "beside a model; lower the batch size, 'window' or 'validation_windows' with --set."
         )
-    return max(1, PAGE_BYTES // max(size, 1))
+    return max(1, int(min(PAGE_BYTES, room) // max(size, 1)))
 
 
 @partial(jax.jit, static_argnames=("algorithm", "index", "updates"))
