@@ -24,6 +24,10 @@ Memory = PyTree
 class Phase:
     """A stretch of equal updates.
 
+    Whatever is given a data set asks it for frames itself, not within a `jit`, `vmap`, `scan` or
+    `cond` of its own: where frames stay on the host (`shared/data/paged.py`), the numbers of those
+    asked for are found out first.
+
     Attributes:
         name: shown in progress, metrics and checkpoints.
         steps: number of gradient updates.

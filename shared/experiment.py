@@ -174,11 +174,20 @@ def start(
             f"'{plan.dataset}'; leave it out."
         )
     record = make_record(plan, data, label) | (more_record or {})
-    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
+    progress = progress or Progress()
+    dataset = place(plan.settings, data, progress)
     names = program.metric_names(plan.build(), data.spec, dataset)
     run = RunFolder.create(Path(out), config=plan.to_dict(), record=record, metric_names=names)
-    progress = progress or Progress()
     return _carry_out(run, plan, dataset, data.spec, progress, loggers, prepare)
+
+
+def place(settings: RunSettings, data, progress: Progress):
+    """The data where training wants them; of frames, `progress` is told first what they take."""
+    options = {"validation_fraction": settings.validation_fraction}
+    if data.pixels is not None:
+        progress.tell(data.estimate(settings.frames))
+        options["where"] = settings.frames
+    return data.to_device(**options)
 
 
 def make_record(plan: Plan, data, label: str | None = None) -> dict[str, Any]:
@@ -255,8 +264,8 @@ def resume(
     except Exception:
         run.close()
         raise
-    dataset = data.to_device(validation_fraction=plan.settings.validation_fraction)
     progress = progress or Progress()
+    dataset = place(plan.settings, data, progress)
     return _carry_out(run, plan, dataset, data.spec, progress, loggers, prepare)
 
 

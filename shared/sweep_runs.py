@@ -54,7 +54,8 @@ def start(
         )
     require_empty(out)
     algorithm = _sweep(plans[0], swept)
-    dataset = data.to_device(validation_fraction=plans[0].settings.validation_fraction)
+    progress = progress or Progress()
+    dataset = experiment.place(plans[0].settings, data, progress)
     metrics = program.metric_names(algorithm, data.spec, dataset)
     runs = []
     with ExitStack() as stack:
@@ -82,7 +83,8 @@ def resume(path: Path, *, load_data, progress: Progress | None = None) -> list[P
         runs = [stack.enter_context(RunFolder.open(member, write=True)) for member in members]
         plans = [Plan.from_dict(run.config) for run in runs]
         data = experiment.load_again(path, runs[0].record, load_data)
-        dataset = data.to_device(validation_fraction=plans[0].settings.validation_fraction)
+        progress = progress or Progress()
+        dataset = experiment.place(plans[0].settings, data, progress)
         model = partial(load_model_again, runs[0].record, plans[0], load_data)
         _carry_out(plans, list(members.values()), runs, dataset, data.spec, model, progress)
     return list(members)
@@ -111,7 +113,6 @@ def _carry_out(plans, swept, runs, dataset, spec, load, progress) -> None:
     def prepare(state: SweptState) -> SweptState:
         return SweptState(run.values, load().put_into(state.member, seeds * len(plans)))
 
-    progress = progress or Progress()
     with experiment.recording(runs), progress:
         loop.train(
             _sweep(plans[0], swept),

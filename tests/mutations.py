@@ -1,10 +1,12 @@
 """Small sound files for every reader, and what becomes of files on bad disks and bad days."""
 
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import h5py
 import numpy as np
+from recording import record
 
 SELDOM = "D4RL, attributes in a heap"
 """Read by a second process each time (`attributes`), so only every 25th file is one."""
@@ -26,8 +28,6 @@ def samples(folder: Path, kind: str) -> list[Sample]:
 
 
 def _hdf5_files(folder: Path):
-    from recording import record
-
     rows = record((20, 20, 20))
     storage = {
         "plain": {},
@@ -64,6 +64,10 @@ def _npz_files(folder: Path):
     np.savez(folder / "stored.npz", **_frames(8))
     yield "V-D4RL archive, stored", "frames", folder / "stored.npz"
     yield "arrays, deflated", "arrays", folder / "archive.npz"
+    np.savez_compressed(folder / "rows.npz", **record((20, 20, 20)))
+    with zipfile.ZipFile(folder / "rows.npz", "a") as archive:
+        archive.comment = b'{"source": "collected", "dataset": "hopper-random"}'
+    yield "D4RL's keys", "d4rl", folder / "rows.npz"
 
 
 def _frames(size: int) -> dict[str, np.ndarray]:

@@ -279,7 +279,7 @@ class CLAP(AbstractDreamer):
         k_draw, k_judge, k_distance = jax.random.split(key, 3)
         first = dataset.episodes.first
         pick = jax.random.randint(k_draw, (self.validation_windows,), 0, first.shape[0])
-        observations = jax.vmap(state.normalizer)(dataset.observation[first[pick]])
+        observations = jax.vmap(state.normalizer)(dataset.observations_at(first[pick]))
         model, agent = state.world_model.model, state.agent.model
         metrics = judge_values(model, agent.values, state.units, observations, key=k_judge)
         returns = data_returns(dataset, self.discount)

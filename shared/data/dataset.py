@@ -58,6 +58,10 @@ class TransitionDataset(eqx.Module):
         """The same rows with another number in the place of the reward; all else is as it was."""
         return eqx.tree_at(lambda data: data.transitions.reward, self, reward)
 
+    def observations_at(self, index: Int[Array, "batch"]) -> Float[Array, "batch *observation"]:
+        """Those of these row numbers."""
+        return self.observation[index]
+
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""
         return jax.tree.map(lambda x: x[index], self.transitions)

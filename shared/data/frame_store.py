@@ -1,29 +1,25 @@
 """Where frames live: on the device when they fit, else in a memory-mapped file.
 
 `unpacked` writes the frames of a folder once behind one another into a `.npy` file
-that later loads only map.  What does not fit on the device is read from the map window
-by window, ahead of need (`prefetch`), with the same windows for the same keys.
+that later loads only map.  What does not fit on the device is read from the map page by
+page (`shared/data/paged.py`), with the same windows for the same keys.
 """
 
 import os
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from shared.data.frames import Frames
 from shared.data.locks import exclusive
 from shared.data.memory import free_memory
-from shared.data.sequences import Places, SequenceDataset, make_places
-from shared.data.windows import EpisodeWindow
+from shared.data.paged import MappedSequences
+from shared.data.sequences import SequenceDataset, make_places
 from shared.errors import DataError
 
 SHARE = 0.6
@@ -44,11 +40,11 @@ def fits(size: int, *, free: int | None = None) -> bool:
     return size <= SHARE * (device_memory() if free is None else free)
 
 
-def estimate(size: int) -> str:
-    """What `size` bytes of frames need, what is free, and where they will be kept."""
+def estimate(size: int, where: str = "auto") -> str:
+    """What `size` bytes of frames need, what is free, and where `to_device` will keep them."""
     free = device_memory()
-    where = "kept on the device" if fits(size, free=free) else "read from the host as needed"
-    return f"frames need {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free; they are {where}"
+    kept = "kept on the device" if _on_device(size, where, free) else "read from the host as needed"
+    return f"frames need {size / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free; they are {kept}"
 
 
 def unpacked(
@@ -105,76 +101,23 @@ def _require_room(size: int, folder: Path, mend: str) -> None:
 
 
 def to_device(
-    frames: Frames, *, validation_fraction: float = 0.1, seed: int = 0
-) -> "SequenceDataset | MappedSequences":
-    """A `SequenceDataset` if the frames fit on the device, else a `MappedSequences`."""
+    frames: Frames, *, validation_fraction: float = 0.1, seed: int = 0, where: str = "auto"
+) -> SequenceDataset | MappedSequences:
+    """The frames as a data set, with whole episodes held out.
+
+    Arguments:
+        frames: with images or states.
+        validation_fraction: as of `make_places`.
+        seed: as of `make_places`.
+        where: "device", "mapped" (they stay on the host), or "auto": by the room there is.
+    """
     places = make_places(frames, validation_fraction=validation_fraction, seed=seed)
     image = frames.image if frames.image is not None else frames.state
     assert image is not None
-    if fits(image.nbytes):
+    if _on_device(image.nbytes, where, device_memory()):
         return SequenceDataset(jnp.asarray(image), places)
     return MappedSequences(image, places)
 
 
-class MappedSequences:
-    """Frames that stay in a mapped file (or host memory); windows are fetched ahead of need.
-
-    Attributes:
-        image: all frames, NumPy.
-        places: actions, rewards, and where windows may lie.
-    """
-
-    def __init__(self, image: np.ndarray, places: Places):
-        self.image, self.places = image, places
-
-    def windows(
-        self,
-        keys: Iterable[PRNGKeyArray],
-        batch_size: int,
-        length: int,
-        *,
-        held_out: bool = False,
-        ahead: int = 3,
-    ) -> Iterator[EpisodeWindow]:
-        """One batch of windows a key, those that `SequenceDataset` would draw with it.
-
-        Arguments:
-            keys: one a batch.
-            batch_size: windows in a batch.
-            length: frames in a window.
-            held_out: from the validation episodes, not the training episodes.
-            ahead: batches that are read while the device works on an earlier one.
-        """
-        among = self.places.validation if held_out else self.places.training
-
-        def fetch(key) -> EpisodeWindow:
-            start, episode, number = _draw(self.places, among, batch_size, length, key)
-            frames = self.image[np.asarray(number).ravel()]
-            shape = (batch_size, length, *self.image.shape[1:])
-            return _cut(self.places, jnp.asarray(frames.reshape(shape)), start, episode)
-
-        yield from prefetch(fetch, keys, ahead)
-
-
-def prefetch(fetch: Callable, items: Iterable, ahead: int) -> Iterator:
-    """`fetch(item)` of every item in order; a thread works `ahead` of the consumer."""
-    pending: deque[Future] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        for item in items:
-            pending.append(pool.submit(fetch, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
-@partial(jax.jit, static_argnames=("batch_size", "length"))
-def _draw(places: Places, among, batch_size: int, length: int, key):
-    start, episode = places.draw(among, batch_size, length, key=key)
-    number = jax.vmap(partial(places.frame_numbers, length=length))(start, episode)
-    return start, episode, number
-
-
-@jax.jit
-def _cut(places: Places, observation, start, episode) -> EpisodeWindow:
-    return jax.vmap(places.cut)(observation, start, episode)
+def _on_device(size: int, where: str, free: int) -> bool:
+    return where == "device" or (where == "auto" and fits(size, free=free))

@@ -10,8 +10,9 @@ from shared.data.attributes import Attributes
 from shared.data.catalog import environments
 from shared.data.columns import Columns
 from shared.data.d4rl import OfflineData
-from shared.data.frame_store import to_device
+from shared.data.frame_store import estimate, to_device
 from shared.data.frames import Frames, to_transitions
+from shared.data.paged import MappedSequences
 from shared.data.sequences import SequenceDataset
 from shared.data.validate import find_faults
 from shared.data.vd4rl_rows import STATE_PARTS
@@ -85,19 +86,17 @@ class PixelData:
         returns = np.array([self.episode_returns.min(), self.episode_returns.max()], np.float32)
         return Spec.of_pixels(shape, size, returns)
 
-    def to_device(self, *, validation_fraction: float = 0.1, seed: int = 0) -> SequenceDataset:
-        """The frames as device arrays, with whole episodes held out.
+    def to_device(
+        self, *, validation_fraction: float = 0.1, seed: int = 0, where: str = "auto"
+    ) -> SequenceDataset | MappedSequences:
+        """The frames for training, on the device or on the host; arguments as `to_device`."""
+        options = {"validation_fraction": validation_fraction, "seed": seed, "where": where}
+        return to_device(self.frames, **options)
 
-        Raises:
-            DataError: they do not fit.
-        """
-        found = to_device(self.frames, validation_fraction=validation_fraction, seed=seed)
-        if isinstance(found, SequenceDataset):
-            return found
-        raise DataError(
-            f"{self.path}: its frames need {found.image.nbytes / 2**30:.1f} GiB, which do not fit "
-            "on the device beside a model; use fewer episodes (--set rows=N records fewer)."
-        )
+    def estimate(self, where: str = "auto") -> str:
+        """One sentence on the memory that `to_device` takes, before it does."""
+        assert self.frames.image is not None
+        return estimate(self.frames.image.nbytes, where)
 
     def states(self) -> OfflineData:
         """The state variant, as any other data set of transitions.

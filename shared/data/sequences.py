@@ -6,6 +6,8 @@ windows from either form (tested).  No window crosses an episode; the last frame
 episode is observed but has no action, and what follows it is padding.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -111,6 +113,10 @@ class SequenceDataset(eqx.Module):
         """The same frames with another number in the place of the reward."""
         return eqx.tree_at(lambda data: data.places.reward, self, reward)
 
+    def observations_at(self, number: Int[Array, "*n"]) -> Shaped[Array, "..."]:
+        """Those of these frame numbers; leading axes as of `number`."""
+        return self.observation[number]
+
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` frames, from *all* episodes."""
         return self._draw(self.places.acted, batch_size, length, key=key)
@@ -130,12 +136,8 @@ class SequenceDataset(eqx.Module):
 
     def _draw(self, among, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         start, episode = self.places.draw(among, batch_size, length, key=key)
-
-        def cut(start, episode):
-            number = self.places.frame_numbers(start, episode, length)
-            return self.places.cut(self.observation[number], start, episode)
-
-        return jax.vmap(cut)(start, episode)
+        number = jax.vmap(partial(self.places.frame_numbers, length=length))(start, episode)
+        return jax.vmap(self.places.cut)(self.observations_at(number), start, episode)
 
 
 def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int = 0) -> Places:

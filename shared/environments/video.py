@@ -1,5 +1,6 @@
 """Films of policies, for people who would rather look."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], ra
     """Frames as .mp4 or .gif, `rate` a second; sides must be even for .mp4."""
     import imageio.v3 as imageio
 
+    # Else ffmpeg is started by a fork that runs Python code, which may hang beside JAX's threads.
+    os.environ.setdefault("IMAGEIO_FFMPEG_NO_PREVENT_SIGINT", "1")
     require_video(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":

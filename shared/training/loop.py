@@ -19,11 +19,12 @@ import numpy as np
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.environments.rendering import Pixels
 from shared.errors import NonFiniteError
-from shared.training import online, program
+from shared.training import online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
 from shared.training.log import Log, Position
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder
+from shared.training.schedule import due, stretches
 from shared.training.settings import RunSettings
 from shared.training.sweep_folder import SweepFolder
 from shared.types import Spec
@@ -66,7 +67,8 @@ def train(
 
     Arguments:
         algorithm: its phases are run in order.
-        dataset: on the device, with `draw` methods that the algorithm's phases call.
+        dataset: with `draw` methods that the algorithm's phases call; on the device, or a
+            `MappedSequences`.
         spec: sizes and statistics of the data.
         run: an open, writable run folder.
         seeds: leading axis of the state.
@@ -123,21 +125,20 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     index, step = position
 
     def event(kind, state):
-        return program.run_event(algorithm, index, kind, state, dataset, keys, step)
+        data = paging.data_of_event(algorithm, index, kind, state, dataset, keys, step)
+        return program.run_event(algorithm, index, kind, state, data, keys, step)
 
     if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
-    while step < phase.steps:
-        first, step = step, next_stop(step, phase, settings)
+    pieces = tuple(stretches(step, phase, settings))
+    calls = paging.calls(algorithm, index, dataset, keys, pieces, settings.steps_per_call)
+    for first, step in pieces:
         started = time.perf_counter()
         if player is not None and first % settings.online_block == 0:
             player.play(state, first, min(settings.online_block, phase.steps - first))
         replay = None if player is None else player.shown.replay
-        count, capacity = step - first, settings.steps_per_call
-        state, history = program.run_updates(
-            algorithm, index, capacity, state, dataset, keys, first, count, replay
-        )
-        metrics = check(jax.device_get(history), step - first, phase, first, log.seeds, run)
+        state, history = paging.run_calls(algorithm, index, state, calls, keys, step, replay)
+        metrics = check(history, phase, first, log.seeds, run)
         seconds = time.perf_counter() - started
         if phase.refresh is not None and due(step, phase, phase.refresh_every):
             state, refreshed = event(program.REFRESH, state)
@@ -161,29 +162,12 @@ def evaluate_if_due(context: Context, state, phase: Phase, position: Position) -
         context.log.submit(context.evaluator, phase, state, position)
 
 
-def due(step: int, phase: Phase, every: int) -> bool:
-    """Is `step` a multiple of `every`, or the phase's last?"""
-    return step == phase.steps or (every > 0 and step % every == 0)
-
-
-def next_stop(step: int, phase: Phase, settings: RunSettings) -> int:
-    """The next step at which the compiled updates must pause."""
-    intervals = [settings.steps_per_call, settings.save_every]
-    if phase.refresh is not None:
-        intervals.append(phase.refresh_every)
-    if phase.evaluates:
-        intervals.append(settings.evaluate_every)
-    if phase.explore is not None:
-        intervals.append(settings.online_block)
-    return min(phase.steps, *(step - step % i + i for i in intervals if i > 0))
-
-
-def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
-    """Means over a call's updates, name -> (seeds,); stops at the first non-finite value.
+def check(history, phase, first, seeds, run) -> dict[str, np.ndarray]:
+    """Means over the updates of a stretch, name -> (seeds,); stops at the first non-finite value.
 
     Of its update and seed it names every such metric: a loss, and the term that spoiled it.
     """
-    bad = {name: ~np.isfinite(values[:count]) for name, values in history.items()}
+    bad = {name: ~np.isfinite(values) for name, values in history.items()}
     places = [tuple(np.argwhere(mask)[0]) for mask in bad.values() if mask.any()]
     if places:
         row, i = min(places)
@@ -193,7 +177,7 @@ def check(history, count, phase, first, seeds, run) -> dict[str, np.ndarray]:
             f"phase '{phase.name}', step {first + row + 1}, seed {seeds[i]}: {became}; "
             f"{_last_good(run)}; {MEND}."
         )
-    return {name: values[:count].mean(0, dtype=np.float64) for name, values in history.items()}
+    return {name: values.mean(0, dtype=np.float64) for name, values in history.items()}
 
 
 @jax.jit

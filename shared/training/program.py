@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from shared.algorithm import Phase
+from shared.data.paged import MappedSequences
 from shared.data.replay import MixedDataset
 from shared.types import Spec
 
@@ -36,6 +37,17 @@ def step_key(seed_key, phase_index, step, kind):
     for number in (phase_index, kind, step):
         seed_key = jax.random.fold_in(seed_key, number)
     return seed_key
+
+
+def update_keys(seed_key, phase_index, step):
+    """The keys of one update: of what it draws, and of what it does."""
+    return jax.random.split(step_key(seed_key, phase_index, step, UPDATE))
+
+
+def event_at(algorithm, index: int, kind: int):
+    """The `start`, `refresh` or `finish` of phase `index`."""
+    phase = algorithm.phases()[index]
+    return {START: phase.start, REFRESH: phase.refresh, FINISH: phase.finish}[kind]
 
 
 def seed_keys(seeds: tuple[int, ...]):
@@ -88,15 +100,14 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, 
     phase = phase_at(algorithm, index)
 
     def one(state, key, step, replay):
-        k_draw, k_update = jax.random.split(key)
+        k_draw, k_update = update_keys(key, index, step)
         source = dataset if replay is None else MixedDataset(dataset, replay)
         batch = phase.draw(source, key=k_draw)
         more = {"step": step} if phase.takes_step else {}
         return phase.update(state, batch, key=k_update, **more)
 
     def update(state, step):
-        folded = jax.vmap(lambda key: step_key(key, index, step, UPDATE))(keys)
-        return jax.vmap(one, in_axes=(0, 0, None, 0))(state, folded, step, replay)
+        return jax.vmap(one, in_axes=(0, 0, None, 0))(state, keys, step, replay)
 
     shapes = jax.eval_shape(update, state, first)[1]
     history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
@@ -113,8 +124,7 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, 
 @partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))
 def run_event(algorithm, index, kind, state, dataset, keys, step):
     """The `start`, `refresh` or `finish` of phase `index`; refresh also returns metrics."""
-    phase = algorithm.phases()[index]
-    function = {START: phase.start, REFRESH: phase.refresh, FINISH: phase.finish}[kind]
+    function = event_at(algorithm, index, kind)
 
     def one(state, key):
         folded = step_key(key, index, step, kind)
@@ -127,6 +137,7 @@ def run_event(algorithm, index, kind, state, dataset, keys, step):
 def metric_names(algorithm, spec: Spec, dataset) -> list[str]:
     """Names of all metrics of all phases, in order, without computing anything."""
     state, keys = state_shapes(algorithm, spec, (0,)), seed_keys((0,))
+    dataset = dataset.blank if isinstance(dataset, MappedSequences) else dataset
     names: dict[str, None] = {}
     for index, phase in enumerate(algorithm.phases()):
         update = partial(run_updates, algorithm, index, 1)

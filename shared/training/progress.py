@@ -17,6 +17,9 @@ from rich.progress import Progress as Bars
 class Progress:
     """Silent; the interface that the training loop speaks to."""
 
+    def tell(self, sentence: str) -> None:
+        """Something to know before training starts."""
+
     def begin(self, name: str, total: int, done: int = 0) -> None:
         """A stretch of `total` steps starts, `done` of them done already."""
 
@@ -50,6 +53,9 @@ class BarProgress(Progress):
         self._task = None
         self._note, self._score = "", ""
 
+    def tell(self, sentence):
+        self._bars.console.print(sentence)
+
     def begin(self, name, total, done=0):
         self._task = self._bars.add_task(name, total=total, completed=done, note="compiling")
 
@@ -77,6 +83,9 @@ class LineProgress(Progress):
     def __init__(self, interval: float = 10.0):
         self._interval, self._last, self._begun = interval, 0.0, 0.0
         self._name, self._total, self._first, self._score = "", 0, 0, ""
+
+    def tell(self, sentence):
+        print(sentence, file=sys.stderr, flush=True)
 
     def begin(self, name, total, done=0):
         self._name, self._total, self._first = name, total, done

@@ -16,6 +16,9 @@ class RunSettings:
     rows: int = _setting("rows (or frames) recorded when the collected stand-in is used")
     frame_size: Literal[64, 84] = _setting("pixels a side of the frames")
     render: Literal["fast", "faithful"] = _setting("how the frames of a stand-in are drawn")
+    frames: Literal["auto", "device", "mapped"] = _setting(
+        "where frames are kept: on the device, on the host, or by the memory there is"
+    )
     validation_fraction: float = _setting("share of the episodes held out for validation")
     steps_per_call: int = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: int = _setting("updates between two evaluations")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,15 +10,9 @@ import numpy as np
 import pytest
 
 from shared.data import frame_store
-from shared.data.frame_store import (
-    MappedSequences,
-    estimate,
-    fits,
-    prefetch,
-    to_device,
-    unpacked,
-)
+from shared.data.frame_store import estimate, fits, to_device, unpacked
 from shared.data.frames import Frames
+from shared.data.paged import MappedSequences, frames_asked, prefetch
 from shared.data.sequences import SequenceDataset
 from shared.errors import DataError
 
@@ -57,7 +52,7 @@ def test_windows_stay_in_their_episode_and_in_uint8(frames):
 
 
 def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
-    """Stored, mapped and read ahead: the same windows for the same keys, read in order."""
+    """Stored, mapped and read in pages: the same windows for the same keys."""
     filled = []
 
     def fill(image):
@@ -70,14 +65,27 @@ def test_a_map_gives_the_windows_of_the_device(frames, tmp_path):
     assert len(filled) == 1 and isinstance(image, np.memmap)
     assert np.array_equal(image, frames.image) and not image.flags.writeable
     resident = to_device(frames, validation_fraction=0.25)
-    streamed = MappedSequences(image, resident.places)
-    keys = list(jax.random.split(jax.random.key(1), 6))
-    draw = jax.jit(lambda data, key: data.draw_training_windows(16, 5, key=key))
-    found = list(streamed.windows(keys, 16, 5))
-    assert len(found) == 6
-    for key, one in zip(keys, found, strict=True):
-        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(draw(resident, key)), strict=True):
-            assert np.array_equal(a, b) and a.dtype == b.dtype
+    mapped = MappedSequences(image, resident.places)
+
+    def draw(data, *, key):
+        return data.draw_training_windows(16, 5, key=key)
+
+    ask = jax.jit(lambda data, key: frames_asked(partial(draw, key=key), data))
+    for key in jax.random.split(jax.random.key(1), 3):
+        asked = np.asarray(ask(mapped.blank, key))
+        assert asked.shape == (16 * 5,)
+        page = mapped.page(asked, capacity=len(asked))
+        assert page.observation.shape == (80, 6, 6, 3)
+        assert_equal(draw(page, key=key), draw(resident, key=key))
+    validation = [x.draw_validation_windows(4, 5, key=key) for x in (mapped, resident)]
+    assert_equal(*validation)
+    with pytest.raises(jax.errors.UnexpectedTracerError):  # of a program within: told, not lost
+        frames_asked(jax.jit(partial(draw, key=key)), mapped.blank)
+
+
+def assert_equal(*trees):
+    for a, b in zip(*map(jax.tree.leaves, trees), strict=True):
+        assert np.array_equal(a, b) and a.dtype == b.dtype
 
 
 def test_what_does_not_fit_stays_on_the_host(frames, monkeypatch):
@@ -88,7 +96,11 @@ def test_what_does_not_fit_stays_on_the_host(frames, monkeypatch):
     assert estimate(3 << 30) == (
         "frames need 3.0 GiB of 0.0 GiB free; they are read from the host as needed"
     )
+    assert isinstance(to_device(frames, where="device"), SequenceDataset)
+    assert "kept on the device" in estimate(3 << 30, "device")
     monkeypatch.undo()
+    assert isinstance(to_device(frames, where="mapped"), MappedSequences)
+    assert "read from the host" in estimate(100, "mapped")
     assert isinstance(to_device(frames._replace(image=None, state=frames.action)), SequenceDataset)
 
 

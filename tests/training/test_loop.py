@@ -119,7 +119,7 @@ def test_a_phase_without_updates_does_not_start():
         raise AssertionError
 
     phase = Phase("model", 0, start, start, start=start)
-    context = loop.Context(*[None] * 7)
+    context = loop.Context(*[None] * 4, tiny_plan("bc").settings, None, None)
     assert loop.run_updates(context, "state", phase, loop.Position(), None) == "state"
 
 
