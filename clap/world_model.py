@@ -181,9 +181,13 @@ class WorldModel(eqx.Module):
             "model_loss": loss
         }
 
-    def states(self, batch: EpisodeWindow, *, key: PRNGKeyArray) -> Latent:
-        """Posterior states of a batch of windows; leading axes = batch, time."""
-        noise = self.noise(*batch.observed.shape, key=key).state
+    def states(self, batch: EpisodeWindow, *, key: PRNGKeyArray | None) -> Latent:
+        """Posterior states of a batch of windows, the likeliest without a key; (batch, time)."""
+        shape = batch.observed.shape
+        if key is None:
+            noise = jnp.zeros((*shape, self.rssm.states.size))
+        else:
+            noise = self.noise(*shape, key=key).state
 
         def observe(window, noise):
             return self.rssm.observe(window.observation, window.action, noise)[0]

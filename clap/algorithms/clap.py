@@ -30,6 +30,7 @@ The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
       (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
       about the real robot's drift; this holds the policy where the data was.
     - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
+    - `likeliest_states`: the noise of a sampled state hides what fine control needs.
     - `model_cosine_decay`, `agent_cosine_decay`: at a constant step size the return of the
       last policy depends on which update happens to be the last.
 Off as well: `tau` (slow values for the targets), `stop_box_gradient`.
@@ -87,6 +88,9 @@ class CLAP(AbstractDreamer):
     latent_clip: float = hyperparameter("half width of the box of a flow, at most 1")
     steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
+    likeliest_states: bool = hyperparameter(
+        "windows show the likeliest states, as they do to an acting policy; false = samples"
+    )
     starts: int = hyperparameter("dreams an agent update")
     horizon: int = hyperparameter("actions in a dream")
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
@@ -200,7 +204,7 @@ class CLAP(AbstractDreamer):
         k_states, k_starts, k_dreams = jax.random.split(key, 3)
         windows, merit = batch
         batch = normalized(state.normalizer, windows)
-        latents = model.states(batch, key=k_states)
+        latents = model.states(batch, key=None if self.likeliest_states else k_states)
         seen = model.rssm.visible(latents)
         starts = draw_starts(latents, batch, self.starts, key=k_starts)
 
