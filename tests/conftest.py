@@ -12,9 +12,12 @@ from pathlib import Path
 # Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
 # thread each; results must not depend on the number of cores either.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling is most of the suite's work, and LLVM's optimisation nearly half of that.
+# Compiling is most of the suite's work, and LLVM's optimisation nearly half of that; of the
+# rest, code from the MLIR fusion emitters takes three times as long as that from the older ones.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
+    "XLA_FLAGS",
+    "--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0"
+    " --xla_cpu_use_fusion_emitters=false",
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
