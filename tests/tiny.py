@@ -40,18 +40,23 @@ SMALL = {
 
 VARIANTS = {
     "cnf": {},
-    "cnf (random search)": {"search_members": 2},
+    "cnf (random search)": {"search_members": 2, "steps": 0},
     "cnf (normal base, no clip)": {"base": "normal"},
-    "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0},
+    "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0, "pretrain_steps": 0},
     "cnf (VAE encoder)": {"encoder": "vae", "latent_clip": 2.0},
-    "cnf (AWAC in latent space)": {"learn_in": "latent"},
-    "cnf (normal base, AWAC in latent space)": {"learn_in": "latent", "base": "normal"},
-    "cnf (shared baseline sample)": {"baseline_sample": "shared"},
-    "plas (PLAS+P)": {"max_perturbation": 0.1},
+    "cnf (AWAC in latent space)": {"learn_in": "latent", "pretrain_steps": 0},
+    "cnf (normal base, AWAC in latent space)": {
+        **{"learn_in": "latent", "base": "normal", "pretrain_steps": 0},
+    },
+    "cnf (shared baseline sample)": {"baseline_sample": "shared", "pretrain_steps": 0},
+    "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
     "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},
-    "onestep (reverse KL)": {"improvement": "reverse-kl"},
+    "onestep (reverse KL)": {"improvement": "reverse-kl", "clone_steps": 0, "value_steps": 0},
 }
-"""Every ablation of the papers passes the same contract as its algorithm."""
+"""Every ablation of the papers passes the same contract as its algorithm.
+
+A phase that an earlier case has run, line for line, has no updates.
+"""
 
 
 def tiny_plan(case: str, seeds=(0,), **more):

@@ -10,12 +10,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from tiny import cases, tiny_plan
 
+from shared import registry
 from shared.training import program
 
 SEEDS = (0, 5)
+CAPACITY = 12
+PLAIN = list(registry.algorithms("cnf"))
+"""Without the ablations, which differ from them in few lines."""
+FROZEN = {"brac-v": {"clone"}, "onestep": {"clone", "critic", "target_critic"}}
+"""What the last phase of an algorithm leaves alone on purpose."""
 
 
 class Trained(NamedTuple):
@@ -30,7 +37,7 @@ class Trained(NamedTuple):
 def trained(request, hopper_random) -> Trained:
     """All phases of one algorithm or ablation, as many updates a call as there are."""
     plan = tiny_plan(request.param, seeds=SEEDS)
-    return Trained(plan, *run(plan, hopper_random, chunk=12))
+    return Trained(plan, *run(plan, hopper_random, chunk=CAPACITY))
 
 
 def run(plan, data, *, chunk, seeds=None, state=None):
@@ -39,15 +46,17 @@ def run(plan, data, *, chunk, seeds=None, state=None):
     dataset, keys = data.to_device(), program.seed_keys(seeds)
     state = program.init_state(algorithm, data.spec, seeds) if state is None else state
     for index, phase in enumerate(algorithm.phases()):
+        if phase.steps == 0:
+            continue
         if phase.start is not None:
             state, _ = program.run_event(algorithm, index, program.START, state, dataset, keys, 0)
         for first in range(0, phase.steps, chunk):
             count = min(chunk, phase.steps - first)
             state, history = program.run_updates(
-                algorithm, index, 12, state, dataset, keys, first, count
+                algorithm, index, CAPACITY, state, dataset, keys, first, count
             )
             for name, values in history.items():
-                assert values.shape == (12, len(seeds)), name
+                assert values.shape == (CAPACITY, len(seeds)), name
                 assert np.isfinite(values[:count]).all(), name
         if phase.finish is not None:
             state, _ = program.run_event(
@@ -99,10 +108,11 @@ def test_a_seed_starts_alike_in_any_company(trained, hopper_random):
         np.testing.assert_array_equal(x[1], y[0])
 
 
+@pytest.mark.parametrize("trained", PLAIN, indirect=True)
 def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
     both = program.init_state(trained.algorithm, hopper_random.spec, SEEDS)
     alone = jax.tree.map(lambda x: x[1:], both)
-    _, alone = run(trained.plan, hopper_random, chunk=12, seeds=SEEDS[1:], state=alone)
+    _, alone = run(trained.plan, hopper_random, chunk=CAPACITY, seeds=SEEDS[1:], state=alone)
     for x, y in zip(leaves(trained.state), leaves(alone), strict=True):
         np.testing.assert_allclose(x[1], y[0], rtol=2e-4, atol=1e-5)
 
@@ -133,3 +143,53 @@ def test_actions_stay_in_range(trained, hopper_random, scale):
     for actions in play(trained.algorithm, one, scale * observations, keys):
         assert actions.shape == (16, 3) and actions.dtype == jnp.float32
         assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
+
+
+@pytest.fixture(scope="module")
+def history(trained, hopper_random):
+    """The states around each of 4 updates of the last phase."""
+    algorithm, keys = trained.algorithm, program.seed_keys(SEEDS)
+    state = program.init_state(algorithm, hopper_random.spec, SEEDS)
+    index, dataset = len(algorithm.phases()) - 1, hopper_random.to_device()
+    states = [jax.device_get(state)]
+    for step in range(4):
+        state, _ = program.run_updates(algorithm, index, CAPACITY, state, dataset, keys, step, 1)
+        states.append(jax.device_get(state))
+    return states
+
+
+@pytest.mark.parametrize("trained", PLAIN, indirect=True)
+def test_targets_follow_at_every_update_that_they_should(trained, history):
+    """Not once a compiled call, and not with the wrong rate."""
+    algorithm, frozen = trained.algorithm, FROZEN.get(trained.plan.algorithm, set())
+    delay = getattr(algorithm, "policy_delay", 1)
+    for name in (x for x in history[0]._fields if x.startswith("target_")):
+        for step in range(4):
+            old, new = getattr(history[step], name), getattr(history[step + 1], name)
+            online = getattr(history[step + 1], name.removeprefix("target_")).model
+            moves = step % delay == 0 and name not in frozen
+            tau = algorithm.tau if moves else 0.0
+            for t, o, n in zip(*map(jax.tree.leaves, (old, online, new)), strict=True):
+                np.testing.assert_allclose(n, (1 - tau) * t + tau * o, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("trained", PLAIN, indirect=True)
+def test_a_pretrained_encoder_stays_frozen(history):
+    before, after = history[0], history[-1]
+    for name in ("pretraining", "latent_space") if hasattr(before, "pretraining") else ():
+        pair = (jax.tree.leaves(getattr(state, name)) for state in (before, after))
+        for x, y in zip(*pair, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("trained", PLAIN, indirect=True)
+def test_a_step_is_one_update_of_the_critics(trained, history):
+    """`steps: 1000000` are neither two million critic updates nor half a million."""
+    algorithm, frozen = trained.algorithm, FROZEN.get(trained.plan.algorithm, set())
+    delay = getattr(algorithm, "policy_delay", 1)
+    learners = {x: getattr(history[-1], x) for x in history[-1]._fields}
+    learners = {x: y for x, y in learners.items() if hasattr(y, "opt_state")}
+    for name, learner in learners.items():
+        counts = optax.tree_utils.tree_get_all_with_path(learner.opt_state, "count")
+        expected = 0 if name in frozen else 4 if name == "critic" else 4 // delay
+        assert {int(x) for _, count in counts for x in count} == {expected}, name
