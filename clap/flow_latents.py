@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from clap.latent_actions import AbstractModelActions
 from shared.flow import ConditionalFlow, FrozenFlow, freeze
-from shared.types import Box, Scalar
+from shared.types import Scalar
 
 FIRST_ACTIONS = 1024
 """Drawn for the start of ActNorm."""
@@ -107,8 +107,6 @@ class FlowLatentActions(AbstractModelActions):
         """Exact, of the action as it is given; see `ConditionalFlow.log_prob`."""
         return self.flow.log_prob(condition, action)
 
-    def box(self, condition, support: Scalar | None = 1.0):
-        """0 ± `support`, the hyperparameter `latent_clip`; None is all of (-1, 1)^n."""
-        half_width = 1.0 if support is None else support
-        shape = (self.latent_size,)
-        return Box(jnp.zeros(shape), jnp.full(shape, half_width, jnp.float32))
+    def box(self, condition, half_width: Scalar | None = 1.0):
+        """0 ± `half_width`, the hyperparameter `latent_clip`; None is all of (-1, 1)^n."""
+        return self.flow.box(condition, half_width)

@@ -28,11 +28,7 @@ ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
 
 
 class AbstractModelActions(AbstractLatentActionSpace):
-    """What a world model asks of its latent actions besides.
-
-    The box depends on a `support` that is an argument, because one frozen model
-    serves agents of many supports.
-    """
+    """What a world model asks of its latent actions besides."""
 
     @abc.abstractmethod
     def sample_prior(
@@ -54,10 +50,6 @@ class AbstractModelActions(AbstractLatentActionSpace):
     @abc.abstractmethod
     def frozen(self) -> "AbstractModelActions":
         """The same, made ready for much decoding; not to be differentiated by its weights."""
-
-    @abc.abstractmethod
-    def box(self, condition: Float[Array, "feature"], support: Scalar | None = 1.0) -> Box | None:
-        """Where a policy may place its latents; None without a constraint."""
 
 
 class GaussianLatentActions(AbstractModelActions):
@@ -146,12 +138,12 @@ class GaussianLatentActions(AbstractModelActions):
         divergence = self.posterior(condition, action).kl_divergence(self.prior(condition))
         return self.log_likelihood(condition, latent, action) - divergence
 
-    def box(self, condition, support: Scalar | None = 1.0):
-        """The prior's mean ± `support` · its standard deviation; None without a support."""
-        if support is None:
+    def box(self, condition, half_width: Scalar | None = 1.0):
+        """The prior's mean ± `half_width` (the support) · its standard deviation, or None."""
+        if half_width is None:
             return None
         prior = self.prior(condition)
-        return Box(prior.mean, support * prior.std)
+        return Box(prior.mean, half_width * prior.std)
 
     def frozen(self):
         return self
@@ -183,8 +175,8 @@ class DirectActions(AbstractModelActions):
         """Of the uniform density on [-1, 1]^n: this space knows nothing of the data."""
         return jnp.asarray(-self.latent_size * jnp.log(2.0), jnp.float32)
 
-    def box(self, condition, support: Scalar | None = 1.0):
-        """All actions there are, whatever the `support`."""
+    def box(self, condition, half_width: Scalar | None = 1.0):
+        """All actions there are, whatever the `half_width`."""
         return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
 
     def frozen(self):

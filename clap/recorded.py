@@ -50,7 +50,7 @@ def recorded_losses(
     Arguments:
         agent: what is trained.
         space: the frozen latent actions.
-        support: half width of the box, see `AbstractModelActions.box`.
+        support: half width of the box, see `GaussianLatentActions.box`.
         units: of the values.
         value: the value of a state in units of reward, not differentiated.
         features: what the policy sees along the windows.

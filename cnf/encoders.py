@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from cnf.vae import ConditionalVAE
-from shared.algorithm import Phase
+from shared.algorithm import Phase, Reusable
 from shared.flow import ConditionalFlow, freeze, saturated_fraction
 from shared.latent_actions import AbstractLatentActionSpace
 from shared.learner import Learner, descend
@@ -25,6 +25,17 @@ SEARCH_LEARNING_RATE = (1e-5, 3e-3)
 SEARCH_WEIGHT_DECAY = (0.0, 1e-2)
 SEARCH_BATCH_SIZES = (512, 1024, 2048)
 """Ranges of the random search: CNF, table 3."""
+
+
+def reusable_encoder(*keys: str) -> Reusable:
+    """The trained encoder as a part that other policies may take over; `keys` describe it."""
+    common = ("pretrain_batch_size", "pretrain_learning_rate", "validate_every", "validation_rows")
+    fields = ("normalizer", "latent_space")
+    return Reusable("pretrain", "pretrain_steps", fields, keys=(*keys, *common))
+
+
+REUSABLE_VAE = reusable_encoder("vae_hidden_sizes", "normalize_observations")
+"""Of the algorithms that train the same VAE in the same way: they may share it."""
 
 KL_WEIGHT = 0.5
 """Weight of the VAE's KL term against the squared error (PLAS, authors' code)."""
@@ -78,7 +89,6 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
             condition_size,
             action_size,
             hidden_sizes=algorithm.vae_hidden_sizes,
-            latent_clip=algorithm.latent_clip,
             samples=getattr(algorithm, "density_samples", 1),
             key=key,
         )
@@ -88,7 +98,6 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
         layers=algorithm.flow_layers,
         hidden_size=algorithm.flow_hidden_size,
         base=algorithm.base,
-        latent_clip=algorithm.latent_clip,
         key=key,
     )
 

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.errors import ConfigError
-from shared.latent_actions import AbstractLatentActionSpace
+from shared.latent_actions import AbstractLatentActionSpace, centered_box
 from shared.networks import MLP
-from shared.types import Box
+from shared.types import Box, Scalar
 
 LOG_STD_RANGE = (-4.0, 15.0)
 
@@ -44,19 +44,17 @@ class ConditionalVAE(AbstractLatentActionSpace):
         hidden_sizes: of encoder and decoder alike; the paper has (750, 750), and
             (128, 128) for data sets under a million rows.
         latent_size: m, 2 n if None.
-        latent_clip: half width of the policy's box; None for no box.
         kl_weight: weight of the KL term in training, which fixes σ (see above).
         samples: L, importance samples behind `log_prob`.
         key: initialises the weights.
 
     Raises:
-        ConfigError: for a clip, weight or number of samples that is not positive.
+        ConfigError: for a weight or number of samples that is not positive.
     """
 
     encoder: MLP
     decoder: MLP
     latent_size: int = eqx.field(static=True)
-    latent_clip: float | None = eqx.field(static=True)
     kl_weight: float = eqx.field(static=True)
     samples: int = eqx.field(static=True)
 
@@ -67,24 +65,18 @@ class ConditionalVAE(AbstractLatentActionSpace):
         *,
         hidden_sizes: tuple[int, ...] = (750, 750),
         latent_size: int | None = None,
-        latent_clip: float | None = None,
         kl_weight: float = 0.5,
         samples: int = 1,
         key: PRNGKeyArray,
     ):
-        for name, value in (
-            ("latent_clip", latent_clip),
-            ("kl_weight", kl_weight),
-            ("samples", samples),
-        ):
-            if value is not None and value <= 0:
+        for name, value in (("kl_weight", kl_weight), ("samples", samples)):
+            if value <= 0:
                 raise ConfigError(f"{name} is {value}, but it must be positive.")
         latent_size = 2 * action_size if latent_size is None else latent_size
         keys = jax.random.split(key)
         self.encoder = MLP(condition_size + action_size, 2 * latent_size, hidden_sizes, key=keys[0])
         self.decoder = MLP(condition_size + latent_size, action_size, hidden_sizes, key=keys[1])
         self.latent_size = latent_size
-        self.latent_clip = latent_clip
         self.kl_weight = kl_weight
         self.samples = samples
 
@@ -161,12 +153,12 @@ class ConditionalVAE(AbstractLatentActionSpace):
         )
         return jax.nn.logsumexp(weights) - math.log(self.samples)
 
-    def box(self, condition: Float[Array, "condition"]) -> Box | None:
-        """0 ± latent_clip, or None."""
+    def box(
+        self, condition: Float[Array, "condition"], half_width: Scalar | None = None
+    ) -> Box | None:
+        """0 ± `half_width`, or None."""
         del condition
-        if self.latent_clip is None:
-            return None
-        return Box(jnp.zeros(self.latent_size), jnp.full(self.latent_size, self.latent_clip))
+        return centered_box(self.latent_size, half_width)
 
     def _likelihood(self, condition, action, latent):
         variance = self.kl_weight * action.size / (2 * self.latent_size)

@@ -76,13 +76,9 @@ class Reusable(NamedTuple):
     keys: tuple[str, ...]
 
 
-def hyperparameter(help_text: str, *, shapes: bool = False, **keywords: Any) -> Any:
-    """A documented field of an algorithm; its value comes from `configs/*.yaml`.
-
-    A float that `shapes` the program (a share of a count, for example) cannot be swept.
-    """
-    metadata = {"help": help_text, "shapes": shapes}
-    return eqx.field(static=True, metadata=metadata, **keywords)
+def hyperparameter(help_text: str, **keywords: Any) -> Any:
+    """A documented field of an algorithm; its value comes from `configs/*.yaml`."""
+    return eqx.field(static=True, metadata={"help": help_text}, **keywords)
 
 
 class AbstractAlgorithm(eqx.Module):

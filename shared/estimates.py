@@ -65,13 +65,11 @@ def costs(plan: Plan, environment: Environment) -> Costs:
 
 def shapes_of(plan: Plan, environment: Environment) -> tuple:
     """Equal for runs that cost the same: sizes, and every setting but the values of floats."""
-    fields = type(plan.build()).__dataclass_fields__
 
-    def shape(name, value):
-        free = isinstance(value, float) and not fields[name].metadata.get("shapes")
-        return ("float", value == 0) if free else value
+    def shape(value):
+        return ("float", value == 0) if isinstance(value, float) else value
 
-    settings = ((name, shape(name, value)) for name, value in plan.hyperparameters.items())
+    settings = ((name, shape(value)) for name, value in plan.hyperparameters.items())
     sizes = environment.observation_size, environment.action_size
     return (plan.algorithm, plan.seeds, plan.settings.online_steps, *sizes, *settings)
 

@@ -28,8 +28,8 @@ from shared.bijections import (
 )
 from shared.distributions import EDGE, bounded, log_one_minus_tanh_squared
 from shared.errors import ConfigError
-from shared.latent_actions import AbstractLatentActionSpace
-from shared.types import Box
+from shared.latent_actions import AbstractLatentActionSpace, centered_box
+from shared.types import Box, Scalar
 
 SMALLEST_STD = 1e-2
 """ActNorm treats a batch that varies less than this as if it varied this much."""
@@ -44,18 +44,15 @@ class ConditionalFlow(AbstractLatentActionSpace):
         layers: K, the number of layers.
         hidden_size: width of the two hidden layers of every conditioner.
         base: density of the latent, `"uniform"` on (-1, 1)^n or `"normal"`.
-        latent_clip: half width of the policy's box.  None is the whole cube for
-            the uniform base and no box for the normal base.
         key: initialises the weights.
 
     Raises:
-        ConfigError: for an unknown base, no layer, or a clip outside the latent space.
+        ConfigError: for an unknown base or no layer.
     """
 
     stack: FlowLayer
     latent_size: int = eqx.field(static=True)
     base: str = eqx.field(static=True)
-    latent_clip: float | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -65,10 +62,9 @@ class ConditionalFlow(AbstractLatentActionSpace):
         layers: int,
         hidden_size: int,
         base: str = "uniform",
-        latent_clip: float | None = None,
         key: PRNGKeyArray,
     ):
-        _check(layers, base, latent_clip)
+        _check(layers, base)
 
         def make(k):
             return FlowLayer(action_size, condition_size, hidden_size, key=k)
@@ -76,7 +72,6 @@ class ConditionalFlow(AbstractLatentActionSpace):
         self.stack = eqx.filter_vmap(make)(jax.random.split(key, layers))
         self.latent_size = action_size
         self.base = base
-        self.latent_clip = latent_clip
 
     def encode(
         self,
@@ -116,15 +111,17 @@ class ConditionalFlow(AbstractLatentActionSpace):
             base = jnp.sum(-0.5 * (x_base**2 + jnp.log(2 * jnp.pi)))
         return base + log_det - jnp.sum(log_one_minus_tanh_squared(x_data))
 
-    def box(self, condition: Float[Array, "condition"]) -> Box | None:
-        """Where a policy may place its latents: 0 ± latent_clip (see the class)."""
+    def box(
+        self, condition: Float[Array, "condition"], half_width: Scalar | None = None
+    ) -> Box | None:
+        """Where a policy may place its latents: 0 ± `half_width`.
+
+        None is the whole cube for the uniform base and no box for the normal base.
+        """
         del condition
-        half_width = self.latent_clip
         if half_width is None and self.base == "uniform":
             half_width = 1.0
-        if half_width is None:
-            return None
-        return Box(jnp.zeros(self.latent_size), jnp.full(self.latent_size, half_width))
+        return centered_box(self.latent_size, half_width)
 
     def initialize(
         self, conditions: Float[Array, "batch condition"], actions: Float[Array, "batch action"]
@@ -213,9 +210,11 @@ class FrozenFlow(AbstractLatentActionSpace):
         """Exact log-density in nats; see `ConditionalFlow.log_prob`."""
         return self.flow.log_prob(condition, action, key=key)
 
-    def box(self, condition: Float[Array, "condition"]) -> Box | None:
+    def box(
+        self, condition: Float[Array, "condition"], half_width: Scalar | None = None
+    ) -> Box | None:
         """See `ConditionalFlow.box`."""
-        return self.flow.box(condition)
+        return self.flow.box(condition, half_width)
 
 
 def freeze(flow: ConditionalFlow) -> FrozenFlow:
@@ -233,13 +232,8 @@ def saturated_fraction(action: Float[Array, "*n"]) -> Float[Array, ""]:
     return jnp.mean(saturated(action).astype(jnp.float32))
 
 
-def _check(layers, base, latent_clip):
+def _check(layers, base):
     if layers < 1:
         raise ConfigError(f"layers is {layers}, but a flow needs at least one layer.")
     if base not in ("uniform", "normal"):
         raise ConfigError(f"base is {base!r}, but only 'uniform' and 'normal' are known.")
-    limit = 1.0 if base == "uniform" else float("inf")
-    if latent_clip is not None and not 0 < latent_clip <= limit:
-        raise ConfigError(
-            f"latent_clip is {latent_clip}, but with a {base} base it must lie in (0, {limit}]."
-        )

@@ -1,11 +1,14 @@
 """The one idea of this project: actions through a learned latent space with a box in it."""
 
 import abc
+import math
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.types import Box
+from shared.errors import ConfigError
+from shared.types import Box, Scalar
 
 
 class AbstractLatentActionSpace(eqx.Module):
@@ -45,5 +48,22 @@ class AbstractLatentActionSpace(eqx.Module):
         """Log-density of an action in nats: exact for a flow, a lower bound for a VAE."""
 
     @abc.abstractmethod
-    def box(self, condition: Float[Array, "condition"]) -> Box | None:
-        """Where a policy may place its latents; None where the paper leaves it unbounded."""
+    def box(self, condition: Float[Array, "condition"], half_width: Scalar | None) -> Box | None:
+        """Where a policy may place its latents; None where the paper leaves it unbounded.
+
+        `half_width` is an argument, because one frozen space serves policies of many boxes.
+        """
+
+
+def centered_box(size: int, half_width: Scalar | None) -> Box | None:
+    """0 ± `half_width` in every one of `size` dimensions; None without a half width."""
+    if half_width is None:
+        return None
+    return Box(jnp.zeros(size), jnp.full(size, half_width, jnp.float32))
+
+
+def check_clip(latent_clip: float | None, limit: float = math.inf) -> None:
+    """Raise a ConfigError unless this half width of a box is above 0 and at most `limit`."""
+    if latent_clip is not None and not 0 < latent_clip <= limit:
+        most = "" if limit == math.inf else f" and at most {limit:g}, where the latents end"
+        raise ConfigError(f"latent_clip is {latent_clip}; choose a value above 0{most}.")

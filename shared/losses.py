@@ -5,13 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from shared.networks import Critics
+from shared.types import Scalar
 
 MAX_WEIGHT = 100.0
 """Ceiling of every exponentiated advantage (AWAC, IQL and CNF use the same)."""
 
 
 def advantage_weight(
-    advantage: Float[Array, "*batch"], temperature: float
+    advantage: Float[Array, "*batch"], temperature: Scalar
 ) -> Float[Array, "*batch"]:
     """exp(A / temperature), clipped at `MAX_WEIGHT`."""
     return jnp.minimum(jnp.exp(advantage / temperature), MAX_WEIGHT)
@@ -21,7 +22,7 @@ def td_target(
     reward: Float[Array, ""],
     terminal: Bool[Array, ""],
     next_value: Float[Array, ""],
-    discount: float,
+    discount: Scalar,
 ) -> Float[Array, ""]:
     """The target r + discount · (1 - terminal) · V(s')."""
     return reward + discount * jnp.where(terminal, 0.0, next_value)
@@ -42,8 +43,8 @@ def td_loss(
 def smoothed_action(
     action: Float[Array, "action"],
     noise: Float[Array, "action"],
-    scale: float,
-    limit: float,
+    scale: Scalar,
+    limit: Scalar,
 ) -> Float[Array, "action"]:
     """TD3's target policy smoothing: a + clip(scale · noise, ±limit), kept in [-1, 1]."""
     return jnp.clip(action + jnp.clip(scale * noise, -limit, limit), -1.0, 1.0)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from shared import experiment
@@ -17,6 +18,7 @@ from shared.sweep import Sweep, SweptState, name_of
 from shared.training import loop, program, sweep_folder
 from shared.training.progress import Progress
 from shared.training.run_folder import RunFolder, require_empty
+from shared.training.settings import RunSettings
 
 
 def start(
@@ -44,19 +46,15 @@ def start(
         The members' folders.
 
     Raises:
-        ConfigError: a hyperparameter whose values cannot share a program.
+        ConfigError: a hyperparameter or a value that cannot share a program with the others.
         RunError: `out` is not empty.
     """
     out, names = Path(out), [name_of(values) for values in swept]
-    if plans[0].settings.keep_checkpoints < 2:
-        raise ConfigError(
-            "--sweep needs keep_checkpoints of 2 or more: a kill may come between two members."
-        )
+    _check_settings(plans[0].settings)
     require_empty(out)
-    algorithm = _sweep(plans[0], swept)
     progress = progress or Progress()
     dataset = experiment.place(plans[0].settings, data, progress)
-    metrics = program.metric_names(algorithm, data.spec, dataset)
+    metrics = _metric_names(plans, swept, data.spec, dataset)
     runs = []
     with ExitStack() as stack:
         for plan, name in zip(plans, names, strict=True):
@@ -90,19 +88,48 @@ def resume(path: Path, *, load_data, progress: Progress | None = None) -> list[P
     return list(members)
 
 
+def _check_settings(settings: RunSettings) -> None:
+    if settings.keep_checkpoints < 2:
+        raise ConfigError(
+            "--sweep needs keep_checkpoints of 2 or more: a kill may come between two members."
+        )
+    if settings.online_steps:
+        raise ConfigError("--sweep: leave out --online-steps, which fine-tunes a single run.")
+
+
+def _metric_names(plans, swept, spec, dataset) -> list[str]:
+    """Names of all metrics; a ConfigError if the members do not fit into one program."""
+    algorithm = _sweep(plans[0], swept)
+    try:
+        networks = jax.tree.flatten(program.state_shapes(algorithm, spec, (0,)).member)
+        metrics = program.metric_names(algorithm, spec, dataset)
+    # A program that branches on a value, or keeps it where only constants may be.
+    except (TypeError, jax.errors.UnexpectedTracerError) as error:
+        raise _unfit(", ".join(swept[0]), "shapes the program") from error
+    for plan, values in zip(plans, swept, strict=True):
+        if jax.tree.flatten(program.state_shapes(plan.build(), spec, (0,))) != networks:
+            raise _unfit(name_of(values), "has other networks than the other values")
+    return metrics
+
+
 def _sweep(plan: Plan, swept: Sequence[dict[str, float]]) -> Sweep:
     algorithm = plan.build()
     hints, part = typing.get_type_hints(type(algorithm)), reusable_part(plan)
     for field in dataclasses.fields(algorithm):
-        number = hints[field.name] in (float, float | None)
-        shapes = field.metadata.get("shapes") or field.name in part.keys
-        if field.name in swept[0] and (shapes or not number):
-            reason = "shapes the program or the model" if number else "is no float"
-            raise ConfigError(
-                f"--sweep {field.name}: {reason}, so that its values cannot share one program; "
-                "train one run a value with --set."
-            )
+        if field.name not in swept[0]:
+            continue
+        if hints[field.name] not in (float, float | None):
+            raise _unfit(field.name, "is no float")
+        if field.name in part.keys:
+            raise _unfit(field.name, "shapes the model")
     return Sweep(algorithm=algorithm, names=tuple(swept[0]))
+
+
+def _unfit(what: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"--sweep {what}: {reason}, so that it cannot share one program with others; train one "
+        "run a value with --set."
+    )
 
 
 def _carry_out(plans, swept, runs, dataset, spec, load, progress) -> None:

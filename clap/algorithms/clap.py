@@ -63,7 +63,7 @@ from clap.recorded import recorded_losses
 from clap.returns import data_returns, episode_merit, lambda_returns
 from clap.starts import draw_starts
 from shared.algorithm import Phase, hyperparameter
-from shared.errors import ConfigError
+from shared.latent_actions import check_clip
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
 from shared.policies import BoundedLatentPolicy
@@ -119,11 +119,7 @@ class CLAP(AbstractDreamer):
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
 
     def __check_init__(self):
-        if not 0 < self.latent_clip <= 1:
-            raise ConfigError(
-                f"latent_clip is {self.latent_clip}, but a flow's latents lie in (-1, 1); choose a "
-                "value above 0 and at most 1."
-            )
+        check_clip(self.latent_clip, 1.0)
 
     def init(self, spec, *, key):
         k_model, k_agent = jax.random.split(key)

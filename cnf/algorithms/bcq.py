@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import TanhActor
-from cnf.encoders import Pretraining, pretraining_phase
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
@@ -78,6 +78,7 @@ class BCQ(AbstractAlgorithm):
 
     title = "BCQ: the best of perturbed VAE samples"
     paper = "Fujimoto et al. 2019, Off-Policy Deep RL without Exploration (arXiv:1812.02900)"
+    reusable = REUSABLE_VAE
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)

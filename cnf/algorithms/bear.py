@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_mode, squashed_sample
-from cnf.encoders import Pretraining, pretraining_phase
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
@@ -86,11 +86,12 @@ class BEAR(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, latent_clip = "vae", 1, None
+    encoder, search_members = "vae", 1
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "BEAR: support matching by maximum mean discrepancy"
     paper = "Kumar et al. 2019, Bootstrapping Error Reduction (arXiv:1906.00949)"
+    reusable = REUSABLE_VAE
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)

@@ -29,6 +29,7 @@ Differences from the paper:
       vmapped program (`search_members`), not 50 runs.
 """
 
+import math
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -36,10 +37,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.encoders import Pretraining, pretraining_phase
+from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.latent_actions import AbstractLatentActionSpace
+from shared.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.learner import Learner, descend, polyak
 from shared.losses import advantage_weight, td_target
 from shared.networks import Critics, Normalizer
@@ -96,6 +97,14 @@ class CNF(AbstractAlgorithm):
 
     title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
+    reusable = reusable_encoder(
+        *("encoder", "base", "flow_layers", "flow_hidden_size", "vae_hidden_sizes"),
+        *("pretrain_weight_decay", "pretrain_clip", "search_members"),
+    )
+
+    def __check_init__(self):
+        bounded = self.encoder == "flow" and self.base == "uniform"
+        check_clip(self.latent_clip, 1.0 if bounded else math.inf)
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)
@@ -168,7 +177,7 @@ class CNF(AbstractAlgorithm):
 
     def target(self, state, reward, terminal, s_next, key):
         """The target y of equation 8, for one transition."""
-        z = state.actor.model.sample(s_next, state.latent_space.box(s_next), key=key)
+        z = state.actor.model.sample(s_next, self.box(state.latent_space, s_next), key=key)
         next_value = jnp.min(
             state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
@@ -185,7 +194,7 @@ class CNF(AbstractAlgorithm):
 
         def samples(s, keys):
             """Latents: z of equation 6 and z' of the advantage, from one call of the network."""
-            gaussian, box = actor.gaussian(s), latent_space.box(s)
+            gaussian, box = actor.gaussian(s), self.box(latent_space, s)
             return draw(*gaussian, box, key=keys[0]), draw(*gaussian, box, key=keys[1])
 
         keys = jax.vmap(jax.random.split)(jax.random.split(key, s.shape[0]))
@@ -204,7 +213,7 @@ class CNF(AbstractAlgorithm):
         if imitation is not None:
             distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:
-            distance = -jax.vmap(lambda s, z: actor.log_prob(s, z, latent_space.box(s)))(s, a)
+            distance = -jax.vmap(lambda s, z: actor.log_prob(s, z, self.box(latent_space, s)))(s, a)
         loss = jnp.mean(weight * distance)
         return loss, {
             "actor_loss": loss,
@@ -216,7 +225,7 @@ class CNF(AbstractAlgorithm):
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
-        box = state.latent_space.box(s)
+        box = self.box(state.latent_space, s)
         actor = state.actor.model
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
@@ -226,6 +235,10 @@ class CNF(AbstractAlgorithm):
         s = state.normalizer(observation)
         judged = state.latent_space.encode(s, action) if self.learn_in == "latent" else action
         return jnp.min(state.critic.model(s, judged))
+
+    def box(self, latent_space, s):
+        """Where the policy may place its latents."""
+        return latent_space.box(s, self.latent_clip)
 
     def judged(self, latent_space, s, z):
         """What the critics judge: the decoded action, or the latent when learning in it."""

@@ -32,6 +32,7 @@ import optax
 from cnf.actors import TanhActor
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.latent_actions import check_clip
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import MLP, Critics, Normalizer
@@ -73,6 +74,9 @@ class LAPO(AbstractAlgorithm):
     title = "LAPO: latent policy with an advantage-weighted VAE"
     paper = "Chen et al. 2022, Latent-Variable Advantage-Weighted Policy Optimization"
 
+    def __check_init__(self):
+        check_clip(self.latent_clip)
+
     def init(self, spec, *, key):
         k_vae, k_actor, k_critic, k_value = jax.random.split(key, 4)
         s_size, a_size = spec.observation_size, spec.action_size
@@ -80,7 +84,6 @@ class LAPO(AbstractAlgorithm):
             s_size,
             a_size,
             hidden_sizes=self.vae_hidden_sizes,
-            latent_clip=self.latent_clip,
             kl_weight=self.kl_weight,
             key=k_vae,
         )
@@ -154,7 +157,7 @@ class LAPO(AbstractAlgorithm):
 
     def latent(self, vae, actor, s):
         """The latent that a policy chooses inside its box."""
-        box = vae.box(s)
+        box = vae.box(s, self.latent_clip)
         return box.center + box.half_width * actor(s)
 
     def value_target(self, state, s, noise):

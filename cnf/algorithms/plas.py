@@ -28,36 +28,23 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
 
 from cnf.actors import TanhActor
-from cnf.encoders import Pretraining, pretraining_phase
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.latent_actions import AbstractLatentActionSpace
+from shared.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import Critics, Normalizer
+from shared.types import is_zero
 
 
 class LatentActor(eqx.Module):
-    """From an observation to an action through the decoder, and PLAS+P's residual."""
+    """From an observation to a place in the box, and PLAS+P's residual."""
 
     latent: TanhActor
     residual: TanhActor | None
-    max_perturbation: float = eqx.field(static=True)
-
-    def __call__(
-        self, latent_space: AbstractLatentActionSpace, observation: Float[Array, "observation"]
-    ) -> Float[Array, "action"]:
-        box = latent_space.box(observation)
-        assert box is not None  # PLAS always has a clip
-        z = box.center + box.half_width * self.latent(observation)
-        action = latent_space.decode(observation, z)
-        if self.residual is None:
-            return action
-        residual = self.residual(jnp.concatenate([observation, action]))
-        return jnp.clip(action + self.max_perturbation * residual, -1.0, 1.0)
 
 
 class State(NamedTuple):
@@ -101,6 +88,10 @@ class PLAS(AbstractAlgorithm):
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
+    reusable = REUSABLE_VAE
+
+    def __check_init__(self):
+        check_clip(self.latent_clip)
 
     def init(self, spec, *, key):
         k_encoder, k_latent, k_residual, k_critic = jax.random.split(key, 4)
@@ -111,8 +102,7 @@ class PLAS(AbstractAlgorithm):
         residual = TanhActor(s_size + a_size, a_size, hidden, key=k_residual)
         actor = LatentActor(
             TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
-            residual if self.max_perturbation > 0 else None,
-            self.max_perturbation,
+            None if is_zero(self.max_perturbation) else residual,
         )
         critic = Critics(s_size, a_size, self.critic_hidden_sizes, key=k_critic)
         return State(
@@ -165,17 +155,26 @@ class PLAS(AbstractAlgorithm):
 
     def target(self, state, reward, terminal, s_next):
         """Target y of equation 1, for one transition."""
-        a_next = state.target_actor(state.latent_space, s_next)
+        a_next = self.action(state.target_actor, state.latent_space, s_next)
         q = state.target_critic(s_next, a_next)
         next_value = self.lambda_ * jnp.min(q) + (1 - self.lambda_) * jnp.max(q)
         return td_target(reward, terminal, next_value, self.discount)
 
     def actor_loss(self, actor, latent_space, critic, s):
         """Equation 2 over a batch; the gradient passes through the frozen decoder."""
-        policy_action = jax.vmap(actor, (None, 0))(latent_space, s)
+        policy_action = jax.vmap(self.action, (None, None, 0))(actor, latent_space, s)
         loss = -jnp.mean(jax.vmap(critic.first)(s, policy_action))
         return loss, {"actor_loss": loss}
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
-        return state.actor.model(state.latent_space, s), memory
+        return self.action(state.actor.model, state.latent_space, s), memory
+
+    def action(self, actor, latent_space, s):
+        """The decoded latent of the actor, with PLAS+P's residual."""
+        box = latent_space.box(s, self.latent_clip)
+        action = latent_space.decode(s, box.center + box.half_width * actor.latent(s))
+        if actor.residual is None:
+            return action
+        residual = actor.residual(jnp.concatenate([s, action]))
+        return jnp.clip(action + self.max_perturbation * residual, -1.0, 1.0)

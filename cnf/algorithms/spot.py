@@ -36,7 +36,7 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import TanhActor
-from cnf.encoders import Pretraining, pretraining_phase
+from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
@@ -89,10 +89,11 @@ class SPOT(AbstractAlgorithm):
     reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members, latent_clip = "vae", 1, None
+    encoder, search_members = "vae", 1
     pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
 
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
+    reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
     paper = "Wu et al. 2022, Supported Policy Optimization (arXiv:2202.06239)"
 
     def init(self, spec, *, key):

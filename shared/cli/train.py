@@ -103,14 +103,14 @@ def train_command(family: str) -> click.Command:
         "--model",
         type=click.Path(path_type=Path),
         metavar="RUN",
-        help="Take over the frozen model of this run, and train the agent alone.",
+        help="Take over the frozen world model or action encoder of this run, and train the rest.",
     )
     @click.option(
         "--sweep",
         "sweeps",
         multiple=True,
         metavar="KEY=A,B,...",
-        help="Train an agent for every value side by side; needs --model.",
+        help="Train a policy for every value side by side; needs --model.",
     )
     @click.option("--label", help="Name of this variant in tables and plots.")
     @click.option(

@@ -82,7 +82,7 @@ def test_the_weights_carry_no_gradient():
 
     def distance(m):
         def one(s, a, key):
-            z = m.sample(s, state.latent_space.box(s), key=key)
+            z = m.sample(s, state.latent_space.box(s, algorithm.latent_clip), key=key)
             return jnp.mean(jnp.abs(a - state.latent_space.decode(s, z)))
 
         return jnp.mean(jax.vmap(one)(s, batch.action, keys[:, 0]))

@@ -58,5 +58,5 @@ def test_a_wild_decoder_is_still_bounded(case):
     algorithm, state, batch = case
     wild = jax.tree.map(lambda x: 1000 * x, state.latent_space.decoder)
     space = eqx.tree_at(lambda m: m.decoder, state.latent_space, wild)
-    action = state.actor.model(space, jnp.asarray(batch.observation[0]))
+    action = algorithm.action(state.actor.model, space, jnp.asarray(batch.observation[0]))
     assert np.abs(action).max() <= 1.0

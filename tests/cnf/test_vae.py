@@ -86,12 +86,12 @@ def test_posterior_is_clipped_and_decoder_is_bounded():
 
 def test_box():
     assert make_vae().box(jnp.ones(3)) is None
-    box = make_vae(latent_clip=2.0).box(jnp.ones(3))
+    box = make_vae().box(jnp.ones(3), 2.0)
     np.testing.assert_array_equal(box.center, np.zeros(4))
     np.testing.assert_array_equal(box.half_width, np.full(4, 2.0))
 
 
-@pytest.mark.parametrize("wrong", [{"latent_clip": 0.0}, {"kl_weight": -1.0}, {"samples": 0}])
+@pytest.mark.parametrize("wrong", [{"kl_weight": -1.0}, {"samples": 0}])
 def test_wrong_settings_are_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         make_vae(**wrong)

@@ -1,0 +1,82 @@
+"""Hyperparameters of policies on a frozen encoder, swept: in a state, and in a command."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import slow
+from tiny import tiny_plan
+
+from shared import reuse, sweep_runs
+from shared.errors import ConfigError
+from shared.sweep import Sweep, SweptState, grid
+
+NO_MODEL = reuse.FrozenModel({}, (0,), {})
+"""For what is refused before a model is asked for."""
+
+
+def updates(algorithm, state, batch):
+    """The state after two updates of the policy."""
+    update = jax.jit(algorithm.phases()[1].update)
+    for seed in range(2):
+        state, _ = update(state, batch, key=jax.random.key(seed))
+    return state
+
+
+def test_a_member_equals_the_single_run():
+    """Of PLAS+P: the values of its state count, those of its configuration do not."""
+    alone, state, batch = slow.setup("plas", latent_clip=2.0, max_perturbation=0.05)
+    other = tiny_plan("plas", latent_clip=0.5, max_perturbation=0.3).build()
+    sweep = Sweep(algorithm=other, names=("latent_clip", "max_perturbation"))
+    ours = updates(sweep, SweptState(jnp.array([2.0, 0.05]), state), batch)
+    single = updates(alone, state, batch)
+    assert jax.tree.structure(ours.member) == jax.tree.structure(single)
+    for x, y in zip(*map(jax.tree.leaves, (ours.member, single)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6)
+    observation = batch.observation[0]
+    action, _ = sweep.act(ours, (), observation, key=None)
+    np.testing.assert_allclose(action, alone.act(single, (), observation, key=None)[0], rtol=1e-4)
+    far = sweep.act(ours._replace(values=jnp.array([0.5, 0.05])), (), observation, key=None)[0]
+    assert not np.allclose(action, far)
+
+
+@pytest.mark.parametrize(
+    "case,name,values,sentence",
+    [
+        ("plas", "max_perturbation", [0.0, 0.1], "max_perturbation=0: has other networks"),
+        ("plas", "pretrain_learning_rate", [0.1, 0.2], "pretrain_learning_rate: shapes the model"),
+        ("spot", "dropout", [0.1, 0.2], "dropout: shapes the program"),
+    ],
+)
+def test_what_cannot_be_swept_is_told(hopper_random, tmp_path, case, name, values, sentence):
+    swept = grid({name: values})
+    plans = [tiny_plan(case, **{name: value}) for value in values]
+    with pytest.raises(ConfigError, match=f"--sweep {sentence}.*, so that it cannot share"):
+        sweep_runs.start(plans, swept, hopper_random, tmp_path / "no", NO_MODEL)
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_sweep_is_not_fine_tuned(hopper_random, tmp_path):
+    plans = [tiny_plan("plas", tau=tau, online_steps=2) for tau in (0.1, 0.2)]
+    with pytest.raises(ConfigError, match="leave out --online-steps"):
+        sweep_runs.start(plans, grid({"tau": [0.1, 0.2]}), hopper_random, tmp_path / "no", NO_MODEL)
+
+
+@pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "plas", "spot"])
+def test_reusable_parts_name_what_there_is(name):
+    plan = tiny_plan(name)
+    part, algorithm = reuse.reusable_part(plan), plan.build()
+    assert {*part.keys, part.steps} <= set(plan.hyperparameters)
+    assert part.phase == algorithm.phases()[0].name
+    state = importlib.import_module(type(algorithm).__module__).State
+    assert set(part.fields) <= set(state._fields)
+
+
+@pytest.mark.parametrize(
+    "case,clip", [("plas", 0.0), ("lapo", -1.0), ("cnf", 1.5), ("cnf (normal base, clip 2)", -1.0)]
+)
+def test_a_box_must_lie_inside_the_latent_space(case, clip):
+    with pytest.raises(ConfigError, match=f"latent_clip is {clip}"):
+        tiny_plan(case, latent_clip=clip)
