@@ -37,7 +37,21 @@ BASELINES = {
     "SAC-off (control)": f"--algo sac-off {ACTOR_CRITIC}",
     "TD3-off (control)": f"--algo td3-off {ACTOR_CRITIC}",
 }
+ONLINE = "--preset quick --source collected --seeds 2 --steps 6000 --online-steps 50000"
+ONLINE += " --set evaluate_every=10000 --set episodes=10"
 STUDIES = {
+    "fine-tuning": {
+        "title": "50,000 steps in the simulator behind the offline training",
+        "environments": ("hopper-medium-replay", "maze2d-umaze"),
+        "variants": {
+            "IQL": f"--algo iql {ONLINE} {ACTOR_CRITIC} {VALUE}",
+            "SPOT": f"--algo spot {ONLINE} {ACTOR_CRITIC}",
+        },
+        "notes": (
+            "The data are collected stand-ins, recorded by this project from its own behaviour "
+            "policies; they are not D4RL, and the scores do not compare with published ones.",
+        ),
+    },
     "baselines": {
         "title": "Model-free algorithms on collected locomotion data, CPU-sized",
         "environments": tuple(
