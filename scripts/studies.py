@@ -96,6 +96,22 @@ STUDIES = {
             "sets and stay a little below the data on the replay set, one seed of four collapsed.",
         ),
     },
+    "clap-medium-expert": {
+        "family": "clap",
+        "title": "C-LAP on medium-expert data: stable agent, the paper's plain one, no constraint",
+        "environments": ("hopper-medium-expert", "walker2d-medium-expert"),
+        "model": "Prior as policy",
+        "variants": {
+            "Prior as policy": "--preset quick --source collected --set policy=prior",
+            "C-LAP (stable)": f"--preset quick {C_LAP}",
+            "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP}",
+            "C-LAP (paper)": f"{PLAIN} {C_LAP}",
+        },
+        "notes": (
+            "The data are collected stand-ins, recorded by this project from its own behaviour "
+            "policies; they are not D4RL, and the scores do not compare with published ones.",
+        ),
+    },
     "cnf-medium-expert": {
         "title": "CNF against its normal-base ablation and behaviour cloning, medium-expert data",
         "environments": ("hopper-medium-expert", "halfcheetah-medium-expert"),
