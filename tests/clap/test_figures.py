@@ -57,6 +57,12 @@ def test_the_command_draws_and_tells(model, hopper_random, tmp_path):
     assert summary["steps"] == 8 and 0 <= summary["mean_distance"] <= 2
 
 
+def test_open_loops_of_states_are_plotted(model, tmp_path):
+    arguments = ["figures", "open-loop", str(model), "--out", str(tmp_path / "a.png")]
+    result = CliRunner().invoke(main, [*arguments, "--horizon", "6"])
+    assert result.exit_code == 0, result.output
+
+
 def steps_of(axis):
     return [list(line.get_xdata()) for line in axis.lines]
 

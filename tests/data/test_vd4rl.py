@@ -17,6 +17,7 @@ from shared.data.sequences import SequenceDataset, make_places
 from shared.data.vd4rl import read_vd4rl
 from shared.data.vd4rl_sets import load_pixels
 from shared.environments.control import ControlSimulator
+from shared.environments.rendering import FAITHFUL
 from shared.errors import DataError
 from shared.types import Transition
 
@@ -117,6 +118,7 @@ def test_the_action_is_the_one_taken_at_the_frame(folder, played):
         "walker_walk",
         (),
     )
+    assert found.pixels.settings == FAITHFUL  # nothing says how they were drawn
 
 
 def test_state_variant_is_a_data_set_like_any_other(folder, played):

@@ -12,6 +12,8 @@ from shared.algorithm import Phase
 from shared.errors import NonFiniteError, RunError
 from shared.training import loop
 
+CASE = "cnf (VAE encoder)"
+"""Two phases with all that a phase can have, and soon compiled."""
 MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
 
 
@@ -36,12 +38,12 @@ def arrays(run):
 def finished(tmp_path_factory, hopper_random):
     """An uninterrupted run of both phases, two seeds."""
     return experiment.start(
-        tiny_plan("cnf", seeds=(0, 1), **MORE), hopper_random, tmp_path_factory.mktemp("a") / "run"
+        tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, tmp_path_factory.mktemp("a") / "run"
     )
 
 
 def test_two_equal_runs_share_every_bit(finished, hopper_random, tmp_path):
-    plan = tiny_plan("cnf", seeds=(0, 1), **MORE)
+    plan = tiny_plan(CASE, seeds=(0, 1), **MORE)
     again = experiment.start(plan, hopper_random, tmp_path / "run")
     assert bytes_of(again) == bytes_of(finished)
     for x, y in zip(arrays(again), arrays(finished), strict=True):
@@ -69,7 +71,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        experiment.start(tiny_plan("cnf", seeds=(0, 1), **MORE), hopper_random, out)
+        experiment.start(tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, out)
     monkeypatch.undo()
     experiment.resume(out, load_data=lambda record: hopper_random)
     assert bytes_of(out) == bytes_of(finished)
@@ -100,7 +102,7 @@ def test_the_tables(finished):
 def test_a_new_run_never_overwrites(finished, hopper_random):
     before = bytes_of(finished)
     with pytest.raises(RunError):
-        experiment.start(tiny_plan("cnf"), hopper_random, finished)
+        experiment.start(tiny_plan(CASE), hopper_random, finished)
     assert bytes_of(finished) == before
 
 
