@@ -2,7 +2,7 @@
 
     PYTHON world_model_peer.py BATCH LENGTH OBSERVATION ACTION H S WIDTH
 
-Writes `ready`; then, for every line read, the CPU-seconds of one update.  The model is
+Writes `ready`; then, for every line read, `seconds` and the CPU time of one update.  The model is
 sheeprl's DreamerV1 (Gaussian states, a GRU cell and both state networks once a step, the
 heads once over time × batch) with its own loss, Adam behind a ceiling of the gradient's
 norm, float32, one thread, not compiled.
@@ -81,7 +81,7 @@ def main() -> None:
     for _ in sys.stdin:
         started = time.process_time()
         update()
-        print(time.process_time() - started, flush=True)
+        print("seconds", time.process_time() - started, flush=True)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,21 @@ def _orthogonal(layer: eqx.nn.Linear, gain: float, *, key: PRNGKeyArray) -> eqx.
     )
 
 
+def unstacked(members: eqx.Module) -> list:
+    """The members of an ensemble whose arrays have a leading axis of members.
+
+    Plain products of one member after the other are faster on a CPU than batched ones.  The
+    gradient of the split is one concatenation, that of indexing a sum of padded arrays.
+    """
+    arrays, rest = eqx.partition(members, eqx.is_array)
+    leaves, structure = jax.tree.flatten(arrays)
+    size = leaves[0].shape[0]
+    each = zip(*(jax.lax.split(x, [1] * size) for x in leaves), strict=True)
+    return [
+        eqx.combine(jax.tree.unflatten(structure, [x[0] for x in parts]), rest) for parts in each
+    ]
+
+
 class Critics(eqx.Module):
     """An ensemble of state-action value functions Q_i(s, a), i = 1..size.
 
@@ -124,7 +139,7 @@ class Critics(eqx.Module):
         self, observation: Float[Array, "observation"], action: Float[Array, "action"]
     ) -> Float[Array, "size"]:
         x = jnp.concatenate([observation, action])
-        return eqx.filter_vmap(lambda member: member(x)[0])(self.members)
+        return jnp.stack([member(x)[0] for member in unstacked(self.members)])
 
     def first(
         self, observation: Float[Array, "observation"], action: Float[Array, "action"]

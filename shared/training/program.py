@@ -83,6 +83,25 @@ def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     return jax.eval_shape(init, spec[2:], jax.eval_shape(lambda: seed_keys(seeds)))
 
 
+def _each_seed(function, out_axes):
+    """`jax.vmap`, but a single seed is computed without an axis of its own.
+
+    An axis of one would make every matrix product a batched one, whose operands XLA copies
+    and transposes on a CPU.
+    """
+
+    def call(*arguments):
+        if jax.tree.leaves(arguments)[0].shape[0] > 1:
+            return jax.vmap(function, out_axes=out_axes)(*arguments)
+        results = function(*jax.tree.map(lambda x: x[0], arguments))
+        return tuple(
+            jax.tree.map(lambda x, axis=axis: jnp.expand_dims(x, axis), result)
+            for result, axis in zip(results, out_axes, strict=True)
+        )
+
+    return call
+
+
 @partial(
     jax.jit,
     static_argnames=("algorithm", "index", "capacity"),
@@ -99,26 +118,26 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, 
     """
     phase = phase_at(algorithm, index)
 
-    def one(state, key, step, replay):
+    def update(state, key, step, replay):
         k_draw, k_update = update_keys(key, index, step)
         source = dataset if replay is None else MixedDataset(dataset, replay)
         batch = phase.draw(source, key=k_draw)
         more = {"step": step} if phase.takes_step else {}
         return phase.update(state, batch, key=k_update, **more)
 
-    def update(state, step):
-        return jax.vmap(one, in_axes=(0, 0, None, 0))(state, keys, step, replay)
+    def of_seed(state, key, replay):
+        shapes = jax.eval_shape(update, state, key, first, replay)[1]
+        history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
 
-    shapes = jax.eval_shape(update, state, first)[1]
-    history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
+        def body(i, carry):
+            state, history = carry
+            state, metrics = update(state, key, first + i, replay)
+            history = jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
+            return state, history
 
-    def body(i, carry):
-        state, history = carry
-        state, metrics = update(state, first + i)
-        history = jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
-        return state, history
+        return jax.lax.fori_loop(0, count, body, (state, history))
 
-    return jax.lax.fori_loop(0, count, body, (state, history))
+    return _each_seed(of_seed, out_axes=(0, 1))(state, keys, replay)
 
 
 @partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))
