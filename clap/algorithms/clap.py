@@ -25,9 +25,9 @@ The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
     - `dream_value_weight: 0`, `real_value_weight: 1`, `expectile`: values learn from
       recorded windows alone, in the units (`value_units`) and within the bounds
       (`data_bounds`) of the data; no dream can raise a value.
-    - `imitation_weight`, `imitation_temperature`: the actor also imitates, inside the
-      box, the recorded actions that did better than their state's value
-      (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
+    - `imitation_weight`, `imitation_temperature`, `imitation_by`: the actor also imitates,
+      inside the box, the recorded actions that did better than their state's value, or
+      the episodes that did better than others (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
       about the real robot's drift; this holds the policy where the data was.
     - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
     - `likeliest_states`: the noise of a sampled state hides what fine control needs.
