@@ -27,12 +27,13 @@ The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
       (`data_bounds`) of the data; no dream can raise a value.
     - `imitation_weight`, `imitation_temperature`, `imitation_by`: the actor also imitates,
       inside the box, the recorded actions that did better than their state's value, or
-      the episodes that did better than others (clap/recorded.py).  The gradient of a dream is right about the reward and wrong
-      about the real robot's drift; this holds the policy where the data was.
+      the episodes that did better than others (clap/recorded.py).  The gradient of a
+      dream is right about the reward and wrong about the real robot's drift; this holds
+      the policy where the data was.
     - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
-    - `likeliest_states`: the noise of a sampled state hides what fine control needs.
-    - `model_cosine_decay`, `agent_cosine_decay`: at a constant step size the return of the
-      last policy depends on which update happens to be the last.
+    - On medium-expert data `likeliest_states` (the noise of a sampled state hides what fine
+      control needs), `model_cosine_decay` and `agent_cosine_decay` (at a constant step size the
+      return of the last policy depends on which update happens to be the last).
 Off as well: `tau` (slow values for the targets), `stop_box_gradient`.
 
 Differences from the paper:
