@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.rssm import Latent
 from clap.world_model import WorldModel
-from shared.networks import MLP
+from shared.networks import MLP, selu
 from shared.policies import BoundedLatentPolicy
 from shared.types import Scalar
 
@@ -29,7 +29,7 @@ class Values(eqx.Module):
         self, feature_size: int, hidden_sizes: tuple[int, ...], size: int, *, key: PRNGKeyArray
     ):
         def make(k):
-            return MLP(feature_size, 1, hidden_sizes, activation=jax.nn.selu, key=k)
+            return MLP(feature_size, 1, hidden_sizes, activation=selu, key=k)
 
         self.members = eqx.filter_vmap(make)(jax.random.split(key, size))
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.gaussian import Gaussian, from_network, log_normal, regularizer
 from shared.latent_actions import AbstractLatentActionSpace
-from shared.networks import MLP
+from shared.networks import MLP, selu
 from shared.types import Box, Scalar
 
 ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
@@ -82,7 +82,7 @@ class GaussianLatentActions(AbstractModelActions):
         self.latent_size, self.action_std = latent_size, action_std
 
         def network(n_in, n_out, key):
-            return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
+            return MLP(n_in, n_out, hidden_sizes, activation=selu, key=key)
 
         k_prior, k_posterior, k_decoder = jax.random.split(key, 3)
         self.prior_network = network(feature_size, 2 * latent_size, k_prior)

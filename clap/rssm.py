@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.states import AbstractStates, Distribution
-from shared.networks import MLP, affine
+from shared.networks import MLP, affine, selu
 
 
 class Latent(NamedTuple):
@@ -84,7 +84,7 @@ class RSSM(eqx.Module):
         linear, gates = eqx.nn.Linear, 3 * deterministic
         self.markov, self.states = markov, states
         self.encoder = encoder or MLP(
-            observation_size, width, hidden_sizes[:-1], activation=jax.nn.selu, key=next(keys)
+            observation_size, width, hidden_sizes[:-1], activation=selu, key=next(keys)
         )
         self.from_action = linear(action_size, gates, key=next(keys))
         self.from_stochastic = linear(states.size, gates, use_bias=False, key=next(keys))
@@ -95,7 +95,7 @@ class RSSM(eqx.Module):
         )
         self.posterior_output = linear(width, states.output_size, key=next(keys))
         self.prior_network = MLP(
-            deterministic, states.output_size, hidden_sizes, activation=jax.nn.selu, key=next(keys)
+            deterministic, states.output_size, hidden_sizes, activation=selu, key=next(keys)
         )
 
     def initial(self) -> Latent:
@@ -138,7 +138,7 @@ class RSSM(eqx.Module):
         """q(s_t | h_t, o_t) for an embedded observation; of Markov states, q(s_t | o_t)."""
         if self.posterior_hidden is not None:
             embedding = embedding + affine(self.posterior_hidden, deterministic)
-        return self.states.distribution(affine(self.posterior_output, jax.nn.selu(embedding)))
+        return self.states.distribution(affine(self.posterior_output, selu(embedding)))
 
     def observe(
         self,

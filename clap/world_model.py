@@ -29,7 +29,7 @@ from clap.latent_actions import AbstractModelActions
 from clap.rssm import RSSM, Latent
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
-from shared.networks import MLP
+from shared.networks import MLP, selu
 
 LOG_STD_RANGE = (-4.0, 1.0)
 """Of the learned standard deviations of observations and rewards."""
@@ -82,7 +82,7 @@ class WorldModel(eqx.Module):
         visible, everything = rssm.visible_size, rssm.initial().feature.size
 
         def head(n_in, n_out, key):
-            return MLP(n_in, n_out, hidden_sizes, activation=jax.nn.selu, key=key)
+            return MLP(n_in, n_out, hidden_sizes, activation=selu, key=key)
 
         k_observation, k_reward, k_continue = jax.random.split(key, 3)
         self.observation_decoder = decoder or head(visible, observation_size, k_observation)
