@@ -9,8 +9,6 @@ from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from shared.products import HalfWeight, half_operands, half_product
 
-<<<<<<< HEAD
-=======
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
@@ -29,7 +27,6 @@ def _selu_jvp(primals, tangents):
     slope = jnp.where(y > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA)
     return y, slope * tangents[0]
 
->>>>>>> help-b
 
 def affine(layer: eqx.nn.Linear, x: Float[Array, "n"]) -> Float[Array, "m"]:
     """`layer(x)` as x · Wᵀ + b.
