@@ -31,7 +31,8 @@ def main() -> None:
     """Read a job, train, play, and write returns as JSON.
 
     The job: `algorithm` (our name), `hyperparameters` (ours, resolved), `data` (HDF5 file),
-    `simulator` (gymnasium id), `seed`, `episodes`.
+    `simulator` (gymnasium id), `seed`, `episodes`,
+    `last` (updates whose losses are averaged).
     """
     job = json.load(sys.stdin)
     torch.set_num_threads(1)
@@ -43,9 +44,15 @@ def main() -> None:
     algorithm = CONFIGS[job["algorithm"]](h, rows).create(device="cpu:0")
     algorithm.build_with_dataset(dataset)
     match(job["algorithm"], algorithm.impl.modules)
-    for _ in range(h["steps"]):
+    losses = [
         algorithm.update(dataset.sample_transition_batch(h["batch_size"]))
+        for _ in range(h["steps"])
+    ][-job["last"] :]
     result = {
+        "losses": {
+            name: float(np.mean([step[name] for step in losses if name in step]))
+            for name in losses[0] | losses[-1]
+        },
         "returns": play(algorithm, job["simulator"], job["seed"], job["episodes"]),
         "transitions": dataset.transition_count,
         "versions": {name: version(name) for name in PACKAGES},

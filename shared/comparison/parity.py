@@ -17,7 +17,11 @@ COLUMNS = (
     "algorithm", "implementation", "updates", "mean return of each seed", "mean",
     "95 % interval", "overlap",
 )  # fmt: skip
+LOSS_COLUMNS = ("algorithm", "implementation", "losses")
 RETURN_COLUMNS = ("algorithm", "implementation", "seed", "episode", "return")
+
+
+TIMES = ("seconds", "updates_per_second")
 
 
 class Comparison(NamedTuple):
@@ -29,6 +33,7 @@ class Comparison(NamedTuple):
         peer: name of the other implementation.
         theirs: returns of its seeds.
         versions: of the packages on its side.
+        losses: of its last updates, mean over seeds, under its own names.
     """
 
     run: Run
@@ -36,6 +41,7 @@ class Comparison(NamedTuple):
     peer: str
     theirs: Returns
     versions: Mapping[str, str]
+    losses: Mapping[str, float]
 
     @property
     def sides(self) -> tuple[tuple[str, Returns], tuple[str, Returns]]:
@@ -87,6 +93,8 @@ def write_parity(
         "## Returns",
         markdown_table(COLUMNS, rows, left=2),
         f"Raw returns of every episode: [{table.name}]({table.name}).",
+        "Losses of the last updates, mean over seeds, each side's own names:",
+        markdown_table(LOSS_COLUMNS, [row for c in found for row in _losses(c)], left=3),
         "## Settings of both",
         *(_settings(comparison.run) for comparison in found),
         "## Data",
@@ -114,6 +122,19 @@ def _rows(comparison: Comparison) -> list[tuple[str, ...]]:
         seeds = ", ".join(map(format_number, means))
         ends = (format_number(float(means.mean())), format_interval(interval(returns)))
         cells.append((run.algorithm, name, f"{run.phases[-1][1]:,}", seeds, *ends, answer))
+    return cells
+
+
+def _losses(comparison: Comparison) -> list[tuple[str, ...]]:
+    """Both sides; ours are those of the last line of each seed."""
+    metrics = comparison.run.metrics()
+    last = metrics.step == metrics.step.max(initial=0)
+    ours = {name: float(values[last].mean()) for name, values in metrics.values.items()}
+    cells = []
+    for name, losses in (("ours", ours), (comparison.peer, comparison.losses)):
+        told = {k: v for k, v in losses.items() if k not in TIMES and np.isfinite(v)}
+        text = ", ".join(f"{k} {v:.4g}" for k, v in told.items())
+        cells.append((comparison.run.algorithm, name, text))
     return cells
 
 

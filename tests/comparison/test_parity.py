@@ -10,11 +10,12 @@ def test_the_page_tells_who_agrees(make_run, tmp_path):
     same, other, alone = (read_run(make_run(name, algorithm=name).path) for name in "abc")
     versions = {"torch": "2.5", "platform": "Linux-private"}
     ours = {0: [100.0, 120.0], 1: [200.0], 2: [300.0]}
+    losses = {"bc_loss": 0.123456}
     far = {0: [1000.0], 1: [1100.0], 2: [1200.0]}
     found = [
-        Comparison(same, ours, "peer", {0: [140.0], 1: [180.0], 2: [500.0]}, versions),
-        Comparison(other, ours, "peer", far, versions),
-        Comparison(alone, ours, "peer", {0: [1.0]}, versions),
+        Comparison(same, ours, "peer", {0: [140.0], 1: [180.0], 2: [500.0]}, versions, losses),
+        Comparison(other, ours, "peer", far, versions, losses),
+        Comparison(alone, ours, "peer", {0: [1.0]}, versions, losses),
     ]
     assert [c.overlap for c in found] == [True, False, None]
     low, high = interval(ours) or (0, 0)
@@ -26,7 +27,15 @@ def test_the_page_tells_who_agrees(make_run, tmp_path):
     assert text.startswith("# T\n\nA note.\n\n## Returns\n")
     answers = [line.split("|")[-2].strip() for line in text.splitlines() if "| 5,000 |" in line]
     assert answers == ["yes", "yes", "no", "no", "n/a (1 seed)", "n/a (1 seed)"]
-    for needed in ("110.0, 200.0, 300.0", "discount 0.99", "1234abcd" * 8, "| 2.5 |", *commands):
+    for needed in (
+        "110.0, 200.0, 300.0",
+        "discount 0.99",
+        "1234abcd" * 8,
+        "| 2.5 |",
+        "| q 1.5 |",
+        "| bc_loss 0.1235 |",
+        *commands,
+    ):
         assert needed in text
     assert "private" not in text and str(tmp_path) not in text
 
