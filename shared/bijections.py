@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from shared.networks import orthogonal_matrix
 from shared.products import HalfWeight, half_operands, half_product
 
 EXACT = jax.lax.Precision.HIGHEST
@@ -109,7 +110,7 @@ class FlowLayer(eqx.Module):
         linear_key, coupling_key = jax.random.split(key)
         self.shift = jnp.zeros(size)
         self.log_scale = jnp.zeros(size)
-        self.linear = jax.nn.initializers.orthogonal()(linear_key, (size, size), jnp.float32)
+        self.linear = orthogonal_matrix((size, size), key=linear_key)
         self.coupling = Coupling(size, condition_size, hidden_size, key=coupling_key)
 
     def __call__(

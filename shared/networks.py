@@ -107,8 +107,24 @@ class MLP(eqx.Module):
         return affine(self.layers[-1], x)
 
 
+def orthogonal_matrix(
+    shape: tuple[int, int], gain: float = 1.0, *, key: PRNGKeyArray
+) -> Float[Array, "n m"]:
+    """An orthogonal matrix of this `shape` times `gain`; vmapped, one after the other.
+
+    Two batched decompositions at a time can wait for each other for ever on a CPU of two
+    cores: each holds a thread of XLA's pool, and its matrices want another one (jaxlib 0.10.2).
+    """
+
+    @jax.custom_batching.sequential_vmap
+    def draw(key):
+        return jax.nn.initializers.orthogonal(gain)(key, shape, jnp.float32)
+
+    return draw(key)
+
+
 def _orthogonal(layer: eqx.nn.Linear, gain: float, *, key: PRNGKeyArray) -> eqx.nn.Linear:
-    weight = jax.nn.initializers.orthogonal(gain)(key, layer.weight.shape, layer.weight.dtype)
+    weight = orthogonal_matrix(layer.weight.shape, gain, key=key)
     return eqx.tree_at(
         lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros_like(layer.bias))
     )
