@@ -39,6 +39,15 @@ BASELINES = {
 }
 ONLINE = "--preset quick --source collected --seeds 2 --steps 6000 --online-steps 50000"
 ONLINE += " --set evaluate_every=10000 --set episodes=10"
+COLLECTED = (
+    "The data are collected stand-ins, recorded by this project from its own behaviour "
+    "policies; they are not D4RL, and the scores do not compare with published ones."
+)
+ONE_MODEL = (
+    "Every agent of an environment is trained on the same frozen world model, that of the "
+    "row 'Prior as policy' (one seed).  Scores are those of the last policy; nothing was "
+    "selected by score, and the curves go to the last update."
+)
 STUDIES = {
     "fine-tuning": {
         "title": "50,000 steps in the simulator behind the offline training",
@@ -48,8 +57,7 @@ STUDIES = {
             "SPOT": f"--algo spot {ONLINE} {ACTOR_CRITIC}",
         },
         "notes": (
-            "The data are collected stand-ins, recorded by this project from its own behaviour "
-            "policies; they are not D4RL, and the scores do not compare with published ones.",
+            COLLECTED,
             "CPU-sized networks and 6,000 offline updates (SPOT: 5,000 more of its VAE), then "
             "50,000 steps in the simulator with an update for each.  The curves run over both; the "
             "first point is the offline policy, the next one that after 10,000 steps.  "
@@ -70,8 +78,7 @@ STUDIES = {
         ),
         "variants": {label: f"{TABLE} {settings}" for label, settings in BASELINES.items()},
         "notes": (
-            "The data are collected stand-ins, recorded by this project from its own behaviour "
-            "policies; they are not D4RL, and the scores do not compare with published ones.",
+            COLLECTED,
             "CPU-sized: networks of 128 x 128, batches of 128 and 6,000 updates of the policy (the "
             "Decision Transformer 1,500, one-step RL 3,000 behind 6,000 of its values).  **The "
             "table is not complete**: of the six sets that the command names, hopper-medium-replay "
@@ -102,11 +109,8 @@ STUDIES = {
             "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP}",
         },
         "notes": (
-            "The data are collected stand-ins, recorded by this project from its own behaviour "
-            "policies; they are not D4RL, and the scores do not compare with published ones.",
-            "Every agent of an environment is trained on the same frozen world model, that of the "
-            "row 'Prior as policy' (one seed).  Scores are those of the last policy; nothing was "
-            "selected by score, and the curves go to the last update.",
+            COLLECTED,
+            ONE_MODEL,
             "CPU-sized: 3,000 model updates, 2,000 agent updates.  The settings of the "
             "stable agent were chosen on these three sets, by earlier runs of two seeds.",
             "Reading: on walker_walk-medium_expert and hopper-medium-replay every seed of the last "
@@ -130,11 +134,8 @@ STUDIES = {
             "C-LAP (paper)": f"{PLAIN} {C_LAP}",
         },
         "notes": (
-            "The data are collected stand-ins, recorded by this project from its own behaviour "
-            "policies; they are not D4RL, and the scores do not compare with published ones.",
-            "Every agent of an environment is trained on the same frozen world model, that of the "
-            "row 'Prior as policy' (one seed).  Scores are those of the last policy; nothing was "
-            "selected by score, and the curves go to the last update.",
+            COLLECTED,
+            ONE_MODEL,
             "CPU-sized: 3,000 model updates, 2,000 agent updates.  The settings of the stable "
             "agent were chosen on this set by single seeds.",
             "Reading: every seed of the last stable agent (2644, 3086, 3501, 2893) is above the "
@@ -154,8 +155,7 @@ STUDIES = {
             "BC": f"--algo bc {CPU_SIZE} --set evaluate_every=10000",
         },
         "notes": (
-            "The data are collected stand-ins, recorded by this project from its own behaviour "
-            "policies; they are not D4RL, and the scores do not compare with published ones.",
+            COLLECTED,
             "CPU-sized networks and steps (`--preset quick`), not the paper's.  Scores are those "
             "of the last policy; nothing was selected by score.",
             "Reading: with either base and temperature the mean of the seeds is above the data's "

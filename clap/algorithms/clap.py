@@ -114,7 +114,9 @@ class CLAP(AbstractDreamer):
     imitation_by: Literal["advantage", "episode"] = hyperparameter(
         "what did well: single actions by their values, or whole episodes by their return"
     )
-    imitation_temperature: float = hyperparameter("of the imitated advantages, in units of values")
+    imitation_temperature: float = hyperparameter(
+        "of the imitated advantages, in units of values; of episodes, in standard deviations"
+    )
 
     title = "C-LAP: policies in the latent action space of a world model, trained in its dreams"
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"

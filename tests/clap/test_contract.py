@@ -75,7 +75,7 @@ def test_chunk_size_does_not_change_a_bit(trained, hopper_random):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("trained", ["paper"], indirect=True)
+@pytest.mark.parametrize("trained", ["paper", "flow latents, every option"], indirect=True)
 def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
     plan, _, both = trained
     _, alone = run(plan, hopper_random, chunk=12, seeds=(5,))

@@ -329,7 +329,7 @@ def test_kill_nine_at_any_moment_leaves_an_intact_checkpoint(tmp_path):
         assert checkpoints.names()
         assert checkpoints.read_progress()["step"] >= last
         last = checkpoints.read_progress()["step"]
-    assert interrupted > 0 and last >= 10
+    assert interrupted > 0 and last > 10
 
 
 def fill_disk(folder: Path) -> None:
