@@ -20,6 +20,7 @@ from equinox import Module, field, nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.errors import ConfigError
+from shared.networks import selu
 
 SMALLEST = 6
 """Layers halve the picture until it is at most so many pixels wide."""
@@ -90,11 +91,11 @@ class PixelEncoder(Module):
     def __call__(self, picture: Float[Array, "height width 3"]) -> Float[Array, "out"]:
         x = picture
         if self.stem is not None:
-            x = jax.nn.selu(_times(_to_blocks(x, self.patch), self.stem))
+            x = selu(_times(_to_blocks(x, self.patch), self.stem))
         for layer in self.layers:
             odd = x.shape[0] % 2
             x = _to_blocks(jnp.pad(x, ((1, 1 + odd), (1, 1 + odd), (0, 0))), 2)
-            x = jax.nn.selu(_corners_times(x, layer))
+            x = selu(_corners_times(x, layer))
         return self.output(x.ravel())
 
 
@@ -132,11 +133,11 @@ class PixelDecoder(Module):
         self.stem = None if patch == 1 else nn.Linear(channels[-1], colors, key=next(keys))
 
     def __call__(self, vector: Float[Array, "n"]) -> Float[Array, "height width 3"]:
-        x = jax.nn.selu(self.input(vector)).reshape(self.widths[0], self.widths[0], -1)
+        x = selu(self.input(vector)).reshape(self.widths[0], self.widths[0], -1)
         for i, (layer, width) in enumerate(zip(self.layers, self.widths[1:], strict=True)):
             x = self.enlarge(x, layer, width)
             if self.stem is not None or i < len(self.layers) - 1:
-                x = jax.nn.selu(x)
+                x = selu(x)
         return x if self.stem is None else _from_blocks(_times(x, self.stem), self.patch)
 
     @staticmethod
