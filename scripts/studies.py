@@ -4,11 +4,13 @@ CPU_SIZE = "--preset quick --source collected --seeds 3 --steps 25000 --set epis
 SHARP = "--set evaluate_every=15000 --set temperature=1 --set matmul_precision=bfloat16"
 GENTLE = "--set evaluate_every=10000 --set temperature=5"
 HUMAN = "--preset quick --set evaluate_every=5000 --set episodes=20"
-C_LAP = "--source collected --seeds 4 --steps 2000 --set evaluate_every=500 --model {model}"
+C_LAP = "--source collected --seeds 4 --steps 2000 --set evaluate_every=500"
+ON_PRIOR = "--model {Prior as policy}"  # of the row with that label
 PLAIN = "--preset quick-paper --set batch_size=8"
-# Everything that has an actor and critics, at a size and at rates for 6,000 updates.
-TABLE = "--preset quick --source collected --seeds 2 --steps 6000"
-TABLE += " --set evaluate_every=3000 --set episodes=10"
+# Everything that has an actor and critics, at a size and at rates for 20,000 updates.
+TABLE = "--preset quick --source collected --seeds 2 --steps 20000"
+TABLE += " --set evaluate_every=10000 --set episodes=10"
+SHARED = "--model {PLAS}"  # takes over the VAE of that row
 SMALL = "--set actor_hidden_sizes=[128,128] --set actor_learning_rate=1e-3"
 CRITIC = "--set critic_hidden_sizes=[128,128] --set critic_learning_rate=1e-3 --set tau=1e-2"
 ACTOR_CRITIC = f"{SMALL} --set batch_size=128 {CRITIC}"
@@ -22,16 +24,16 @@ BASELINES = {
     "AWAC": f"--algo awac {ACTOR_CRITIC}",
     "IQL": f"--algo iql {ACTOR_CRITIC} {VALUE}",
     "CQL": f"--algo cql {ACTOR_CRITIC} --set samples=4",
-    "BCQ": f"--algo bcq {ACTOR_CRITIC} --set act_samples=20",
-    "BEAR": f"--algo bear {ACTOR_CRITIC} --set samples=4",
+    "BCQ": f"--algo bcq {SHARED} {ACTOR_CRITIC} --set act_samples=20",
+    "BEAR": f"--algo bear {SHARED} {ACTOR_CRITIC} --set samples=4",
     "BRAC-v": f"--algo brac-v {ACTOR_CRITIC}",
     "LAPO": f"--algo lapo {ACTOR_CRITIC} --set vae_learning_rate=1e-3",
-    "One-step RL": f"--algo onestep {ACTOR_CRITIC} --set value_steps=6000 --steps 3000",
-    "Decision Transformer": "--algo dt --steps 1500",
+    "One-step RL": f"--algo onestep {ACTOR_CRITIC} --set value_steps=20000 --steps 10000",
+    "Decision Transformer": "--algo dt --steps 2000",
     "ReBRAC": f"--algo rebrac {ACTOR_CRITIC}",
     "FQL": f"--algo fql {ACTOR_CRITIC} {FLOW}",
     "PLAS": f"--algo plas {ACTOR_CRITIC}",
-    "PLAS+P": f"--algo plas {ACTOR_CRITIC} --set max_perturbation=0.05",
+    "PLAS+P": f"--algo plas {SHARED} {ACTOR_CRITIC} --set max_perturbation=0.05",
     "SPOT": f"--algo spot {ACTOR_CRITIC}",
     "CNF": f"--algo cnf {ACTOR_CRITIC}",
     "SAC-off (control)": f"--algo sac-off {ACTOR_CRITIC}",
@@ -101,12 +103,11 @@ STUDIES = {
             "hopper-medium-expert",
             "hopper-medium-replay",
         ),
-        "model": "Prior as policy",
         "variants": {
             "Prior as policy": "--preset quick --source collected --set policy=prior",
-            "C-LAP (stable)": f"--preset quick {C_LAP}",
-            "C-LAP (paper)": f"{PLAIN} {C_LAP}",
-            "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP}",
+            "C-LAP (stable)": f"--preset quick {C_LAP} {ON_PRIOR}",
+            "C-LAP (paper)": f"{PLAIN} {C_LAP} {ON_PRIOR}",
+            "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP} {ON_PRIOR}",
         },
         "notes": (
             COLLECTED,
@@ -126,12 +127,11 @@ STUDIES = {
         "family": "clap",
         "title": "C-LAP on medium-expert data: stable agent, the paper's plain one, no constraint",
         "environments": ("hopper-medium-expert",),
-        "model": "Prior as policy",
         "variants": {
             "Prior as policy": "--preset quick --source collected --set policy=prior",
-            "C-LAP (stable)": f"--preset quick {C_LAP}",
-            "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP}",
-            "C-LAP (paper)": f"{PLAIN} {C_LAP}",
+            "C-LAP (stable)": f"--preset quick {C_LAP} {ON_PRIOR}",
+            "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP} {ON_PRIOR}",
+            "C-LAP (paper)": f"{PLAIN} {C_LAP} {ON_PRIOR}",
         },
         "notes": (
             COLLECTED,
@@ -143,6 +143,21 @@ STUDIES = {
             "end; without the constraint every seed collapses; the paper's plain agent is best "
             "early (1477 after 500 updates) and sinks below the data.",
         ),
+    },
+    "latent-spaces": {
+        "family": "clap",
+        "model-free": ("CNF",),
+        "title": "One flow or Gaussian latent actions, inside a world model or without one",
+        "environments": ("hopper-medium-expert", "walker_walk-medium_expert"),
+        "variants": {
+            "C-LAP, prior as policy": "--preset quick --source collected --set policy=prior",
+            "C-LAP-flow, prior as policy": "--preset quick --source collected --set policy=prior "
+            "--set latent_actions=flow",
+            "C-LAP": f"--preset quick {C_LAP} --model {{C-LAP, prior as policy}}",
+            "C-LAP-flow": f"--preset quick {C_LAP} --model {{C-LAP-flow, prior as policy}}",
+            "CNF": "--algo cnf --preset quick --source collected --seeds 4",
+        },
+        "notes": (COLLECTED,),
     },
     "cnf-medium-expert": {
         "title": "CNF against its normal-base ablation and behaviour cloning, medium-expert data",
@@ -170,8 +185,7 @@ STUDIES = {
         "environments": ("door-human",),
         "variants": {
             "BC": f"--algo bc {HUMAN} --seeds 3 --steps 20000",
-            "CNF (uniform base)": f"--algo cnf {HUMAN} --seeds 2 --set temperature=2.0 "
-            "--set pretrain_steps=1000 --steps 1500",
+            "CNF (uniform base)": f"--algo cnf {HUMAN} --seeds 3 --steps 20000",
         },
         "notes": (
             "The data are the 25 demonstrations of people that D4RL's door-human is made of "

@@ -45,6 +45,9 @@ class Phase:
             this phase?  It has no seed axis, so a `lax.cond` on it stays a branch.
         explore: `(state, observation, *, key) -> action`, compiled: the policy plays in the
             simulator between updates, and `draw` sees what it met (`shared/training/online.py`).
+        view: `(state, windows) -> (batch, time, n)`, compiled: the vectors that the phase sees
+            in the place of observations.  All are computed before its first update, along whole
+            episodes, from a part of the state that it leaves alone (`shared/training/views.py`).
     """
 
     name: str
@@ -58,6 +61,7 @@ class Phase:
     evaluates: bool = True
     takes_step: bool = False
     explore: Callable | None = None
+    view: Callable | None = None
 
 
 class Reusable(NamedTuple):
@@ -133,3 +137,13 @@ class AbstractAlgorithm(eqx.Module):
         A `key` draws a sample from the policy; `key=None` gives its
         deterministic mode.
         """
+
+
+def phase_at(algorithm: AbstractAlgorithm, index: int) -> Phase:
+    """Phase `index`; behind the last one is the online phase."""
+    phases = algorithm.phases()
+    if index < len(phases):
+        return phases[index]
+    online = algorithm.online()
+    assert online is not None, "there is no phase behind the last one"
+    return online

@@ -7,6 +7,7 @@ sweep are trained by one program, vmapped like seeds.
 
 import dataclasses
 import itertools
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -69,10 +70,11 @@ class Sweep(AbstractAlgorithm):
 
             return change if getattr(phase, kind) is not None else None
 
-        steps = {kind: stepping(kind) for kind in ("update", "refresh")}
-        return dataclasses.replace(
-            phase, **steps, **{kind: once(kind) for kind in ("start", "finish")}
-        )
+        changed = {kind: stepping(kind) for kind in ("update", "refresh")}
+        changed |= {kind: once(kind) for kind in ("start", "finish")}
+        if phase.view is not None:
+            changed["view"] = partial(call, "view")
+        return dataclasses.replace(phase, **changed)
 
     def initial_memory(self, state):
         return self.at(state.values).initial_memory(state.member)

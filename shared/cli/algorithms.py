@@ -14,9 +14,9 @@ def algorithms_command(family: str) -> click.Command:
     @click.option("--preset", default="paper", show_default=True)
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
-        from rich.console import Console
+        from shared.comparison.table import make_console
 
-        console = Console()
+        console = make_console()
         if name is None:
             _list(console, family)
         else:

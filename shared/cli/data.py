@@ -32,9 +32,9 @@ data_group.add_command(convert_command)
 @_DATA_DIR
 def list_command(data_dir: Path) -> None:
     """All data sets, and which of them are on disk."""
-    from rich.console import Console
     from rich.table import Table
 
+    from shared.comparison.table import make_console
     from shared.data.catalog import datasets
     from shared.data.fetch import official_path
     from shared.data.inspect import bytes_of
@@ -55,7 +55,7 @@ def list_command(data_dir: Path) -> None:
         labels = "\n".join(label for label, _ in files)
         simulator = entry.environment.simulator or "nothing"
         table.add_row(entry.name, simulator, labels, "\n".join(sizes))
-    Console().print(table)
+    make_console().print(table)
 
 
 @data_group.command("fetch")
@@ -191,8 +191,7 @@ def inspect_command(
     name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
     contact sheet is drawn.
     """
-    from rich.console import Console
-
+    from shared.comparison.table import make_console
     from shared.data.catalog import datasets
     from shared.data.d4rl import examine
     from shared.data.fetch import official_path
@@ -210,7 +209,7 @@ def inspect_command(
         _inspect_frames(file, name, target, official)
         return
     examined = examine(file, name=name, official=official)
-    print_report(examined, Console())
+    print_report(examined, make_console())
     if examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
         plot_returns(examined, target)
@@ -221,14 +220,13 @@ def inspect_command(
 
 
 def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
-    from rich.console import Console
-
+    from shared.comparison.table import make_console
     from shared.data.contact_sheet import draw_contact_sheet
     from shared.data.inspect import print_frames
     from shared.data.vd4rl import read_vd4rl
 
     data = read_vd4rl(path, name=name, official=official)
-    print_frames(data, Console())
+    print_frames(data, make_console())
     if target is not None and data.frames.image is not None:
         draw_contact_sheet(path, target)
         click.echo(f"contact sheet: {target}")

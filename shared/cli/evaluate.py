@@ -42,10 +42,10 @@ def evaluate_command() -> click.Command:
     def evaluate(run, episodes, video, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
         import numpy as np
-        from rich.console import Console
         from rich.table import Table
 
         from shared import trained
+        from shared.comparison.table import make_console
 
         rows = trained.evaluate_run(run, episodes=episodes)
         table = Table(
@@ -72,11 +72,11 @@ def evaluate_command() -> click.Command:
                 f"{score:.1f}",
                 f"{length:.0f}",
             )
-        Console().print(table)
+        make_console().print(table)
         if q_error:
-            Console().print(_q_error_table(run, episodes))
+            make_console().print(_q_error_table(run, episodes))
         if distance:
-            Console().print(_distance_table(run, data, episodes))
+            make_console().print(_distance_table(run, data, episodes))
         if video is not None:
             from shared.environments.video import film
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
-from shared.data.dataset import held_out
+from shared.data.dataset import TransitionDataset, held_out
 from shared.data.frames import Frames
 from shared.data.windows import EpisodeRows, EpisodeWindow, episode_rows
 from shared.types import Window
@@ -135,7 +135,12 @@ class SequenceDataset(eqx.Module):
         return self._draw(held if held.shape[0] else self.places.acted, batch_size, length, key=key)
 
     def _draw(self, among, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
-        start, episode = self.places.draw(among, batch_size, length, key=key)
+        return self.windows_at(*self.places.draw(among, batch_size, length, key=key), length)
+
+    def windows_at(
+        self, start: Int[Array, "batch"], episode: Int[Array, "batch"], length: int
+    ) -> EpisodeWindow:
+        """The windows of these episodes that begin at these frames."""
         number = jax.vmap(partial(self.places.frame_numbers, length=length))(start, episode)
         return jax.vmap(self.places.cut)(self.observations_at(number), start, episode)
 
@@ -159,3 +164,30 @@ def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int =
         episode_rows(frames.episode),
         *(jnp.asarray(x, jnp.int32) for x in numbers),
     )
+
+
+def to_sequences(dataset):
+    """The same episodes, frame by frame; what is kept as frames already is returned as it is."""
+    if not isinstance(dataset, TransitionDataset):
+        return dataset
+    rows, (number, first, last) = dataset.transitions, dataset.episodes
+    own = jnp.arange(number.shape[0]) + number  # an episode has one frame more than rows
+    final = last + jnp.arange(last.shape[0]) + 1
+
+    def spread(values):
+        return (
+            jnp.zeros((own.size + final.size, *values.shape[1:]), values.dtype).at[own].set(values)
+        )
+
+    episodes = EpisodeRows(spread(number).at[final].set(number[last]), first + number[first], final)
+    places = Places(
+        spread(rows.action),
+        spread(rows.reward),
+        spread(rows.terminal),
+        episodes,
+        own,
+        own[dataset.training_rows],
+        own[dataset.validation_rows],
+    )
+    observation = spread(rows.observation).at[final].set(rows.next_observation[last])
+    return SequenceDataset(observation, places)

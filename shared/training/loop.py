@@ -27,6 +27,7 @@ from shared.training.run_folder import RunFolder
 from shared.training.schedule import due, stretches
 from shared.training.settings import RunSettings
 from shared.training.sweep_folder import SweepFolder
+from shared.training.views import source_of
 from shared.types import Spec
 
 Run = RunFolder | SweepFolder
@@ -123,10 +124,11 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     """The same with a player, if it is an online phase: it plays before each block of updates."""
     algorithm, dataset, keys, run, settings, log, evaluator = context
     index, step = position
+    dataset, view = source_of(algorithm, index, state, dataset)
 
     def event(kind, state):
         data = paging.data_of_event(algorithm, index, kind, state, dataset, keys, step)
-        return program.run_event(algorithm, index, kind, state, data, keys, step)
+        return program.run_event(algorithm, index, kind, state, data, keys, step, view)
 
     if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
@@ -137,7 +139,8 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
         if player is not None and first % settings.online_block == 0:
             player.play(state, first, min(settings.online_block, phase.steps - first))
         replay = None if player is None else player.shown.replay
-        state, history = paging.run_calls(algorithm, index, state, calls, keys, step, replay)
+        shown = {"replay": replay, "view": view}
+        state, history = paging.run_calls(algorithm, index, state, calls, keys, step, **shown)
         metrics = check(history, phase, first, log.seeds, run)
         seconds = time.perf_counter() - started
         if phase.refresh is not None and due(step, phase, phase.refresh_every):

@@ -76,16 +76,16 @@ def calls(
     yield from prefetch(fetch, plan(), 1)
 
 
-def run_calls(algorithm, index: int, state, calls: Iterator[Call], keys, stop: int, replay):
+def run_calls(algorithm, index: int, state, calls: Iterator[Call], keys, stop: int, **shown):
     """The state after the next of the `calls` up to step `stop`, and the metrics of their updates.
 
-    Metrics are name -> (updates, seeds), on the host.
+    Metrics are name -> (updates, seeds), on the host.  `shown` as of `program.run_updates`.
     """
     histories, step = [], None
     while step != stop:
         data, first, count, capacity = next(calls)
         state, history = program.run_updates(
-            algorithm, index, capacity, state, data, keys, first, count, replay
+            algorithm, index, capacity, state, data, keys, first, count, **shown
         )
         histories.append({name: x[:count] for name, x in jax.device_get(history).items()})
         step = first + count

@@ -11,18 +11,13 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from shared.algorithm import Phase
-from shared.data.paged import MappedSequences
+from shared.algorithm import Phase, phase_at
 from shared.data.replay import MixedDataset
+from shared.data.sequences import SequenceDataset
+from shared.training.views import shape_of
 from shared.types import Spec
 
 START, UPDATE, REFRESH, FINISH, EXPLORE = range(5)
-
-
-def phase_at(algorithm, index: int) -> Phase:
-    """Phase `index`; behind the last one is the online phase."""
-    phases = algorithm.phases()
-    return phases[index] if index < len(phases) else algorithm.online()
 
 
 def phases_of(algorithm, online_steps: int) -> tuple[Phase, ...]:
@@ -107,10 +102,13 @@ def _each_seed(function, out_axes):
     static_argnames=("algorithm", "index", "capacity"),
     donate_argnames=("state",),
 )
-def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, replay=None):
+def run_updates(
+    algorithm, index, capacity, state, dataset, keys, first, count, replay=None, view=None
+):
     """`count` <= `capacity` updates of phase `index`, from step `first` on.
 
     Batches come from `dataset`, and from `replay` (leading axis = seeds) too if there is one.
+    With a `view` (leading axis = seeds) `dataset` is the `Places` of its frames.
 
     Returns:
         The new state and the metrics of every update: name -> (capacity, seeds);
@@ -118,50 +116,56 @@ def run_updates(algorithm, index, capacity, state, dataset, keys, first, count, 
     """
     phase = phase_at(algorithm, index)
 
-    def update(state, key, step, replay):
+    def update(state, key, step, replay, view):
         k_draw, k_update = update_keys(key, index, step)
-        source = dataset if replay is None else MixedDataset(dataset, replay)
+        source = seen(dataset, view)
+        source = source if replay is None else MixedDataset(source, replay)
         batch = phase.draw(source, key=k_draw)
         more = {"step": step} if phase.takes_step else {}
         return phase.update(state, batch, key=k_update, **more)
 
-    def of_seed(state, key, replay):
-        shapes = jax.eval_shape(update, state, key, first, replay)[1]
+    def of_seed(state, key, replay, view):
+        shapes = jax.eval_shape(update, state, key, first, replay, view)[1]
         history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
 
         def body(i, carry):
             state, history = carry
-            state, metrics = update(state, key, first + i, replay)
+            state, metrics = update(state, key, first + i, replay, view)
             history = jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
             return state, history
 
         return jax.lax.fori_loop(0, count, body, (state, history))
 
-    return _each_seed(of_seed, out_axes=(0, 1))(state, keys, replay)
+    return _each_seed(of_seed, out_axes=(0, 1))(state, keys, replay, view)
 
 
 @partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))
-def run_event(algorithm, index, kind, state, dataset, keys, step):
+def run_event(algorithm, index, kind, state, dataset, keys, step, view=None):
     """The `start`, `refresh` or `finish` of phase `index`; refresh also returns metrics."""
     function = event_at(algorithm, index, kind)
 
-    def one(state, key):
+    def one(state, key, view):
         folded = step_key(key, index, step, kind)
-        result = function(state, dataset, key=folded)
+        result = function(state, seen(dataset, view), key=folded)
         return result if kind == REFRESH else (result, {})
 
-    return jax.vmap(one)(state, keys)
+    return jax.vmap(one)(state, keys, view)
+
+
+def seen(dataset, view):
+    """What a phase draws from: the data set, or a view of the frames at its places."""
+    return dataset if view is None else SequenceDataset(view, dataset)
 
 
 def metric_names(algorithm, spec: Spec, dataset) -> list[str]:
     """Names of all metrics of all phases, in order, without computing anything."""
     state, keys = state_shapes(algorithm, spec, (0,)), seed_keys((0,))
-    dataset = dataset.blank if isinstance(dataset, MappedSequences) else dataset
     names: dict[str, None] = {}
     for index, phase in enumerate(algorithm.phases()):
+        data, view = shape_of(algorithm, index, state, dataset)
         update = partial(run_updates, algorithm, index, 1)
-        names |= dict.fromkeys(jax.eval_shape(update, state, dataset, keys, 0, 1)[1])
+        names |= dict.fromkeys(jax.eval_shape(update, state, data, keys, 0, 1, None, view)[1])
         if phase.refresh is not None:
             refresh = partial(run_event, algorithm, index, REFRESH)
-            names |= dict.fromkeys(jax.eval_shape(refresh, state, dataset, keys, 0)[1])
+            names |= dict.fromkeys(jax.eval_shape(refresh, state, data, keys, 0, view)[1])
     return list(names)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared.data.dataset import make_dataset
+from shared.data.sequences import to_sequences
 from shared.data.windows import cut_window, draw_windows, episode_rows
 from shared.types import Transition
 
@@ -107,3 +108,19 @@ def test_windows_of_a_real_recording(hopper_random):
         expected = following[observation[b, t].tobytes()]
         np.testing.assert_array_equal(observation[b, t + 1], expected)
         assert observed[b, t + 1]
+
+
+def test_rows_and_frames_give_the_same_windows(rows):
+    dataset = make_dataset(*rows, validation_fraction=0.5)
+    frames = to_sequences(dataset)
+    assert len(frames.reward) == sum(LENGTHS) + len(LENGTHS)
+    for draw in ("draw_windows", "draw_training_windows", "draw_validation_windows"):
+        of_rows, of_frames = (
+            jax.jit(lambda data, draw=draw: getattr(data, draw)(50, 5, key=jax.random.key(3)))(data)
+            for data in (dataset, frames)
+        )
+        real = np.asarray(of_rows.observed)
+        for a, b in zip(jax.tree.leaves(of_rows), jax.tree.leaves(of_frames), strict=True):
+            np.testing.assert_array_equal(np.asarray(a)[real], np.asarray(b)[real])
+        np.testing.assert_array_equal(of_rows.observed, of_frames.observed)
+    assert to_sequences(frames) is frames

@@ -70,7 +70,7 @@ def train(dataset, state, pieces):
         state, _ = event(program.START, state, 0)
     calls = paging.calls(algorithm, 0, dataset, keys, pieces, 5)
     for _, stop in pieces:
-        state, metrics = paging.run_calls(algorithm, 0, state, calls, keys, stop, None)
+        state, metrics = paging.run_calls(algorithm, 0, state, calls, keys, stop)
         told.append(metrics)
         state, metrics = event(program.REFRESH, state, stop)
         told.append(metrics)
