@@ -5,8 +5,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from clap.initialise import initialise
+from clap.returns import data_returns
 from clap.rssm import Latent
 from clap.world_model import WorldModel
 from shared.networks import MLP, selu
@@ -57,6 +59,29 @@ class ValueUnits(NamedTuple):
         anything = jnp.asarray([-jnp.inf, jnp.inf], jnp.float32)
         return cls(jnp.zeros(()), jnp.ones(()), anything, anything)
 
+    @classmethod
+    def of_data(cls, dataset, discount: Scalar, *, scaled: bool, bounded: bool) -> "ValueUnits":
+        """Units in which the data's own returns are standardised, and bounds that they keep.
+
+        Arguments:
+            dataset: with `reward`, `acted` and `episodes` of its rows.
+            discount: of the returns.
+            scaled: raw units otherwise.
+            bounded: no bounds otherwise.
+        """
+        returns, units = data_returns(dataset, discount), cls.raw()
+        if scaled:
+            units = units._replace(offset=returns.mean, scale=returns.std + 1e-3)
+        if bounded:
+            reward, acted = dataset.reward, dataset.acted
+            lowest = jnp.min(reward, where=acted, initial=jnp.inf)
+            highest = jnp.max(reward, where=acted, initial=-jnp.inf)
+            units = units._replace(
+                range=jnp.stack([returns.worst, returns.best]),
+                reward_range=jnp.stack([lowest, highest]),
+            )
+        return units
+
     def value(self, values: Values, feature: Float[Array, "feature"]) -> Float[Array, ""]:
         """The smallest member's value, in units of reward."""
         raw = self.offset + self.scale * jnp.min(values(feature))
@@ -73,13 +98,35 @@ class Agent(NamedTuple):
     actor: BoundedLatentPolicy
     values: Values
 
+    @classmethod
+    def create(
+        cls,
+        feature_size: int,
+        latent_size: int,
+        actor_sizes: tuple[int, ...],
+        value_sizes: tuple[int, ...],
+        value_members: int,
+        *,
+        key: PRNGKeyArray,
+    ) -> "Agent":
+        """A fresh one, of an actor and `value_members` values with these hidden layers."""
+
+        def make(*, key):
+            k_actor, k_values = jax.random.split(key)
+            return cls(
+                BoundedLatentPolicy(feature_size, latent_size, actor_sizes, key=k_actor),
+                Values(feature_size, value_sizes, value_members, key=k_values),
+            )
+
+        return initialise(make, key=key)
+
 
 class Dream(NamedTuple):
     """One imagined rollout; leading axis = horizon but where noted.
 
     Attributes:
         features: `horizon` + 1 of them, the first is where the dream began.
-        end: the last state.
+        latents: the states behind the actions.
         reward: mean reward of each action.
         continuation: probability that the episode goes on behind each action.
         log_prob: of the bounded variable, in nats.
@@ -87,11 +134,16 @@ class Dream(NamedTuple):
     """
 
     features: Float[Array, "*batch states feature"]
-    end: Latent
+    latents: Latent
     reward: Float[Array, "*batch horizon"]
     continuation: Float[Array, "*batch horizon"]
     log_prob: Float[Array, "*batch horizon"]
     saturation: Float[Array, "*batch horizon"]
+
+    @property
+    def end(self) -> Latent:
+        """The last state."""
+        return jax.tree.map(lambda x: x[..., -1, :], self.latents)
 
 
 def dream(
@@ -102,13 +154,15 @@ def dream(
     *,
     support: Scalar | None,
     stop_box_gradient: bool,
+    members: Int[Array, "horizon"] | None = None,
     key: PRNGKeyArray,
 ) -> Dream:
     """Follow `actor` through the model for `horizon` actions from one state.
 
     The actor moves in boxes of half width `support` · sigma (None: anywhere).  With
     `stop_box_gradient` no gradient passes through the center and the width of the
-    boxes: the actor may not seek states for the sake of their boxes.
+    boxes: the actor may not seek states for the sake of their boxes.  `members` of an
+    ensemble of priors draw the states, one a step (see `RSSM.prior`).
     """
     k_noise, k_policy = jax.random.split(key)
     noise = model.rssm.states.noise(horizon, key=k_noise)
@@ -123,11 +177,11 @@ def dream(
         return space.decode(feature, latent), (log_prob, saturation)
 
     keys = jax.random.split(k_policy, horizon)
-    latents, (log_prob, saturation) = model.rssm.imagine(start, choose, keys, noise)
+    latents, (log_prob, saturation) = model.rssm.imagine(start, choose, keys, noise, members)
     see, behind = model.rssm.visible, latents.feature
     return Dream(
         features=jnp.concatenate([see(start)[None], see(latents)]),
-        end=jax.tree.map(lambda x: x[-1], latents),
+        latents=latents,
         reward=jax.vmap(model.reward)(behind),
         continuation=jax.vmap(model.continuation)(behind),
         log_prob=log_prob,
@@ -135,22 +189,18 @@ def dream(
     )
 
 
-def value_regression(
-    values: Values,
-    units: ValueUnits,
-    features: Float[Array, "batch time feature"],
-    returns: Float[Array, "batch time"],
-    weight: Float[Array, "batch time"],
+def dream_all(
+    model: WorldModel,
+    actor: BoundedLatentPolicy,
+    starts: Latent,
+    horizon: int,
     *,
-    expectile: Scalar = 0.5,
-) -> Float[Array, ""]:
-    """Weighted mean over all states of sum_i |expectile - 1[V_i > G]| · 2 (V_i - G)².
+    key: PRNGKeyArray,
+    **options,
+) -> Dream:
+    """A dream from each of a batch of states; `options` as `dream`, one for all."""
 
-    In the values' own units; an `expectile` of 0.5 is plain regression, a higher one aims
-    at the better ones of a state's returns G (Kostrikov et al. 2021, IQL, equation 5).
-    """
-    y = jax.lax.stop_gradient(units.output(returns))
-    outputs = jax.vmap(jax.vmap(values))(jax.lax.stop_gradient(features))
-    surplus = y[..., None] - outputs
-    side = 2 * jnp.where(surplus > 0, expectile, 1 - expectile)
-    return jnp.mean(weight * jnp.sum(side * surplus**2, axis=-1))
+    def one(start, key):
+        return dream(model, actor, start, horizon, **options, key=key)
+
+    return jax.vmap(one)(starts, jax.random.split(key, starts.stochastic.shape[0]))

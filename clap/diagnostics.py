@@ -1,18 +1,17 @@
 """What a trained model and agent are judged by, on held-out episodes."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.agent import Values, ValueUnits
 from clap.latent_actions import DirectActions
 from clap.world_model import WorldModel
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
 
 OPEN_LOOP_STEPS = (1, 5, 10, 20)
-VISITED, KNOWN = 256, 2048
-"""States at the ends of dreams, and recorded ones that they are compared with."""
 
 
 def masked_mean(value, mask):
@@ -92,19 +91,23 @@ def judge_model(
 
 
 def judge_values(
-    model: WorldModel, values: Values, units: ValueUnits, observations, *, key: PRNGKeyArray
+    model: WorldModel,
+    value: Callable[[Float[Array, "visible"]], Float[Array, ""]],
+    observations,
+    *,
+    key: PRNGKeyArray,
 ) -> Metrics:
     """Values at the first observations of episodes: the place where overestimation shows."""
 
-    def value(observation, key):
+    def judge(observation, key):
         core = model.rssm
         start = core.initial()
         noise = core.states.noise(key=key)
         nothing = jnp.zeros(core.from_action.in_features)
         latent = core.filter(start, nothing, observation, noise)
-        return units.value(values, core.visible(latent))
+        return value(core.visible(latent))
 
-    found = jax.vmap(value)(observations, jax.random.split(key, len(observations)))
+    found = jax.vmap(judge)(observations, jax.random.split(key, len(observations)))
     return {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -10,9 +9,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.convolution import PixelDecoder, PixelEncoder
 from clap.diagnostics import judge_model
-from clap.flow_latents import FlowLatentActions
 from clap.initialise import initialise
-from clap.latent_actions import AbstractModelActions, DirectActions, GaussianLatentActions
+from clap.latent_actions import AbstractModelActions, DirectActions
+from clap.optimizers import clipped_adam
 from clap.rssm import RSSM, Latent
 from clap.states import AbstractStates, DiscreteStates, GaussianStates
 from clap.world_model import WorldModel
@@ -20,7 +19,21 @@ from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
 from shared.data.windows import EpisodeWindow
 from shared.learner import descend
 from shared.networks import Normalizer
-from shared.types import Scalar, Spec
+from shared.types import Spec
+
+PLAIN = Reusable(
+    phase="model",
+    steps="model_steps",
+    fields=("normalizer", "world_model"),
+    keys=(
+        *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
+        *("hidden_sizes", "learned_std", "kl_balance", "free_nats"),
+        *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
+        *("cnn_depth", "cnn_patch", "pixel_std"),
+    ),
+)
+"""The world model, and what describes it; an `ENSEMBLE` has several priors."""
+ENSEMBLE = PLAIN._replace(keys=(*PLAIN.keys, "prior_members"))
 
 
 class Memory(NamedTuple):
@@ -34,22 +47,12 @@ class AbstractDreamer(AbstractAlgorithm):
     """An algorithm whose state has the fields `normalizer` and `world_model`.
 
     It trains the model in a phase of its own; the rest is up to the concrete class.
+    The model is a plain recurrent state-space model; `clap/latent_dreamer.py` gives it
+    latent actions.
     """
 
     observations = ("state", "pixels")
-    reusable = Reusable(
-        phase="model",
-        steps="model_steps",
-        fields=("normalizer", "world_model"),
-        keys=(
-            *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
-            "hidden_sizes",
-            *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
-            *("learned_std", "action_std", "kl_balance", "free_nats", "latent_action_free_nats"),
-            *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
-            *("cnn_depth", "cnn_patch", "pixel_std"),
-        ),
-    )
+    reusable = PLAIN
 
     deterministic: int = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
@@ -58,7 +61,6 @@ class AbstractDreamer(AbstractAlgorithm):
     state_from: Literal["history", "observation"] = hyperparameter(
         "what s is inferred from; 'observation' where one tells the whole state"
     )
-    latent_action: int = hyperparameter("length of the latent action u")
     hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of every part of the model")
     window: int = hyperparameter("observations in a training window")
     model_steps: int = hyperparameter("updates of the world model")
@@ -67,23 +69,17 @@ class AbstractDreamer(AbstractAlgorithm):
     model_cosine_decay: bool = hyperparameter("the model's step size falls to 0 along a cosine")
     model_clip: float = hyperparameter("ceiling of the model's gradient norm")
     learned_std: bool = hyperparameter("learn the spread of observations and rewards; false = 1")
-    action_std: float = hyperparameter("standard deviation of the action decoder")
     kl_balance: float | None = hyperparameter(
         "share of the state's KL's gradient to its prior; null = off"
     )
     free_nats: float = hyperparameter("nats of the state's KL that are free")
-    latent_action_free_nats: float = hyperparameter("nats of the latent action's KL that are free")
-    latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
-    flow_layers: int = hyperparameter("layers of the flow")
-    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
-    flow_noise: float = hyperparameter("half width of noise on the flow's training actions")
     cnn_depth: int = hyperparameter("channels of the first convolution; pixels alone")
     cnn_patch: int = hyperparameter("pixels a side of the patches before it; 1 = none")
     pixel_std: float = hyperparameter("standard deviation of every decoded pixel value")
     validate_every: int = hyperparameter("updates between two looks at held-out episodes")
     validation_windows: int = hyperparameter("held-out windows looked at")
 
-    def make_model(self, spec: Spec, *, key: PRNGKeyArray) -> WorldModel:
+    def make_model(self, spec: Spec, *, prior_members: int = 1, key: PRNGKeyArray) -> WorldModel:
         """A fresh world model for data of this `spec`."""
         n_observation, n_action = spec.observation_size, spec.action_size
         h, states, sizes = self.deterministic, self.states, self.hidden_sizes
@@ -96,18 +92,13 @@ class AbstractDreamer(AbstractAlgorithm):
                 visible = states.size + (0 if markov else h)
                 encoder, decoder = self.make_pair(spec, visible, key=k_pair)
                 more = {"decoder": decoder, "observation_std": self.pixel_std}
-            form = {"markov": markov, "encoder": encoder}
+            form = {"markov": markov, "encoder": encoder, "prior_members": prior_members}
             core = RSSM(n_observation, n_action, h, states, sizes, **form, key=k_core)
             actions = self.make_actions(core.visible_size, n_action, key=k_actions)
             more |= {"learned_std": self.learned_std}
             return WorldModel(core, actions, n_observation, sizes, **more, key=k_heads)
 
-        model = initialise(make, key=key)
-        if self.latent_actions == "flow":
-            # A flow starts in a way of its own: orthogonal maps, couplings that change nothing.
-            actions = self.make_actions(model.rssm.visible_size, n_action, key=key)
-            model = eqx.tree_at(lambda m: m.actions, model, actions)
-        return model
+        return initialise(make, key=key)
 
     @property
     def states(self) -> AbstractStates:
@@ -119,26 +110,9 @@ class AbstractDreamer(AbstractAlgorithm):
     def make_actions(
         self, feature_size: int, action_size: int, *, key: PRNGKeyArray
     ) -> AbstractModelActions:
-        """The latent action space."""
-        if self.latent_actions == "none":
-            return DirectActions(action_size)
-        if self.latent_actions == "flow":
-            return FlowLatentActions(
-                feature_size,
-                action_size,
-                layers=self.flow_layers,
-                hidden_size=self.flow_hidden_size,
-                noise_width=self.flow_noise,
-                key=key,
-            )
-        return GaussianLatentActions(
-            feature_size,
-            action_size,
-            self.latent_action,
-            self.hidden_sizes,
-            action_std=self.action_std,
-            key=key,
-        )
+        """The latent action space; here none, actions are what they are."""
+        del feature_size, key
+        return DirectActions(action_size)
 
     def make_pair(
         self, spec: Spec, visible_size: int, *, key: PRNGKeyArray
@@ -158,11 +132,7 @@ class AbstractDreamer(AbstractAlgorithm):
     @property
     def elbo_options(self) -> dict[str, Any]:
         """Of `WorldModel.elbo_terms`."""
-        return {
-            "balance": self.kl_balance,
-            "free_nats": self.free_nats,
-            "action_free_nats": self.latent_action_free_nats,
-        }
+        return {"balance": self.kl_balance, "free_nats": self.free_nats, "action_free_nats": 0.0}
 
     def model_phase(self, *, evaluates: bool) -> Phase:
         """The training of the world model."""
@@ -173,19 +143,8 @@ class AbstractDreamer(AbstractAlgorithm):
             self.update_model,
             refresh=self.look_at_model,
             refresh_every=self.validate_every,
-            start=self.start_flow if self.latent_actions == "flow" else None,
             evaluates=evaluates,
         )
-
-    def start_flow(self, state, dataset, *, key):
-        """The flow's ActNorm starts from the statistics of a first batch."""
-        k_draw, k_states, k_flow = jax.random.split(key, 3)
-        batch = normalized(state.normalizer, self.draw_model(dataset, key=k_draw))
-        model = state.world_model.model
-        features = model.rssm.visible(model.states(batch, key=k_states))
-        actions = model.actions.initialize(features, batch.window.action, batch.acted, key=k_flow)
-        learner = eqx.tree_at(lambda x: x.model.actions, state.world_model, actions)
-        return state._replace(world_model=learner)
 
     def draw_model(self, dataset, *, key):
         """Windows of the training episodes."""
@@ -226,21 +185,6 @@ class AbstractDreamer(AbstractAlgorithm):
     def choose(self, state, feature, *, key):
         """The policy's action in a state of the model; its mode without a key."""
         raise NotImplementedError
-
-
-def clipped_adam(
-    clip: Scalar, learning_rate: Scalar, steps: int | None
-) -> optax.GradientTransformation:
-    """Adam on gradients whose global norm is at most `clip`.
-
-    Its step size falls to 0 within `steps` updates along a cosine (None: it stays).
-    """
-
-    def falling(count):
-        return learning_rate * optax.cosine_decay_schedule(1.0, max(steps, 1))(count)
-
-    rate = learning_rate if steps is None else falling
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(rate))
 
 
 def normalized(normalizer: Normalizer, batch: EpisodeWindow) -> EpisodeWindow:

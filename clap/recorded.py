@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.agent import Agent, ValueUnits, value_regression
+from clap.agent import Agent, ValueUnits
+from clap.dream_losses import value_regression
 from clap.latent_actions import AbstractModelActions
 from clap.returns import recorded_returns
 from shared.data.windows import EpisodeWindow

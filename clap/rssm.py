@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from clap.prior_ensemble import make_members, member_of
 from clap.states import AbstractStates, Distribution
 from shared.networks import MLP, affine, selu
 
@@ -55,9 +56,11 @@ class RSSM(eqx.Module):
             the posterior's hidden layer.
         markov: infer s from the observation alone.
         encoder: maps an observation to a vector of that width; an MLP if None.
+        prior_members: priors in an ensemble (`clap/prior_ensemble.py`); 1 = a plain prior.
     """
 
     markov: bool = eqx.field(static=True)
+    prior_members: int = eqx.field(static=True)
     states: AbstractStates
     encoder: Callable
     from_action: eqx.nn.Linear
@@ -77,12 +80,13 @@ class RSSM(eqx.Module):
         *,
         markov: bool = False,
         encoder: Callable | None = None,
+        prior_members: int = 1,
         key: PRNGKeyArray,
     ):
         keys = iter(jax.random.split(key, 7))
         width = hidden_sizes[-1]
         linear, gates = eqx.nn.Linear, 3 * deterministic
-        self.markov, self.states = markov, states
+        self.markov, self.states, self.prior_members = markov, states, prior_members
         self.encoder = encoder or MLP(
             observation_size, width, hidden_sizes[:-1], activation=selu, key=next(keys)
         )
@@ -94,9 +98,8 @@ class RSSM(eqx.Module):
             None if markov else linear(deterministic, width, use_bias=False, key=k_hidden)
         )
         self.posterior_output = linear(width, states.output_size, key=next(keys))
-        self.prior_network = MLP(
-            deterministic, states.output_size, hidden_sizes, activation=selu, key=next(keys)
-        )
+        prior = partial(MLP, deterministic, states.output_size, hidden_sizes, activation=selu)
+        self.prior_network = make_members(prior, prior_members, key=next(keys))
 
     def initial(self) -> Latent:
         """The state before the first observation: nothing is known."""
@@ -128,9 +131,24 @@ class RSSM(eqx.Module):
         new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
         return new + update * (deterministic - new)
 
-    def prior(self, deterministic: Float[Array, "deterministic"]) -> Distribution:
-        """p(s_t | h_t)."""
-        return self.states.distribution(self.prior_network(deterministic))
+    def prior(
+        self, deterministic: Float[Array, "deterministic"], member: Int[Array, ""] | None = None
+    ) -> Distribution:
+        """p(s_t | h_t); of an ensemble that of one `member`, the first one if None."""
+        network = self.prior_network
+        if self.prior_members > 1:
+            network = member_of(network, 0 if member is None else member)
+        return self.states.distribution(network(deterministic))
+
+    def priors(self, deterministic: Float[Array, "deterministic"]) -> Distribution:
+        """Those of all members of an ensemble; leading axis = member."""
+
+        def one(network):
+            return self.states.distribution(network(deterministic))
+
+        if self.prior_members == 1:
+            return jax.tree.map(lambda x: x[None], one(self.prior_network))
+        return eqx.filter_vmap(one)(self.prior_network)
 
     def posterior(
         self, deterministic: Float[Array, "deterministic"], embedding: Float[Array, "embedding"]
@@ -145,11 +163,13 @@ class RSSM(eqx.Module):
         observation: Float[Array, "time *observation"],
         action: Float[Array, "time action"],
         noise: Float[Array, "time stochastic"],
+        members: Int[Array, "time"] | None = None,
     ) -> tuple[Latent, Distribution, Distribution]:
         """States, posteriors and priors along a window; leading axis = time.
 
         `action[t]` is the one taken at `observation[t]`; it leads to the state at t + 1.
-        `noise` (of `states.noise`) draws the states, zero noise gives the likeliest ones.
+        `noise` (of `states.noise`) draws the states, zero noise gives the likeliest ones;
+        `members` names each step's prior, see `prior`.
         """
         embedding = jax.vmap(self.encoder)(observation)
         # Before the window nothing is known: no action, and the initial state.
@@ -157,7 +177,7 @@ class RSSM(eqx.Module):
         action_input = jax.vmap(partial(affine, self.from_action))(before)
 
         if self.markov:
-            return self._observe_markov(embedding, action_input, noise)
+            return self._observe_markov(embedding, action_input, noise, members)
 
         def step(latent, inputs):
             action_input, embedding, noise = inputs
@@ -168,9 +188,9 @@ class RSSM(eqx.Module):
 
         inputs = (action_input, embedding, noise)
         _, (latents, posteriors) = jax.lax.scan(step, self.initial(), inputs)
-        return latents, posteriors, jax.vmap(self.prior)(latents.deterministic)
+        return latents, posteriors, jax.vmap(self.prior)(latents.deterministic, members)
 
-    def _observe_markov(self, embedding, action_input, noise):
+    def _observe_markov(self, embedding, action_input, noise, members):
         """The same where no posterior waits for h: the cell alone is in the scan."""
         start = self.initial()
         posteriors = jax.vmap(lambda e: self.posterior(start.deterministic, e))(embedding)
@@ -183,7 +203,7 @@ class RSSM(eqx.Module):
             return deterministic, deterministic
 
         _, deterministic = jax.lax.scan(step, start.deterministic, inputs)
-        priors = jax.vmap(self.prior)(deterministic)
+        priors = jax.vmap(self.prior)(deterministic, members)
         return Latent(deterministic, stochastic), posteriors, priors
 
     def filter(
@@ -204,6 +224,7 @@ class RSSM(eqx.Module):
         choose: Callable[[Float[Array, "visible"], Any], tuple[Float[Array, "action"], Any]],
         inputs: Any,
         noise: Float[Array, "horizon stochastic"],
+        members: Int[Array, "horizon"] | None = None,
     ) -> tuple[Latent, Any]:
         """A dream of `horizon` actions from one state.
 
@@ -212,17 +233,18 @@ class RSSM(eqx.Module):
             choose: `(visible, input) -> (action, extras)`, the policy.
             inputs: what `choose` is given at every step, e.g. keys; leading axis = horizon.
             noise: of `states.noise`; draws the states from the prior.
+            members: each step's prior, see `prior`.
 
         Returns:
             The states behind the actions (without the first one) and the policy's extras.
         """
 
         def step(latent, step_inputs):
-            policy_input, noise = step_inputs
+            policy_input, noise, member = step_inputs
             action, extras = choose(self.visible(latent), policy_input)
             deterministic = self.advance(latent, affine(self.from_action, action))
-            latent = Latent(deterministic, self.prior(deterministic).sample(noise))
+            latent = Latent(deterministic, self.prior(deterministic, member).sample(noise))
             return latent, (latent, extras)
 
-        _, (latents, extras) = jax.lax.scan(step, latent, (inputs, noise))
+        _, (latents, extras) = jax.lax.scan(step, latent, (inputs, noise, members))
         return latents, extras

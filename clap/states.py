@@ -33,6 +33,15 @@ class Categorical(NamedTuple):
         probs = jnp.exp(self.log_probs)
         return (drawn + (probs - jax.lax.stop_gradient(probs))).reshape(noise.shape)
 
+    @property
+    def mean(self) -> Float[Array, "*batch n"]:
+        """The probabilities, one variable's behind the other's."""
+        return jnp.exp(self.log_probs).reshape(*self.log_probs.shape[:-2], -1)
+
+    def log_prob(self, value: Float[Array, "*batch n"]) -> Float[Array, "*batch"]:
+        """Log-probability in nats of one-hot vectors, summed over the variables."""
+        return jnp.sum(value.reshape(self.log_probs.shape) * self.log_probs, axis=(-2, -1))
+
     def kl_divergence(self, p: "Categorical") -> Float[Array, "*batch"]:
         """KL(self ‖ p) in nats, summed over the variables."""
         difference = jnp.exp(self.log_probs) * (self.log_probs - p.log_probs)

@@ -22,10 +22,11 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from clap.gaussian import log_normal, regularizer
 from clap.latent_actions import AbstractModelActions
+from clap.prior_ensemble import draw_members
 from clap.rssm import RSSM, Latent
 from shared.data.windows import EpisodeWindow
 from shared.learner import Metrics
@@ -130,15 +131,19 @@ class WorldModel(eqx.Module):
         self,
         data: EpisodeWindow,
         noise: Noise,
+        members: Int[Array, "time"] | None = None,
         *,
         balance: float | None,
         free_nats: float,
         action_free_nats: float,
     ) -> tuple[dict[str, Float[Array, "time"]], Float[Array, "time"]]:
-        """Every term at every step of one window (padding zeroed), and the loss of each step."""
+        """Every term at every step of one window (padding zeroed), and the loss of each step.
+
+        `members` of an ensemble of priors are those that each step's divergence is taken from.
+        """
         window, observed, acted = data
         latents, posterior, prior = self.rssm.observe(
-            window.observation, window.action, noise.state
+            window.observation, window.action, noise.state, members
         )
         # What the action before led to; a window's first state has no such action.
         reward = jnp.concatenate([jnp.zeros(1), window.reward[:-1]])
@@ -172,9 +177,14 @@ class WorldModel(eqx.Module):
     def loss(
         self, batch: EpisodeWindow, *, key: PRNGKeyArray, **options
     ) -> tuple[Float[Array, ""], Metrics]:
-        """The negative ELBO in nats a step, and each of its terms; `options` as `elbo_terms`."""
+        """The negative ELBO in nats a step, and each of its terms; `options` as `elbo_terms`.
+
+        Of an ensemble of priors one is drawn a time step, for all windows.
+        """
         noise = self.noise(*batch.observed.shape, key=key)
-        terms, loss = jax.vmap(lambda b, n: self.elbo_terms(b, n, **options))(batch, noise)
+        k_members, length = jax.random.fold_in(key, 1), batch.observed.shape[1]
+        members = draw_members(self.rssm.prior_members, length, key=k_members)
+        terms, loss = jax.vmap(lambda b, n: self.elbo_terms(b, n, members, **options))(batch, noise)
         count = jnp.sum(batch.observed, dtype=jnp.float32)
         loss = jnp.sum(loss) / count
         return loss, {name: jnp.sum(value) / count for name, value in terms.items()} | {

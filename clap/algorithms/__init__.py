@@ -1,5 +1,11 @@
 """The model-based family: name -> algorithm class."""
 
 from clap.algorithms.clap import CLAP
+from clap.algorithms.lompo import LOMPO
+from clap.algorithms.offline_dv2 import OfflineDV2
 
-ALGORITHMS = {"clap": CLAP}
+ALGORITHMS = {
+    "clap": CLAP,
+    "offline-dv2": OfflineDV2,
+    "lompo": LOMPO,
+}

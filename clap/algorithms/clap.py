@@ -54,20 +54,20 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from clap.agent import Agent, Values, ValueUnits, dream, value_regression
-from clap.diagnostics import KNOWN, VISITED, judge_distance, judge_values
-from clap.dreamer import AbstractDreamer, clipped_adam, normalized
-from clap.initialise import initialise
+from clap.agent import Agent, Values, ValueUnits, dream_all
+from clap.agent_looks import look_at_agent
+from clap.dream_losses import dream_losses
+from clap.dreamer import normalized
+from clap.latent_dreamer import AbstractLatentDreamer
+from clap.optimizers import agent_adam
 from clap.recorded import recorded_losses
-from clap.returns import data_returns, episode_merit, lambda_returns
+from clap.returns import episode_merit
 from clap.starts import draw_starts
 from shared.algorithm import Phase, hyperparameter
 from shared.latent_actions import check_clip
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
-from shared.policies import BoundedLatentPolicy
 from shared.types import is_zero
 
 
@@ -81,7 +81,7 @@ class State(NamedTuple):
     units: ValueUnits
 
 
-class CLAP(AbstractDreamer):
+class CLAP(AbstractLatentDreamer):
     """Constrained Latent Action Policies; fields are the hyperparameters."""
 
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
@@ -127,17 +127,9 @@ class CLAP(AbstractDreamer):
     def init(self, spec, *, key):
         k_model, k_agent = jax.random.split(key)
         model = self.make_model(spec, key=k_model)
-        size = model.rssm.visible_size
-
-        def make(*, key):
-            k_actor, k_values = jax.random.split(key)
-            n_latent = model.actions.latent_size
-            return Agent(
-                BoundedLatentPolicy(size, n_latent, self.actor_hidden_sizes, key=k_actor),
-                Values(size, self.value_hidden_sizes, self.value_members, key=k_values),
-            )
-
-        agent = initialise(make, key=k_agent)
+        sizes = self.actor_hidden_sizes, self.value_hidden_sizes, self.value_members
+        n_latent = model.actions.latent_size
+        agent = Agent.create(model.rssm.visible_size, n_latent, *sizes, key=k_agent)
         return State(
             Normalizer.of(spec),
             Learner.create(model, self.model_optimizer),
@@ -153,10 +145,8 @@ class CLAP(AbstractDreamer):
 
     @property
     def agent_optimizer(self):
-        """Actor and values are clipped apart."""
         steps = self.steps if self.agent_cosine_decay else None
-        part = clipped_adam(self.agent_clip, self.agent_learning_rate, steps)
-        return optax.partition({"actor": part, "values": part}, Agent("actor", "values"))
+        return agent_adam(self.agent_clip, self.agent_learning_rate, steps)
 
     def phases(self):
         if self.policy == "prior":
@@ -183,19 +173,8 @@ class CLAP(AbstractDreamer):
     def start_agent(self, state, dataset, *, key):
         """The units of the values, out of the data; `key` is not needed."""
         del key
-        returns = data_returns(dataset, self.discount)
-        units = state.units
-        if self.value_units == "data":
-            units = units._replace(offset=returns.mean, scale=returns.std + 1e-3)
-        if self.data_bounds:
-            reward, acted = dataset.reward, dataset.acted
-            lowest = jnp.min(reward, where=acted, initial=jnp.inf)
-            highest = jnp.max(reward, where=acted, initial=-jnp.inf)
-            units = units._replace(
-                range=jnp.stack([returns.worst, returns.best]),
-                reward_range=jnp.stack([lowest, highest]),
-            )
-        return state._replace(units=units)
+        form = {"scaled": self.value_units == "data", "bounded": self.data_bounds}
+        return state._replace(units=ValueUnits.of_data(dataset, self.discount, **form))
 
     def update_agent(self, state, batch, *, key):
         """Dream, returns, and one step of actor and values."""
@@ -220,29 +199,15 @@ class CLAP(AbstractDreamer):
         """Dreams from `starts`, their returns, and the two losses; `features` of the windows."""
         model = state.world_model.model
 
-        def one(start, key):
-            options = {"support": self.half_width, "stop_box_gradient": self.stop_box_gradient}
-            return dream(model, agent.actor, start, self.horizon, **options, key=key)
-
-        dreams = jax.vmap(one)(starts, jax.random.split(key, self.starts))
+        dreams = self.dreams(state, agent.actor, starts, self.stop_box_gradient, key=key)
         judge = state.agent.model.values if self.tau is None else state.target_values
         value = partial(state.units.value, judge)
-        v = jax.vmap(jax.vmap(value))(dreams.features)
-        c = dreams.continuation
         reward = jnp.clip(dreams.reward, *state.units.reward_range)
-        returns = jax.vmap(partial(lambda_returns, **self.return_options))(reward, c, v[:, 1:])
-        # Steps behind the end of an episode count for nothing.
-        weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(c[:, :1]), c[:, :-1]], 1), 1)
-        weight = jax.lax.stop_gradient(weight)
-
-        actor_loss, actor_metrics = self.actor_loss(dreams, returns, weight, state.units)
-        # Equation 6 as regression.
-        value_loss = value_regression(
-            agent.values, state.units, dreams.features[:, :-1], returns, weight
+        options = {"entropy_scale": self.entropy_scale, **self.return_options}
+        loss, value_loss, metrics = dream_losses(
+            agent, state.units, value, dreams, reward, **options
         )
-        metrics = {"value": jnp.mean(v), "dream_reward": jnp.mean(dreams.reward)}
-        metrics |= actor_metrics | {"value_loss": value_loss}
-        loss = actor_loss + self.dream_value_weight * value_loss
+        loss = loss + self.dream_value_weight * value_loss
         if not (is_zero(self.real_value_weight) and is_zero(self.imitation_weight)):
             values, imitation, more = recorded_losses(
                 agent,
@@ -262,51 +227,29 @@ class CLAP(AbstractDreamer):
             metrics |= more
         return loss, metrics
 
-    def actor_loss(self, dreams, returns, weight, units):
-        """Equation 7 with entropy: the constraint is in the policy's form."""
-        gain = returns / units.scale - self.entropy_scale * dreams.log_prob
-        loss = -jnp.mean(weight * gain)
-        return loss, {
-            "actor_loss": loss,
-            "entropy": -jnp.mean(dreams.log_prob),
-            "saturation": jnp.mean(dreams.saturation),
-            "continuation": jnp.mean(dreams.continuation),
-        }
+    def dreams(self, state, actor, starts, stop_box_gradient, *, key):
+        """An actor's dream from each state."""
+        options = {"support": self.half_width, "stop_box_gradient": stop_box_gradient}
+        return dream_all(state.world_model.model, actor, starts, self.horizon, **options, key=key)
 
     @property
     def return_options(self):
         return {"discount": self.discount, "lambda_": self.lambda_}
 
     def look_at_values(self, state, dataset, *, key):
-        """Values at the starts of episodes beside what the data earned, and where dreams end."""
-        k_draw, k_judge, k_distance = jax.random.split(key, 3)
-        first = dataset.episodes.first
-        pick = jax.random.randint(k_draw, (self.validation_windows,), 0, first.shape[0])
-        observations = jax.vmap(state.normalizer)(dataset.observations_at(first[pick]))
-        model, agent = state.world_model.model, state.agent.model
-        metrics = judge_values(model, agent.values, state.units, observations, key=k_judge)
-        returns = data_returns(dataset, self.discount)
-        metrics |= {"data_at_starts": returns.at_starts, "data_best": returns.best}
-        return state, metrics | self.distance_from_data(state, dataset, key=k_distance)
-
-    def distance_from_data(self, state, dataset, *, key):
-        """Of states that the policy reaches in dreams; see `judge_distance`.  Not of pictures."""
-        if dataset.observation.ndim > 2:
-            return {}
-        k_known, k_own, k_draw, k_states, k_starts, k_dreams = jax.random.split(key, 6)
-        model, actor = state.world_model.model, state.agent.model.actor
-        known = normalized(state.normalizer, dataset.draw_training_windows(KNOWN, 1, key=k_known))
-        own = normalized(state.normalizer, dataset.draw_validation_windows(VISITED, 1, key=k_own))
-        batch = normalized(state.normalizer, self.draw_agent(dataset, key=k_draw)[0])
-        starts = draw_starts(model.states(batch, key=k_states), batch, VISITED, key=k_starts)
-
-        def end(start, key):
-            options = {"support": self.half_width, "stop_box_gradient": False}
-            last = dream(model, actor, start, self.horizon, **options, key=key).end
-            return model.observation_decoder(model.rssm.visible(last))
-
-        reached = jax.vmap(end)(starts, jax.random.split(k_dreams, VISITED))
-        return judge_distance(reached, own.window.observation[:, 0], known.window.observation[:, 0])
+        """What the agent believes, and where its dreams end."""
+        agent = state.agent.model
+        metrics = look_at_agent(
+            state,
+            dataset,
+            value=partial(state.units.value, agent.values),
+            draw=lambda dataset, *, key: self.draw_agent(dataset, key=key)[0],
+            ends=lambda starts, *, key: self.dreams(state, agent.actor, starts, False, key=key).end,
+            episodes=self.validation_windows,
+            discount=self.discount,
+            key=key,
+        )
+        return state, metrics
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor

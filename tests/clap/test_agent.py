@@ -8,8 +8,8 @@ import optax
 import pytest
 
 from clap.agent import Agent, Values, ValueUnits, dream
-from clap.dreamer import clipped_adam
 from clap.latent_actions import DirectActions, GaussianLatentActions
+from clap.optimizers import clipped_adam
 from clap.returns import data_returns, episode_merit, lambda_returns, recorded_returns
 from clap.rssm import RSSM, Latent
 from clap.starts import draw_starts

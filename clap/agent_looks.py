@@ -1,0 +1,67 @@
+"""A look at an agent while it trains: what it believes, and where its dreams end."""
+
+from collections.abc import Callable
+
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.diagnostics import judge_distance, judge_values
+from clap.dreamer import normalized
+from clap.returns import data_returns
+from clap.rssm import Latent
+from clap.starts import draw_starts
+from shared.learner import Metrics
+from shared.types import Scalar
+
+VISITED, KNOWN = 256, 2048
+"""States at the ends of dreams, and recorded ones that they are compared with."""
+
+
+def look_at_agent(
+    state,
+    dataset,
+    *,
+    value: Callable[[Float[Array, "visible"]], Float[Array, ""]],
+    draw: Callable,
+    ends: Callable[..., Latent],
+    episodes: int,
+    discount: Scalar,
+    key: PRNGKeyArray,
+) -> Metrics:
+    """Values at the starts of episodes beside what the data earned, and where dreams end.
+
+    Arguments:
+        state: with `normalizer` and `world_model`.
+        dataset: on the device.
+        value: the value of a state of the model, in units of reward.
+        draw: `(dataset, *, key) -> windows` at whose states dreams begin.
+        ends: `(starts, *, key) -> latents`, the last states of dreams.
+        episodes: number of starts looked at.
+        discount: of the data's returns.
+        key: draws all of it.
+    """
+    k_draw, k_judge, k_distance = jax.random.split(key, 3)
+    first = dataset.episodes.first
+    pick = jax.random.randint(k_draw, (episodes,), 0, first.shape[0])
+    observations = jax.vmap(state.normalizer)(dataset.observations_at(first[pick]))
+    metrics = judge_values(state.world_model.model, value, observations, key=k_judge)
+    returns = data_returns(dataset, discount)
+    metrics |= {"data_at_starts": returns.at_starts, "data_best": returns.best}
+    return metrics | distance_from_data(state, dataset, draw=draw, ends=ends, key=k_distance)
+
+
+def distance_from_data(
+    state, dataset, *, draw: Callable, ends: Callable[..., Latent], key: PRNGKeyArray
+) -> Metrics:
+    """Of states that the policy reaches in dreams; see `judge_distance`.  Not of pictures."""
+    if dataset.observation.ndim > 2:
+        return {}
+    k_known, k_own, k_draw, k_states, k_starts, k_dreams = jax.random.split(key, 6)
+    model = state.world_model.model
+    known = normalized(state.normalizer, dataset.draw_training_windows(KNOWN, 1, key=k_known))
+    own = normalized(state.normalizer, dataset.draw_validation_windows(VISITED, 1, key=k_own))
+    batch = normalized(state.normalizer, draw(dataset, key=k_draw))
+    starts = draw_starts(model.states(batch, key=k_states), batch, VISITED, key=k_starts)
+    last = model.rssm.visible(ends(starts, key=k_dreams))
+    reached = jax.vmap(model.observation_decoder)(last)
+    return judge_distance(reached, own.window.observation[:, 0], known.window.observation[:, 0])

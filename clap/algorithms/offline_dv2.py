@@ -1,0 +1,178 @@
+"""Offline DV2: an agent trained in the dreams of a plain world model, which doubt makes expensive.
+
+"Challenges and Opportunities in Offline Reinforcement Learning from Visual
+Observations" (Lu et al., 2023), section 4: DreamerV2 on fixed data.
+
+    model     min  -ELBO of observations, rewards, continuations, its state's KL
+              balanced and with free nats                -> clap/world_model.py
+    priors    p_k(s' | h'), k = 1..prior_members; one is drawn a step, in training
+              and in dreams                              -> clap/prior_ensemble.py
+    reward    r~ = r(h', s') - penalty_scale · mean_k ‖mu_k(h') - mean_j mu_j(h')‖
+    values    min  (V(h, s) - G)²,  G = lambda return of r~ in a dream
+    actor     max  mean of G + entropy_scale · entropy of the policy, by
+              back-propagation through rewards, penalties, values and dynamics
+    targets   V' <- (1 - tau) V' + tau V, in the place of V inside G
+
+h', s' = the state behind an action; mu_k = mean of p_k, of one-hot variables
+(`stochastic_kind: discrete`) the vector of their probabilities; G = `lambda_returns`.
+The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the data.
+
+Differences from the paper:
+    - States are Gaussian, as in C-LAP's comparison, and discrete ones an option.
+    - Its penalty is a sum of squares where its code has this mean of norms, the numbers
+      being the code's; with discrete states the code's norm, too, is of probabilities.
+    - The network of one member has all of `hidden_sizes`; the GRU has no layer norm, hidden
+      activations are SELU (ReLU in the actor) where theirs are ELU, weights do not decay.
+    - The KL's free nats are those of each state, not of a batch's mean.
+    - The policy is a tanh-Gaussian, theirs a truncated one.  Theirs stops the gradient that
+      reaches its input; here it passes through the whole dream.
+    - The target moves a little at every update, theirs is a copy at every hundredth.
+    - Dreams start at `starts` states drawn from the windows, not at all of them, and an
+      episode can end within a dream.
+    - States as observations (they have pictures alone): `learned_std` is our own.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from clap.agent import Agent, Values, ValueUnits, dream_all
+from clap.agent_looks import look_at_agent
+from clap.dream_losses import dream_losses
+from clap.dreamer import ENSEMBLE, AbstractDreamer, normalized
+from clap.optimizers import agent_adam
+from clap.prior_ensemble import draw_members, mean_disagreement
+from clap.starts import draw_starts
+from shared.algorithm import Phase, hyperparameter
+from shared.learner import Learner, descend, polyak
+from shared.networks import Normalizer
+
+
+class State(NamedTuple):
+    """Everything that Offline DV2 remembers."""
+
+    normalizer: Normalizer
+    world_model: Learner
+    agent: Learner
+    target_values: Values
+
+
+class OfflineDV2(AbstractDreamer):
+    """DreamerV2 on fixed data with a penalty; fields are the hyperparameters."""
+
+    reusable = ENSEMBLE
+
+    prior_members: int = hyperparameter("priors in the ensemble")
+    penalty_scale: float = hyperparameter("weight of the priors' disagreement in the reward")
+    steps: int = hyperparameter("updates of the agent")
+    batch_size: int = hyperparameter("windows an agent update")
+    starts: int = hyperparameter("dreams an agent update")
+    horizon: int = hyperparameter("actions in a dream")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
+    agent_learning_rate: float = hyperparameter("Adam step size of actor and value")
+    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and value")
+    discount: float = hyperparameter("discount of future rewards")
+    lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
+    entropy_scale: float = hyperparameter("weight of the policy's entropy")
+    tau: float = hyperparameter("Polyak rate of the target value")
+
+    title = "Offline DV2: Dreamer on fixed data, with a penalty where an ensemble disagrees"
+    paper = "Lu et al. 2023, Challenges and Opportunities in Offline RL (arXiv:2206.04779)"
+
+    def init(self, spec, *, key):
+        k_model, k_agent = jax.random.split(key)
+        model = self.make_model(spec, prior_members=self.prior_members, key=k_model)
+        sizes = self.actor_hidden_sizes, self.value_hidden_sizes, 1
+        agent = Agent.create(model.rssm.visible_size, spec.action_size, *sizes, key=k_agent)
+        return State(
+            Normalizer.of(spec),
+            Learner.create(model, self.model_optimizer),
+            Learner.create(agent, self.agent_optimizer),
+            agent.values,
+        )
+
+    @property
+    def agent_optimizer(self):
+        return agent_adam(self.agent_clip, self.agent_learning_rate)
+
+    def phases(self):
+        agent = Phase(
+            "agent",
+            self.steps,
+            self.draw_agent,
+            self.update_agent,
+            refresh=self.look_at_values,
+            refresh_every=self.validate_every,
+        )
+        return (self.model_phase(evaluates=False), agent)
+
+    def draw_agent(self, dataset, *, key):
+        return dataset.draw_windows(self.batch_size, self.window, key=key)
+
+    def update_agent(self, state, batch, *, key):
+        """Dreams from posterior states, and one step of actor, value and target."""
+        k_states, k_starts, k_dreams = jax.random.split(key, 3)
+        batch = normalized(state.normalizer, batch)
+        latents = state.world_model.model.states(batch, key=k_states)
+        starts = draw_starts(latents, batch, self.starts, key=k_starts)
+        agent, metrics = descend(
+            state.agent,
+            self.agent_optimizer,
+            lambda agent: self.agent_loss(agent, state, starts, key=k_dreams),
+        )
+        target = polyak(state.target_values, agent.model.values, self.tau)
+        return state._replace(agent=agent, target_values=target), metrics
+
+    def agent_loss(self, agent, state, starts, *, key):
+        """Dreams from `starts`, their penalised returns, and both losses."""
+        units = ValueUnits.raw()
+        dreams = self.dreams(state, agent.actor, starts, key=key)
+        penalty = jax.vmap(jax.vmap(partial(self.penalty, state)))(dreams.latents)
+        loss, value_loss, metrics = dream_losses(
+            agent,
+            units,
+            partial(units.value, state.target_values),
+            dreams,
+            dreams.reward - self.penalty_scale * penalty,
+            entropy_scale=self.entropy_scale,
+            discount=self.discount,
+            lambda_=self.lambda_,
+        )
+        return loss + value_loss, metrics | {"penalty": jnp.mean(penalty)}
+
+    def penalty(self, state, latent):
+        """How far the priors of one state's h lie apart."""
+        return mean_disagreement(state.world_model.model.rssm.priors(latent.deterministic))
+
+    def dreams(self, state, actor, starts, *, key):
+        """An actor's dream from each state; at each step one prior speaks in all of them."""
+        k_members, k_dreams = jax.random.split(key)
+        members = draw_members(self.prior_members, self.horizon, key=k_members)
+        # The box of actions that are no latents is all there are, whatever the support.
+        options = {"support": None, "stop_box_gradient": False, "members": members}
+        model = state.world_model.model
+        return dream_all(model, actor, starts, self.horizon, **options, key=k_dreams)
+
+    def look_at_values(self, state, dataset, *, key):
+        """What the agent believes, and where its dreams end."""
+        agent = state.agent.model
+        metrics = look_at_agent(
+            state,
+            dataset,
+            value=partial(ValueUnits.raw().value, agent.values),
+            draw=self.draw_agent,
+            ends=lambda starts, *, key: self.dreams(state, agent.actor, starts, key=key).end,
+            episodes=self.validation_windows,
+            discount=self.discount,
+            key=key,
+        )
+        return state, metrics
+
+    def choose(self, state, feature, *, key):
+        space, actor = state.world_model.model.actions, state.agent.model.actor
+        if key is None:
+            return actor.mode(feature, space.box(feature))
+        return actor.sample(feature, space.box(feature), key=key)
