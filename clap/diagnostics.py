@@ -107,7 +107,11 @@ def judge_values(
         latent = core.filter(start, nothing, observation, noise)
         return value(core.visible(latent))
 
-    found = jax.vmap(judge)(observations, jax.random.split(key, len(observations)))
+    return tell_values(jax.vmap(judge)(observations, jax.random.split(key, len(observations))))
+
+
+def tell_values(found: Float[Array, "starts"]) -> Metrics:
+    """Mean and maximum of values at the starts of episodes."""
     return {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}
 
 

@@ -114,6 +114,11 @@ class RSSM(eqx.Module):
         """What the decoder, the latent actions, the policy and its values see: [h, s], or s."""
         return latent.stochastic if self.markov else latent.feature
 
+    def split(self, feature: Float[Array, "*batch feature"]) -> Latent:
+        """The state whose `feature` this is."""
+        n = int(self.recurrent.in_features)
+        return Latent(feature[..., :n], feature[..., n:])
+
     def advance(
         self, latent: Latent, action_input: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:

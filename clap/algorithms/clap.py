@@ -31,9 +31,12 @@ The plain agent is unstable on narrow data.  The preset `stable` keeps it up:
       dream is right about the reward and wrong about the real robot's drift; this holds
       the policy where the data was.
     - `state_from: observation` and `kl_balance` for the model (clap/rssm.py).
-    - On medium-expert data `likeliest_states` (the noise of a sampled state hides what fine
-      control needs), `model_cosine_decay` and `agent_cosine_decay` (at a constant step size the
-      return of the last policy depends on which update happens to be the last).
+    - On medium-expert data `recorded_states: likeliest` (the noise of a sampled state hides what
+      fine control needs), `model_cosine_decay` and `agent_cosine_decay` (at a constant step size
+      the return of the last policy depends on which update happens to be the last).
+    - Of pixels `recorded_states: remembered`: the likeliest states along whole episodes, which
+      the frozen model infers once before the agent's first update.  A state inferred from the
+      start of a window knows less than an acting policy's, and costs an update most of its time.
 Off as well: `tau` (slow values for the targets), `stop_box_gradient`.
 
 Differences from the paper:
@@ -89,8 +92,9 @@ class CLAP(AbstractLatentDreamer):
     latent_clip: float = hyperparameter("half width of the box of a flow, at most 1")
     steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
-    likeliest_states: bool = hyperparameter(
-        "windows show the likeliest states, as they do to an acting policy; false = samples"
+    recorded_states: Literal["sampled", "likeliest", "remembered"] = hyperparameter(
+        "states along recorded windows: samples, the likeliest, or the likeliest along whole "
+        "episodes, inferred once (what an acting policy sees)"
     )
     starts: int = hyperparameter("dreams an agent update")
     horizon: int = hyperparameter("actions in a dream")
@@ -159,8 +163,18 @@ class CLAP(AbstractLatentDreamer):
             refresh=self.look_at_values,
             refresh_every=self.validate_every,
             start=self.start_agent,
+            view=self.remember if self.remembers else None,
         )
         return (self.model_phase(evaluates=False), agent)
+
+    @property
+    def remembers(self):
+        return self.recorded_states == "remembered"
+
+    def remember(self, state, episodes):
+        """[h, s] along whole episodes, the likeliest."""
+        batch = normalized(state.normalizer, episodes)
+        return state.world_model.model.states(batch, key=None).feature
 
     def draw_agent(self, dataset, *, key):
         """Windows, and the merit of their episodes if that is asked for."""
@@ -180,9 +194,13 @@ class CLAP(AbstractLatentDreamer):
         """Dream, returns, and one step of actor and values."""
         model = state.world_model.model
         k_states, k_starts, k_dreams = jax.random.split(key, 3)
-        windows, merit = batch
-        batch = normalized(state.normalizer, windows)
-        latents = model.states(batch, key=None if self.likeliest_states else k_states)
+        batch, merit = batch
+        if self.remembers:
+            latents = model.rssm.split(batch.window.observation)
+        else:
+            batch = normalized(state.normalizer, batch)
+            sampled = self.recorded_states == "sampled"
+            latents = model.states(batch, key=k_states if sampled else None)
         seen = model.rssm.visible(latents)
         starts = draw_starts(latents, batch, self.starts, key=k_starts)
 
@@ -247,6 +265,7 @@ class CLAP(AbstractLatentDreamer):
             ends=lambda starts, *, key: self.dreams(state, agent.actor, starts, False, key=key).end,
             episodes=self.validation_windows,
             discount=self.discount,
+            remembered=self.remembers,
             key=key,
         )
         return state, metrics

@@ -11,14 +11,16 @@ from contract.test_contract import leaves, run
 from dreams import TINY
 
 from shared import experiment
+from shared.data.sequences import to_sequences
 from shared.errors import NonFiniteError
 from shared.training import loop, program
 from shared.training.evaluation import evaluate
 from shared.training.run_folder import RunFolder
+from shared.training.views import source_of
 
 CASES = {
     "paper": {},
-    "no constraint": {"support": None},
+    "no constraint, remembered states": {"support": None, "recorded_states": "remembered"},
     "no latent action, discrete states": {"latent_actions": "none", "stochastic_kind": "discrete"},
     "prior as policy, divided KLs": {
         **{"policy": "prior", "kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
@@ -33,7 +35,11 @@ CASES = {
     },
 }
 
-LOOKED_AT = ["paper", "no latent action, discrete states", "flow latents, every option"]
+LOOKED_AT = [
+    "no constraint, remembered states",
+    "no latent action, discrete states",
+    "flow latents, every option",
+]
 """Each has a held-out bound of its own; the others share the first one's, line for line."""
 
 
@@ -114,7 +120,8 @@ def test_looks_at_held_out_episodes_give_finite_metrics(trained, hopper_random):
     dataset, keys = hopper_random.to_device(), program.seed_keys(plan.seeds)
     for index, _ in enumerate(algorithm.phases()):
         copy = jax.tree.map(jnp.copy, state)  # the program takes its buffers
-        _, metrics = program.run_event(algorithm, index, program.REFRESH, copy, dataset, keys, 4)
+        seen, view = source_of(algorithm, index, state, dataset)
+        _, metrics = program.run_event(algorithm, index, program.REFRESH, copy, seen, keys, 4, view)
         for name, value in metrics.items():
             assert value.shape == (2,) and np.isfinite(value).all(), name
 
@@ -134,6 +141,23 @@ def test_the_memory_matters_and_is_forgotten_at_a_reset(trained, hopper_random):
     forgetful = np.array_equal(play(memory, later)[0], play(start, later)[0])
     assert forgetful == (algorithm.state_from == "observation")
     np.testing.assert_array_equal(play(algorithm.initial_memory(one), first)[0], action)
+
+
+@pytest.mark.parametrize("trained", ["no constraint, remembered states"], indirect=True)
+def test_remembered_states_are_those_of_a_policy_that_acts(trained, hopper_random):
+    """Observation by observation, from the start of an episode to its last state."""
+    _, algorithm, state = trained
+    dataset = hopper_random.to_device()
+    _, view = source_of(algorithm, 1, state, dataset)
+    core, frames = first_of(state).world_model.model.rssm, to_sequences(dataset)
+    rows = slice(int(frames.episodes.first[1]), int(frames.episodes.last[1]) + 1)
+    observations = jax.vmap(first_of(state).normalizer)(frames.observation[rows])
+    latent, action = core.initial(), jnp.zeros(3)
+    filter_ = jax.jit(core.filter)
+    for t, observation in enumerate(observations):
+        latent = filter_(latent, action, observation, jnp.zeros(core.states.size))
+        np.testing.assert_allclose(view[0, rows][t], latent.feature, atol=1e-5)
+        action = frames.places.action[rows][t]
 
 
 @pytest.mark.parametrize("trained", ["paper"], indirect=True)

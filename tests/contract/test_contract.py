@@ -16,6 +16,7 @@ from tiny import cases, tiny_plan
 
 from shared import registry
 from shared.training import program
+from shared.training.views import source_of
 
 SEEDS = (0, 5)
 CAPACITY = 12
@@ -48,20 +49,20 @@ def run(plan, data, *, chunk, seeds=None, state=None):
     for index, phase in enumerate(algorithm.phases()):
         if phase.steps == 0:
             continue
+        seen, view = source_of(algorithm, index, state, dataset)
+        event = partial(program.run_event, algorithm, index, view=view)
         if phase.start is not None:
-            state, _ = program.run_event(algorithm, index, program.START, state, dataset, keys, 0)
+            state, _ = event(program.START, state, seen, keys, 0)
         for first in range(0, phase.steps, chunk):
             count = min(chunk, phase.steps - first)
             state, history = program.run_updates(
-                algorithm, index, CAPACITY, state, dataset, keys, first, count
+                algorithm, index, CAPACITY, state, seen, keys, first, count, view=view
             )
             for name, values in history.items():
                 assert values.shape == (CAPACITY, len(seeds)), name
                 assert np.isfinite(values[:count]).all(), name
         if phase.finish is not None:
-            state, _ = program.run_event(
-                algorithm, index, program.FINISH, state, dataset, keys, phase.steps
-            )
+            state, _ = event(program.FINISH, state, seen, keys, phase.steps)
     return algorithm, state
 
 
