@@ -8,6 +8,7 @@ main = make_cli(
     """Examples:
   clap train --env hopper-medium-expert --preset quick
   clap train --env hopper-medium-expert --model runs/model --sweep support=0.5,1,2
+  clap train --env hopper-medium-replay --algo mobile --preset quick
   clap compare runs/hopper-medium-expert
   clap figures actions runs/model
   clap train --env walker_walk-medium_expert --observation pixels --preset quick

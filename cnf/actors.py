@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.distributions import log_one_minus_tanh_squared
 from shared.networks import MLP
 from shared.policies import BoundedLatentPolicy
 from shared.types import Box
@@ -102,27 +101,6 @@ class GaussianActor(eqx.Module):
         """Log-density in nats; a `key` turns the network's dropout on."""
         mean = self.mode(observation, key=key)
         return jnp.sum(distrax.Normal(mean, self.std()).log_prob(action))
-
-
-def squashed_sample(
-    policy: BoundedLatentPolicy, observation: Float[Array, "observation"], *, key: PRNGKeyArray
-) -> tuple[Float[Array, "action"], Float[Array, ""]]:
-    """A reparametrised action tanh(x), x ~ N(mean(s), std(s)²), and its log-density in nats.
-
-    The density is taken at x, before rounding: at the edge of [-1, 1] an
-    inverse of tanh would have no gradient left.
-    """
-    mean, log_std = policy.gaussian(observation)
-    x = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-    log_prob = distrax.Normal(mean, jnp.exp(log_std)).log_prob(x)
-    return jnp.tanh(x), jnp.sum(log_prob - log_one_minus_tanh_squared(x))
-
-
-def squashed_mode(
-    policy: BoundedLatentPolicy, observation: Float[Array, "observation"]
-) -> Float[Array, "action"]:
-    """The deterministic action of the same policy: tanh(mean(s))."""
-    return jnp.tanh(policy.gaussian(observation)[0])
 
 
 def squashed_log_prob(

@@ -106,3 +106,24 @@ def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:
     x is held where tanh still has a gradient, so that a saturated policy can come back.
     """
     return x if box is None else box.center + box.half_width * jnp.tanh(held(x))
+
+
+def squashed_sample(
+    policy: BoundedLatentPolicy, observation: Float[Array, "observation"], *, key: PRNGKeyArray
+) -> tuple[Float[Array, "action"], Float[Array, ""]]:
+    """A reparametrised action tanh(x), x ~ N(mean(s), std(s)²), and its log-density in nats.
+
+    The density is taken at x, before rounding: at the edge of [-1, 1] an
+    inverse of tanh would have no gradient left.
+    """
+    mean, log_std = policy.gaussian(observation)
+    x = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+    log_prob = distrax.Normal(mean, jnp.exp(log_std)).log_prob(x)
+    return jnp.tanh(x), jnp.sum(log_prob - log_one_minus_tanh_squared(x))
+
+
+def squashed_mode(
+    policy: BoundedLatentPolicy, observation: Float[Array, "observation"]
+) -> Float[Array, "action"]:
+    """The deterministic action of the same policy: tanh(mean(s))."""
+    return jnp.tanh(policy.gaussian(observation)[0])

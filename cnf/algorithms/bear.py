@@ -31,7 +31,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import squashed_mode, squashed_sample
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
@@ -39,7 +38,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy
+from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 
 NOISE_CLIP = 0.5
 """Ceiling of latents of the clone and of the policy's noise inside the MMD (authors' code)."""

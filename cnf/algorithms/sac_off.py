@@ -24,12 +24,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import squashed_mode, squashed_sample
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy
+from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 
 
 class State(NamedTuple):

@@ -154,7 +154,9 @@ def history(trained, hopper_random):
     index, dataset = len(algorithm.phases()) - 1, hopper_random.to_device()
     states = [jax.device_get(state)]
     for step in range(4):
-        state, _ = program.run_updates(algorithm, index, CAPACITY, state, dataset, keys, step, 1)
+        state, _ = program.run_updates(
+            algorithm, index, CAPACITY, state, dataset, keys, step, 1, view=None
+        )
         states.append(jax.device_get(state))
     return states
 

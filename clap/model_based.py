@@ -1,0 +1,234 @@
+"""What MOPO and MOBILE share: an ensemble of models, short imagined episodes, soft actor-critic.
+
+    model    an ensemble of Gaussians on (s' - s, r), see clap/ensemble.py
+    imagine  every `rollout_every` updates: from `rollouts` recorded states the policy acts for
+             `rollout_length` steps, each answered by an elite; see clap/imagination.py
+    policy   soft actor-critic on batches of which `real_fraction` was recorded and the rest
+             imagined; see clap/soft_actor_critic.py
+
+The imagined rows are part of the state, hence of every checkpoint: `rollouts` · `rollout_length` ·
+`rollouts_kept` rows, with the paper's values 1.25 million (135 MB of hopper's).
+"""
+
+import abc
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, targets_of
+from clap.imagination import imagine
+from clap.imagined_rows import ImaginedRows
+from clap.soft_actor_critic import Optimizers, SoftActorCritic
+from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from shared.errors import ConfigError
+from shared.learner import Metrics, descend
+from shared.networks import Critics, Normalizer
+from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.types import Transition
+
+
+class State(NamedTuple):
+    """Everything that is remembered."""
+
+    normalizer: Normalizer
+    dynamics: Dynamics
+    imagined: ImaginedRows
+    agent: SoftActorCritic
+
+
+class AbstractModelBased(AbstractAlgorithm):
+    """A concrete class says what the models' doubt costs, in rewards or in targets."""
+
+    reusable = Reusable(
+        phase="model",
+        steps="model_steps",
+        fields=("dynamics",),
+        keys=(
+            *("members", "elites", "model_hidden_sizes", "model_batch_size"),
+            *("model_learning_rate", "weight_decay", "validate_every", "validation_rows"),
+        ),
+    )
+
+    members: int = hyperparameter("models in the ensemble")
+    elites: int = hyperparameter("models that imagine: those with the lowest held-out errors")
+    model_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each model")
+    model_steps: int = hyperparameter("updates of the ensemble")
+    model_batch_size: int = hyperparameter("rows an update, of every model its own")
+    model_learning_rate: float = hyperparameter("Adam step size of the models")
+    weight_decay: tuple[float, ...] = hyperparameter("of each layer's weights, the first one first")
+    validate_every: int = hyperparameter("updates between two looks at held-out rows")
+    validation_rows: int = hyperparameter("held-out rows looked at, at most")
+    rollouts: int = hyperparameter("imagined episodes at a time")
+    rollout_length: int = hyperparameter("steps of an imagined episode, at most")
+    rollout_every: int = hyperparameter("updates of the policy between two times of imagining")
+    rollouts_kept: int = hyperparameter("times whose imagined rows are kept")
+    termination: Literal["none", "hopper", "walker2d"] = hyperparameter(
+        "the rule by which imagined episodes end; 'none' = never"
+    )
+    penalty_scale: float = hyperparameter("price of the models' doubt")
+    steps: int = hyperparameter("updates of actor and critics")
+    batch_size: int = hyperparameter("rows an update")
+    real_fraction: float = hyperparameter("share of recorded rows in a batch")
+    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: float = hyperparameter("Adam step size of the actor and of log alpha")
+    actor_cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    alpha: float | None = hyperparameter("weight of the entropy; null = learned")
+    discount: float = hyperparameter("discount of future rewards")
+    tau: float = hyperparameter("Polyak rate of the target critics")
+    normalize_observations: bool = hyperparameter("standardise the observations of the policy")
+
+    def __check_init__(self):
+        layers = len(self.model_hidden_sizes) + 1
+        if len(self.weight_decay) != layers:
+            raise ConfigError(
+                f"weight_decay has {len(self.weight_decay)} numbers, but the models have {layers} "
+                "layers; give one number a layer."
+            )
+        if not 1 <= self.elites <= self.members:
+            raise ConfigError(f"elites is {self.elites}; choose 1 to members = {self.members}.")
+        if not 0 <= self.real_rows < self.batch_size:
+            raise ConfigError(f"real_fraction is {self.real_fraction}; leave rows to imagine.")
+
+    def init(self, spec, *, key):
+        k_model, k_actor, k_critic = jax.random.split(key, 3)
+        n, m = spec.observation_size, spec.action_size
+        model = Ensemble(self.members, n + m, n + 1, self.model_hidden_sizes, key=k_model)
+        actor = BoundedLatentPolicy(n, m, self.actor_hidden_sizes, key=k_actor)
+        critic = Critics(n, m, self.critic_hidden_sizes, key=k_critic)
+        return State(
+            Normalizer.of(spec, active=self.normalize_observations),
+            Dynamics.create(Normalizer.of(spec), model, self.model_optimizer, self.elites),
+            ImaginedRows.empty(self.rollouts * self.rollout_length * self.rollouts_kept, n, m),
+            SoftActorCritic.create(actor, critic, self.optimizers),
+        )
+
+    @property
+    def model_optimizer(self) -> optax.GradientTransformation:
+        """Adam."""
+        return optax.adam(self.model_learning_rate)
+
+    @property
+    def optimizers(self) -> Optimizers:
+        """Adam; the actor's step size falls to 0 if that is asked for."""
+        rate = self.actor_learning_rate
+        cosine = optax.cosine_decay_schedule(1.0, max(self.steps, 1))
+        falling = (lambda count: rate * cosine(count)) if self.actor_cosine_decay else rate
+        adam = optax.adam
+        return Optimizers(adam(falling), adam(self.critic_learning_rate), adam(rate))
+
+    def phases(self):
+        model = Phase(
+            "model",
+            self.model_steps,
+            self.draw_model,
+            self.update_model,
+            refresh=self.look_at_model,
+            refresh_every=self.validate_every,
+            evaluates=False,
+        )
+        policy = Phase(
+            "policy",
+            self.steps,
+            self.draw,
+            self.update,
+            refresh=self.imagine,
+            refresh_every=self.rollout_every,
+            start=lambda state, dataset, *, key: self.imagine(state, dataset, key=key)[0],
+        )
+        return (model, policy)
+
+    def draw_model(self, dataset, *, key):
+        """Rows of the training episodes; leading axes = members, batch."""
+        rows = dataset.draw_training(self.members * self.model_batch_size, key=key)
+        return jax.tree.map(lambda x: x.reshape(self.members, -1, *x.shape[1:]), rows)
+
+    def update_model(self, state, batch, *, key):
+        """One step of every model; nothing is random."""
+        del key
+        dynamics = state.dynamics
+        x = jax.vmap(jax.vmap(dynamics.inputs))(batch.observation, batch.action)
+        target = targets_of(batch)
+        learner, metrics = descend(
+            dynamics.learner,
+            self.model_optimizer,
+            lambda model: ensemble_loss(model, x, target, self.weight_decay),
+        )
+        return state._replace(dynamics=dynamics._replace(learner=learner)), metrics
+
+    def look_at_model(self, state, dataset, *, key):
+        """All models on the same held-out rows at every look, evenly spaced; of all, if none is."""
+        del key
+        held = dataset.validation_rows
+        among = held if held.shape[0] else jnp.arange(dataset.reward.shape[0])
+        count = min(self.validation_rows, among.shape[0])
+        rows = dataset.rows(among[jnp.arange(count) * (among.shape[0] // count)])
+        x = jax.vmap(state.dynamics.inputs)(rows.observation, rows.action)
+        dynamics = look(state.dynamics, x, targets_of(rows))
+        best = jnp.mean(dynamics.error[dynamics.elites])
+        return state._replace(dynamics=dynamics), {"elite_error": best}
+
+    def imagine(self, state, dataset, *, key):
+        """Short episodes of the policy in the models, from recorded states, into the buffer."""
+        k_start, k_steps = jax.random.split(key)
+        start = dataset.draw(self.rollouts, key=k_start).observation
+
+        def act(s, *, key):
+            return squashed_sample(state.agent.actor.model, state.normalizer(s), key=key)[0]
+
+        options = {"length": self.rollout_length, "termination": self.termination}
+        made = imagine(state.dynamics, act, start, **options, key=k_steps)
+        rows, count = made.rows, jnp.sum(made.alive, dtype=jnp.float32)
+        kept = rows._replace(reward=self.imagined_reward(rows.reward, made.doubt))
+        return state._replace(imagined=state.imagined.append(kept, made.alive)), {
+            "imagined_reward": jnp.sum(jnp.where(made.alive, rows.reward, 0.0)) / count,
+            "imagined_doubt": jnp.sum(jnp.where(made.alive, made.doubt, 0.0)) / count,
+            "imagined_share": count / made.alive.shape[0],
+        }
+
+    @abc.abstractmethod
+    def imagined_reward(
+        self, reward: Float[Array, "batch"], doubt: Float[Array, "batch"]
+    ) -> Float[Array, "batch"]:
+        """The reward that an imagined row keeps."""
+
+    @abc.abstractmethod
+    def targets(
+        self,
+        state: State,
+        rows: Transition,
+        s_next: Float[Array, "batch observation"],
+        *,
+        key: PRNGKeyArray,
+    ) -> tuple[Float[Array, "batch"], Metrics]:
+        """Targets y of the critics, and metrics; the first `real_rows` of the rows are real."""
+
+    @property
+    def real_rows(self) -> int:
+        """Recorded rows in a batch."""
+        return round(self.real_fraction * self.batch_size)
+
+    def draw(self, dataset, *, key):
+        """The recorded part of a batch."""
+        return dataset.draw(self.real_rows, key=key)
+
+    def update(self, state, batch, *, key):
+        """One step of critics, actor, alpha and target critics."""
+        k_draw, k_next, k_actor = jax.random.split(key, 3)
+        imagined = state.imagined.draw(self.batch_size - self.real_rows, key=k_draw)
+        rows = jax.tree.map(lambda *x: jnp.concatenate(x), batch, imagined)
+        s = jax.vmap(state.normalizer)(rows.observation)
+        s_next = jax.vmap(state.normalizer)(rows.next_observation)
+        y, metrics = self.targets(state, rows, s_next, key=k_next)
+        options = {"alpha": state.agent.alpha(self.alpha), "tau": self.tau, "key": k_actor}
+        agent, more = state.agent.improve(self.optimizers, s, rows.action, y, **options)
+        return state._replace(agent=agent), metrics | more
+
+    def act(self, state, memory, observation, *, key):
+        s, actor = state.normalizer(observation), state.agent.actor.model
+        action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
+        return action, memory

@@ -1,0 +1,539 @@
+"""MOPO and MOBILE: the contract, models, imagined rows, rules of termination, and prices of doubt.
+
+Compiling is what they cost: all runs of an algorithm are cut into calls of one program.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from contract.test_contract import leaves, observations_of, play
+
+from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, predict, targets_of
+from clap.imagination import aleatoric_doubt, imagine
+from clap.imagined_rows import ImaginedRows
+from clap.terminations import ended
+from shared import experiment, reuse, trained
+from shared.environments.simulators import make_environment
+from shared.errors import ConfigError
+from shared.learner import Learner, descend
+from shared.networks import Normalizer
+from shared.training import program
+from shared.training.run_folder import RunFolder
+from shared.types import Transition
+
+TINY = {
+    **{"members": 3, "elites": 2, "model_hidden_sizes": [12, 11], "weight_decay": [1e-4] * 3},
+    **{"model_steps": 8, "model_batch_size": 16, "validate_every": 4, "validation_rows": 50},
+    **{"rollouts": 24, "rollout_length": 3, "rollout_every": 4, "rollouts_kept": 2},
+    **{"steps": 8, "batch_size": 16, "real_fraction": 0.25},
+    **{"actor_hidden_sizes": [12], "critic_hidden_sizes": [12], "normalize_observations": True},
+    **{"steps_per_call": 4, "evaluate_every": 8, "save_every": 4, "episodes": 1},
+}
+"""Ends of calls are where a run saves, so that a killed one shares its programs."""
+MORE = {"mopo": {}, "mobile": {"penalty_samples": 2}}
+SEEDS = (0, 5)
+SHOWN = {"replay": None, "view": None}
+"""As the training loop calls, so that its programs are found again."""
+
+
+def tiny_plan(name: str, seeds=SEEDS, **more):
+    overrides = TINY | MORE[name] | more
+    return experiment.plan("clap", name, "hopper-random", seeds=seeds, overrides=overrides)
+
+
+class Finished(NamedTuple):
+    """A run of two seeds at its end."""
+
+    plan: Any
+    algorithm: Any
+    state: Any
+    folder: Any
+
+
+@pytest.fixture(autouse=True)
+def precision():
+    """The training loop's, which is part of what its compiled programs are known by."""
+    with jax.default_matmul_precision("default"):
+        yield
+
+
+@pytest.fixture(scope="module", params=MORE)
+def finished(request, hopper_random, tmp_path_factory) -> Finished:
+    plan = tiny_plan(request.param)
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    experiment.start(plan, hopper_random, folder)
+    return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
+
+
+only_mobile = pytest.mark.parametrize("finished", ["mobile"], indirect=True)
+only_mopo = pytest.mark.parametrize("finished", ["mopo"], indirect=True)
+
+
+def run(algorithm, data, seeds, *, chunk):
+    """What a run computes, by hand and with its programs: all phases, `chunk` updates a call."""
+    dataset, keys = data.to_device(), program.seed_keys(seeds)
+    state = program.init_state(algorithm, data.spec, seeds)
+    for index, phase in enumerate(algorithm.phases()):
+        event = partial(program.run_event, algorithm, index)
+        if phase.start is not None:
+            state, _ = event(program.START, state, dataset, keys, 0, None)
+        for first in range(0, phase.steps, chunk):
+            call = (state, dataset, keys, first, chunk)
+            state, history = program.run_updates(algorithm, index, 4, *call, **SHOWN)
+            for name, values in history.items():
+                assert values.shape == (4, len(seeds)) and np.isfinite(values).all(), name
+            if (first + chunk) % phase.refresh_every == 0:
+                call = (state, dataset, keys, first + chunk, None)
+                state, metrics = event(program.REFRESH, *call)
+                for name, values in metrics.items():
+                    assert values.shape == (len(seeds),) and np.isfinite(values).all(), name
+    return state
+
+
+def one_seed(state):
+    return jax.tree.map(lambda x: jnp.asarray(x[0]), state)
+
+
+def test_shapes_and_types_are_stable(finished, hopper_random):
+    before = program.state_shapes(finished.algorithm, hopper_random.spec, SEEDS)
+    assert jax.tree.structure(before) == jax.tree.structure(finished.state)
+    for x, y in zip(jax.tree.leaves(before), jax.tree.leaves(finished.state), strict=True):
+        assert (x.shape, x.dtype) == (y.shape, y.dtype)
+
+
+def test_chunk_size_does_not_change_a_bit(finished, hopper_random):
+    state = run(finished.algorithm, hopper_random, SEEDS, chunk=2)
+    assert not any(x.weak_type for x in jax.tree.leaves(state))
+    for x, y in zip(leaves(state), leaves(finished.state), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@only_mopo
+def test_a_killed_run_goes_on_to_the_same_bits(finished, hopper_random, tmp_path, monkeypatch):
+    """Killed at the policy's first checkpoint, whose imagined rows it must find again."""
+
+    class Kill(BaseException):
+        pass
+
+    save, count = RunFolder.save, iter(range(10))
+
+    def stop(run, *arguments):
+        name = save(run, *arguments)
+        if next(count) == 2:
+            raise Kill
+        return name
+
+    with monkeypatch.context() as patch, pytest.raises(Kill):
+        patch.setattr(RunFolder, "save", stop)
+        experiment.start(finished.plan, hopper_random, tmp_path / "run")
+    experiment.resume(tmp_path / "run", load_data=lambda _: hopper_random)
+    assert (tmp_path / "run/scores.csv").read_bytes() == (
+        finished.folder / "scores.csv"
+    ).read_bytes()
+    again = trained.load_state(tmp_path / "run")[3]
+    for x, y in zip(leaves(again), leaves(finished.state), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@only_mobile
+def test_a_vmapped_seed_equals_a_single_one(finished, hopper_random):
+    """Updates of both phases, on what the untrained models imagine."""
+    algorithm, dataset = finished.algorithm, hopper_random.to_device()
+    start = program.init_state(algorithm, hopper_random.spec, SEEDS)
+    keys = program.seed_keys(SEEDS)
+    start, _ = program.run_event(algorithm, 1, program.START, start, dataset, keys, 0, None)
+    ends = []
+    for count in (2, 1):
+        state = jax.tree.map(lambda x, count=count: jnp.copy(x[-count:]), start)
+        for index in (0, 1):
+            call = (state, dataset, keys[-count:], 0, 4)
+            state, _ = program.run_updates(algorithm, index, 4, *call, **SHOWN)
+        ends.append(state)
+    for x, y in zip(*map(leaves, ends), strict=True):
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
+    assert any(not np.array_equal(x[0], x[1]) for x in leaves(ends[0]) if x.ndim > 2)
+
+
+def test_training_moves_the_policy_and_actions_stay_in_range(finished, hopper_random):
+    state, algorithm = one_seed(finished.state), finished.algorithm
+    fresh = one_seed(program.init_state(algorithm, hopper_random.spec, SEEDS))
+    observations, keys = observations_of(hopper_random)
+    before, after = (play(algorithm, s, observations, keys)[1] for s in (fresh, state))
+    assert not np.array_equal(before, after)
+    for actions in play(algorithm, state, 1e6 * observations, keys):
+        assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
+
+
+@only_mobile
+def test_either_takes_over_the_models_of_the_other(finished, hopper_random):
+    overrides = reuse.model_overrides(finished.folder, {"steps": 4})
+    plan = experiment.plan("clap", "mopo", "hopper-random", seeds=(5,), overrides=overrides)
+    assert plan.hyperparameters["model_steps"] == 0
+    model = reuse.load_model(finished.folder, plan, hopper_random)
+    assert list(model.fields) == ["dynamics"]
+    shapes = program.state_shapes(plan.build(), hopper_random.spec, SEEDS).dynamics
+    assert jax.tree.structure(shapes) == jax.tree.structure(model.fields["dynamics"])
+    for x, y in zip(leaves(model.fields), leaves(finished.state.dynamics), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_settings_that_cannot_work_are_one_sentence():
+    for name, more, expected in (
+        ("mopo", {"weight_decay": [1e-4]}, "weight_decay has 1 numbers"),
+        ("mopo", {"elites": 4}, "choose 1 to members = 3"),
+        ("mopo", {"real_fraction": 1.0}, "leave rows to imagine"),
+        ("mobile", {"elites": 1}, "how much elites differ"),
+    ):
+        with pytest.raises(ConfigError, match=expected):
+            tiny_plan(name, **more)
+
+
+@only_mopo
+def test_the_actors_step_size_falls_to_zero(finished):
+    optimizer = finished.algorithm.optimizers.actor
+    opt_state, weight = optimizer.init(jnp.ones(())), jnp.ones(())
+    sizes = []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(finished.algorithm.steps + 1):
+            change, opt_state = optimizer.update(weight, opt_state)
+            sizes.append(float(-change))
+    np.testing.assert_allclose(sizes[0], finished.algorithm.actor_learning_rate, rtol=1e-4)
+    assert sizes[-1] == 0.0 and all(np.diff(sizes) < 0)
+
+
+# ---- the ensemble --------------------------------------------------------------------------
+
+
+def softplus(x):
+    return np.logaddexp(0.0, x)
+
+
+def slow_member(ensemble, k, x):
+    """Mean and log variance of member k for one input, in float64."""
+    x = np.asarray(x, np.float64)
+    for i, layer in enumerate(ensemble.layers):
+        x = x @ np.asarray(layer.weight[k], np.float64) + np.asarray(layer.bias[k])
+        x = x / (1 + np.exp(-x)) if i + 1 < len(ensemble.layers) else x
+    mean, free = np.split(x, 2)
+    lowest, highest = np.asarray(ensemble.lowest[k]), np.asarray(ensemble.highest[k])
+    below = highest - softplus(highest - free)
+    return mean, lowest + softplus(below - lowest)
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    return Ensemble(3, 5, 2, (7, 6), key=jax.random.key(0))
+
+
+def test_the_loss_of_the_ensemble_against_numpy(ensemble):
+    rng = np.random.default_rng(0)
+    x, target = (rng.normal(size=(3, 4, n)).astype(np.float32) for n in (5, 2))
+    decay = (0.1, 0.2, 0.3)
+    expected = 0.0
+    for k in range(3):
+        terms = []
+        for row in range(4):
+            mean, log_variance = slow_member(ensemble, k, x[k, row])
+            assert (log_variance < 0.5).all() and (log_variance > -10).all()
+            terms.append((target[k, row] - mean) ** 2 / np.exp(log_variance) + log_variance)
+        expected += np.mean(terms) + 0.01 * 2 * 10.5 / 3
+    for rate, layer in zip(decay, ensemble.layers, strict=True):
+        expected += 0.5 * rate * np.sum(np.asarray(layer.weight, np.float64) ** 2)
+    loss, _ = jax.jit(ensemble_loss, static_argnums=3)(ensemble, x, target, decay)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_the_doubt_is_the_largest_spread_of_all_members(ensemble):
+    x = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+    expected = [
+        max(np.sqrt(np.sum(np.exp(slow_member(ensemble, k, row)[1]))) for k in range(3))
+        for row in x
+    ]
+    doubt = aleatoric_doubt(predict(ensemble, jnp.asarray(x)))
+    np.testing.assert_allclose(doubt, expected, rtol=1e-5)
+
+
+def test_members_keep_their_best_and_the_best_are_elites(ensemble, hopper_random):
+    x = jnp.asarray(np.random.default_rng(2).normal(size=(6, 5)).astype(np.float32))
+    normalizer = Normalizer.of(hopper_random.spec)
+    dynamics = Dynamics.create(normalizer, ensemble, optax.adam(1e-3), 2)
+    target = predict(ensemble, x).mean[1]  # member 1 is perfect
+    first = look(dynamics, x, target)
+    errors = np.asarray(first.error)
+    assert errors[1] == 0 and list(first.elites) == [1, 2 * int(errors[2] < errors[0])]
+    # Now the last member becomes what the second one was, and the second one forgets.
+    moved = jax.tree.map(lambda w: w.at[2].set(w[1]).at[1].set(0.0), ensemble)
+    learner = Learner(moved, first.learner.opt_state)
+    second = look(first._replace(learner=learner), x, target)
+    np.testing.assert_array_equal(second.error, [errors[0], 0, 0])
+    assert set(np.asarray(second.elites)) == {1, 2}
+    for old, new in zip(leaves(ensemble), leaves(second.best), strict=True):
+        np.testing.assert_array_equal(new, old[[0, 1, 1]])
+
+
+def test_models_find_the_means_and_the_spread_of_a_known_system():
+    """A target a·x with noise of 0.3: every member tells both."""
+    member_count, batch = 2, 64
+
+    @jax.jit
+    def train(model, key):
+        optimizer = optax.adam(1e-2)
+
+        def step(learner, key):
+            k_x, k_noise = jax.random.split(key)
+            x = jax.random.normal(k_x, (member_count, batch, 2))
+            noise = 0.3 * jax.random.normal(k_noise, (member_count, batch, 1))
+            loss = partial(ensemble_loss, x=x, target=x[..., :1] - noise, weight_decay=(0.0, 0.0))
+            return descend(learner, optimizer, loss)
+
+        keys = jax.random.split(key, 600)
+        return jax.lax.scan(step, Learner.create(model, optimizer), keys)[0].model
+
+    fresh = Ensemble(member_count, 2, 1, (16,), key=jax.random.key(0))
+    model = train(fresh, jax.random.key(1))
+    x = jnp.asarray([[0.5, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    found = predict(model, x)
+    np.testing.assert_allclose(found.mean[..., 0], np.tile(x[:, 0], (2, 1)), atol=0.12)
+    np.testing.assert_allclose(found.std, 0.3, rtol=0.25)
+
+
+def with_log_variance(ensemble, value):
+    """The same means, and log variances between `value` and `value` + log 2."""
+    limits = jnp.full_like(ensemble.lowest, value)
+    return eqx.tree_at(lambda e: (e.lowest, e.highest), ensemble, (limits, limits))
+
+
+# ---- imagined rows -------------------------------------------------------------------------
+
+
+@only_mopo
+def test_imagined_episodes_hang_together_and_end_by_the_rule(finished, hopper_random):
+    """In models that shake the robot, so that some fall."""
+    state, length, size = one_seed(finished.state), 4, 40
+    starts = jnp.asarray(hopper_random.transitions.observation[:size])
+    shaky = with_log_variance(state.dynamics.best, -5.0)
+    dynamics = state.dynamics._replace(best=shaky)
+
+    def act(s, *, key):
+        return jnp.tanh(s[:3] + 0.1 * jax.random.normal(key, (3,)))
+
+    options = {"length": length, "termination": "hopper"}
+    made = jax.jit(lambda key: imagine(dynamics, act, starts, **options, key=key))
+    rows, doubt, alive = jax.tree.map(
+        lambda x: np.asarray(x).reshape(length, size, *x.shape[1:]), made(jax.random.key(0))
+    )
+    np.testing.assert_array_equal(rows.observation[0], starts)
+    np.testing.assert_array_equal(rows.observation[1:], rows.next_observation[:-1])
+    height, angle = rows.next_observation[..., 0], rows.next_observation[..., 1]
+    np.testing.assert_array_equal(rows.terminal, ~((height > 0.7) & (np.abs(angle) < 0.2)))
+    fallen = np.cumsum(rows.terminal, axis=0)
+    assert alive[0].all() and 0 < fallen[-1].astype(bool).sum() < size
+    np.testing.assert_array_equal(alive[1:], fallen[:-1] == 0)
+    flat = (x.reshape(-1, x.shape[-1]) for x in (rows.observation, rows.action))
+    expected = aleatoric_doubt(dynamics.predict(*map(jnp.asarray, flat)))
+    np.testing.assert_allclose(doubt.reshape(-1), expected, rtol=1e-4)
+
+
+@only_mopo
+def test_answers_are_those_of_elites(finished, hopper_random):
+    """With hardly any spread, every answer is the mean of one of them, and all get their turn."""
+    state = one_seed(finished.state)
+    dynamics, elites = state.dynamics, np.asarray(state.dynamics.elites)
+    still = dynamics._replace(best=with_log_variance(dynamics.best, -40.0))
+    starts = jnp.asarray(hopper_random.transitions.observation[:32])
+
+    def act(s, *, key):
+        del key
+        return jnp.tanh(s[:3])
+
+    made = imagine(still, act, starts, length=1, termination="none", key=jax.random.key(0))
+    means = np.asarray(still.predict(starts, made.rows.action).mean)
+    answers = np.asarray(targets_of(made.rows))
+    gaps = np.abs(answers[None] - means[elites]).max(-1)
+    assert (gaps.min(0) < 1e-3).all()
+    assert set(gaps.argmin(0)) == {0, 1}
+    assert not made.rows.terminal.any() and made.alive.all()
+
+
+def test_the_ring_keeps_the_newest_rows_in_order():
+    rng, ring, expected = np.random.default_rng(0), ImaginedRows.empty(7, 2, 1), []
+    assert int(ring.size) == 0
+    for number in range(6):
+        valid = rng.random(5) < 0.6
+        value = 10.0 * number + np.arange(5, dtype=np.float32)
+        rows = Transition(
+            np.stack([value, -value], 1),
+            value[:, None],
+            value,
+            value % 2 == 0,
+            value[:, None] + [[1, 2]],
+        )
+        rows = jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float32 if x.dtype != bool else bool), rows
+        )
+        ring = ring.append(rows, jnp.asarray(valid))
+        expected = (expected + list(value[valid]))[-7:]
+        size, place = int(ring.size), int(ring.place)
+        kept = np.asarray(ring.rows.reward)[:size]
+        ordered = np.roll(kept, -place) if size == 7 else kept
+        assert list(ordered) == expected
+    np.testing.assert_array_equal(ring.rows.observation[:, 1], -ring.rows.reward)
+    np.testing.assert_array_equal(ring.rows.terminal, ring.rows.reward % 2 == 0)
+    drawn = ring.draw(200, key=jax.random.key(0))
+    assert set(np.asarray(drawn.reward)) == set(expected)
+
+
+def test_a_ring_that_is_not_full_shows_only_what_it_holds(finished):
+    """Nobody learns from rows of zeros."""
+    for seed in range(2):
+        imagined = jax.tree.map(lambda x, seed=seed: x[seed], finished.state.imagined)
+        heights = np.asarray(imagined.rows.observation)[: int(imagined.size), 0]
+        assert (np.abs(heights) > 1e-3).all()
+    ring = ImaginedRows.empty(50, 1, 1)
+    row = Transition(
+        *(jnp.ones(x) for x in ((2, 1), (2, 1), (2,))), jnp.ones(2, bool), jnp.ones((2, 1))
+    )
+    assert (
+        ring.append(row, jnp.asarray([True, False])).draw(20, key=jax.random.key(0)).reward == 1
+    ).all()
+
+
+# ---- rules of termination --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "rule"), [("hopper", "hopper"), ("walker2d", "walker2d"), ("halfcheetah", "none")]
+)
+def test_rules_of_termination_are_the_simulators(task, rule):
+    """On what a random policy meets, falls included."""
+    environment, rng = make_environment(task), np.random.default_rng(0)
+    observations, falls = [], []
+    environment.reset(seed=0)
+    for _ in range(400):
+        action = rng.uniform(-1, 1, environment.action_space.shape).astype(np.float32)
+        observation, _, terminal, timeout, _ = environment.step(action)
+        observations.append(observation)
+        falls.append(terminal)
+        if terminal or timeout:
+            environment.reset()
+    environment.close()
+    found = jax.vmap(partial(ended, rule))(jnp.asarray(np.array(observations), jnp.float32))
+    np.testing.assert_array_equal(found, falls)
+    assert (sum(falls) > 5) == (task != "halfcheetah")
+
+
+def test_rules_of_termination_are_those_of_recorded_rows(hopper_random):
+    rows = hopper_random.transitions
+    found = jax.vmap(partial(ended, "hopper"))(jnp.asarray(rows.next_observation))
+    np.testing.assert_array_equal(found, rows.terminal)
+    assert rows.terminal.sum() > 50
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "expected"),
+    [
+        ("hopper", {0: 0.69}, True),
+        ("hopper", {1: -0.21}, True),
+        ("hopper", {7: 120.0}, True),
+        ("hopper", {0: np.nan}, True),
+        ("hopper", {0: 150.0}, False),
+        ("walker2d", {0: 2.1}, True),
+        ("walker2d", {0: 0.79}, True),
+        ("walker2d", {1: 1.01}, True),
+        ("walker2d", {7: 120.0}, False),
+    ],
+)
+def test_each_limit_of_the_rules(rule, change, expected):
+    observation = np.zeros(11, np.float32)
+    observation[0] = 1.2
+    assert not ended(rule, jnp.asarray(observation))
+    for i, value in change.items():
+        observation[i] = value
+    assert bool(ended(rule, jnp.asarray(observation))) == expected
+
+
+# ---- prices of doubt -------------------------------------------------------------------------
+
+
+def test_mopo_alone_takes_the_price_from_imagined_rewards(finished, hopper_random):
+    """What lies in an emptied ring is what the models said, less the price of their doubt."""
+    empty = finished.state.imagined._replace(
+        place=jnp.zeros(2, jnp.int32), size=jnp.zeros(2, jnp.int32)
+    )
+    state = jax.tree.map(jnp.array, finished.state._replace(imagined=empty))
+    call = (state, hopper_random.to_device(), program.seed_keys(SEEDS), 4, None)
+    state, metrics = program.run_event(finished.algorithm, 1, program.REFRESH, *call)
+    scale = finished.algorithm.penalty_scale if finished.plan.algorithm == "mopo" else 0.0
+    for seed in range(2):
+        size = int(state.imagined.size[seed])
+        assert size == round(float(metrics["imagined_share"][seed]) * 72)
+        found = np.mean(state.imagined.rows.reward[seed, :size])
+        expected = metrics["imagined_reward"][seed] - scale * metrics["imagined_doubt"][seed]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def slow_mlp(mlp, x):
+    for i, layer in enumerate(mlp.layers):
+        x = np.asarray(layer.weight, np.float64) @ x + np.asarray(layer.bias)
+        x = np.maximum(x, 0) if i + 1 < len(mlp.layers) else x
+    return x
+
+
+@only_mobile
+def test_mobiles_targets_against_numpy(finished, hopper_random):
+    """With an actor without spread; the noise of the models' answers alone is taken over."""
+    algorithm, state = finished.algorithm, one_seed(finished.state)
+    last = state.agent.actor.model.network.layers[-1]
+    bias = last.bias.at[3:].set(-30.0)
+    weight = last.weight.at[3:].set(0.0)
+    narrow = eqx.tree_at(lambda x: (x.bias, x.weight), last, (bias, weight))
+    state = eqx.tree_at(lambda s: s.agent.actor.model.network.layers[-1], state, narrow)
+    rows = jax.tree.map(lambda x: jnp.asarray(x[:6]), hopper_random.transitions)
+    rows = rows._replace(terminal=jnp.asarray([False, True] * 3))
+    mean, std = np.asarray(state.normalizer.mean), np.asarray(state.normalizer.std) + 1e-3
+
+    critics = [
+        jax.tree.map(lambda x, i=i: np.asarray(x[i]), state.agent.target_critic.members)
+        for i in (0, 1)
+    ]
+    actor = jax.tree.map(np.asarray, state.agent.actor.model.network)
+
+    def value(s):
+        s = (np.asarray(s, np.float64) - mean) / std
+        a = np.tanh(slow_mlp(actor, s)[:3])
+        return min(slow_mlp(critic, np.concatenate([s, a]))[0] for critic in critics)
+
+    key = jax.random.key(3)
+    k_next, _ = jax.random.split(jax.random.split(key)[1])
+    real = algorithm.real_rows
+    assert real == 4
+    noise = np.asarray(jax.random.normal(k_next, (2, 2, 2, 11)))
+    s_next = jax.vmap(state.normalizer)(rows.next_observation)
+    y, metrics = jax.jit(algorithm.targets)(state, rows, s_next, key=key)
+    doubts = []
+    rows, best = jax.tree.map(np.asarray, (rows, state.dynamics.best))
+    for i in range(6):
+        expected = rows.reward[i] + 0.99 * (1 - int(rows.terminal[i])) * value(
+            rows.next_observation[i]
+        )
+        if i >= real:
+            x = np.concatenate([(np.asarray(rows.observation[i]) - mean) / std, rows.action[i]])
+            means = []
+            for e, k in enumerate(np.asarray(state.dynamics.elites)):
+                m, log_variance = slow_member(best, k, x)
+                spread = np.exp(0.5 * log_variance)[:-1]
+                draws = [
+                    rows.observation[i] + m[:-1] + spread * noise[j, e, i - real] for j in range(2)
+                ]
+                means.append(np.mean([value(s) for s in draws]))
+            doubts.append(np.std(means, ddof=1))
+            expected -= algorithm.penalty_scale * doubts[-1]
+        np.testing.assert_allclose(y[i], max(expected, 0.0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(metrics["inconsistency"], np.mean(doubts), rtol=1e-3)
+    assert (np.asarray(y) > 0).any()
