@@ -3,6 +3,7 @@
 import dataclasses
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -153,7 +154,7 @@ def test_remembered_states_are_those_of_a_policy_that_acts(trained, hopper_rando
     rows = slice(int(frames.episodes.first[1]), int(frames.episodes.last[1]) + 1)
     observations = jax.vmap(first_of(state).normalizer)(frames.observation[rows])
     latent, action = core.initial(), jnp.zeros(3)
-    filter_ = jax.jit(core.filter)
+    filter_ = eqx.filter_jit(core.filter)
     for t, observation in enumerate(observations):
         latent = filter_(latent, action, observation, jnp.zeros(core.states.size))
         np.testing.assert_allclose(view[0, rows][t], latent.feature, atol=1e-5)
