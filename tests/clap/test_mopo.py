@@ -14,6 +14,7 @@ import optax
 import pytest
 from contract.test_contract import leaves, observations_of, play
 
+from clap.algorithms.mobile import MOBILE
 from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, predict, targets_of
 from clap.imagination import aleatoric_doubt, imagine
 from clap.imagined_rows import ImaginedRows
@@ -36,15 +37,13 @@ TINY = {
     **{"steps_per_call": 4, "evaluate_every": 8, "save_every": 4, "episodes": 1},
 }
 """Ends of calls are where a run saves, so that a killed one shares its programs."""
-MORE = {"mopo": {}, "mobile": {"penalty_samples": 2}}
 SEEDS = (0, 5)
 SHOWN = {"replay": None, "view": None}
 """As the training loop calls, so that its programs are found again."""
 
 
-def tiny_plan(name: str, seeds=SEEDS, **more):
-    overrides = TINY | MORE[name] | more
-    return experiment.plan("clap", name, "hopper-random", seeds=seeds, overrides=overrides)
+def tiny_plan(name: str, **overrides):
+    return experiment.plan("clap", name, "hopper-random", seeds=SEEDS, overrides=overrides)
 
 
 class Finished(NamedTuple):
@@ -63,23 +62,39 @@ def precision():
         yield
 
 
-@pytest.fixture(scope="module", params=MORE)
-def finished(request, hopper_random, tmp_path_factory) -> Finished:
-    plan = tiny_plan(request.param)
-    folder = tmp_path_factory.mktemp(request.param) / "run"
+@pytest.fixture(scope="module")
+def mopo(hopper_random, tmp_path_factory) -> Finished:
+    plan = tiny_plan("mopo", **TINY)
+    folder = tmp_path_factory.mktemp("mopo") / "run"
     experiment.start(plan, hopper_random, folder)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
-only_mobile = pytest.mark.parametrize("finished", ["mobile"], indirect=True)
-only_mopo = pytest.mark.parametrize("finished", ["mopo"], indirect=True)
+@pytest.fixture(scope="module")
+def mobile(mopo, hopper_random, tmp_path_factory) -> Finished:
+    """On the models of MOPO, which it need not train again."""
+    part = MOBILE.reusable
+    taken = (*part.keys, part.steps)
+    rest = {key: value for key, value in TINY.items() if key not in taken}
+    overrides = reuse.model_overrides(mopo.folder, rest | {"penalty_samples": 2})
+    plan = tiny_plan("mobile", **overrides)
+    folder = tmp_path_factory.mktemp("mobile") / "run"
+    model = reuse.load_model(mopo.folder, plan, hopper_random)
+    reuse.start(plan, hopper_random, folder, model)
+    return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
-def run(algorithm, data, seeds, *, chunk):
+@pytest.fixture(scope="module", params=["mopo", "mobile"])
+def finished(request) -> Finished:
+    return request.getfixturevalue(request.param)
+
+
+def run(algorithm, state, data, seeds, *, chunk):
     """What a run computes, by hand and with its programs: all phases, `chunk` updates a call."""
     dataset, keys = data.to_device(), program.seed_keys(seeds)
-    state = program.init_state(algorithm, data.spec, seeds)
     for index, phase in enumerate(algorithm.phases()):
+        if phase.steps == 0:
+            continue
         event = partial(program.run_event, algorithm, index)
         if phase.start is not None:
             state, _ = event(program.START, state, dataset, keys, 0, None)
@@ -108,14 +123,17 @@ def test_shapes_and_types_are_stable(finished, hopper_random):
 
 
 def test_chunk_size_does_not_change_a_bit(finished, hopper_random):
-    state = run(finished.algorithm, hopper_random, SEEDS, chunk=2)
+    state = program.init_state(finished.algorithm, hopper_random.spec, SEEDS)
+    if finished.plan.algorithm == "mobile":
+        model = reuse.load_model(finished.folder, finished.plan, hopper_random)
+        state = jax.tree.map(jnp.array, model.put_into(state, SEEDS))
+    state = run(finished.algorithm, state, hopper_random, SEEDS, chunk=2)
     assert not any(x.weak_type for x in jax.tree.leaves(state))
     for x, y in zip(leaves(state), leaves(finished.state), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
-@only_mopo
-def test_a_killed_run_goes_on_to_the_same_bits(finished, hopper_random, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_to_the_same_bits(mopo, hopper_random, tmp_path, monkeypatch):
     """Killed at the policy's first checkpoint, whose imagined rows it must find again."""
 
     class Kill(BaseException):
@@ -131,30 +149,27 @@ def test_a_killed_run_goes_on_to_the_same_bits(finished, hopper_random, tmp_path
 
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        experiment.start(finished.plan, hopper_random, tmp_path / "run")
+        experiment.start(mopo.plan, hopper_random, tmp_path / "run")
     experiment.resume(tmp_path / "run", load_data=lambda _: hopper_random)
-    assert (tmp_path / "run/scores.csv").read_bytes() == (
-        finished.folder / "scores.csv"
-    ).read_bytes()
+    assert (tmp_path / "run/scores.csv").read_bytes() == (mopo.folder / "scores.csv").read_bytes()
     again = trained.load_state(tmp_path / "run")[3]
-    for x, y in zip(leaves(again), leaves(finished.state), strict=True):
+    for x, y in zip(leaves(again), leaves(mopo.state), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
-@only_mobile
-def test_a_vmapped_seed_equals_a_single_one(finished, hopper_random):
-    """Updates of both phases, on what the untrained models imagine."""
-    algorithm, dataset = finished.algorithm, hopper_random.to_device()
+@pytest.mark.parametrize(("name", "index"), [("mopo", 0), ("mobile", 1)])
+def test_a_vmapped_seed_equals_a_single_one(name, index, request, hopper_random):
+    """Updates of the models, which both share, and of a policy on freshly imagined rows."""
+    algorithm = request.getfixturevalue(name).algorithm
     start = program.init_state(algorithm, hopper_random.spec, SEEDS)
-    keys = program.seed_keys(SEEDS)
-    start, _ = program.run_event(algorithm, 1, program.START, start, dataset, keys, 0, None)
+    dataset, keys = hopper_random.to_device(), program.seed_keys(SEEDS)
+    if index == 1:
+        start, _ = program.run_event(algorithm, 1, program.START, start, dataset, keys, 0, None)
     ends = []
     for count in (2, 1):
         state = jax.tree.map(lambda x, count=count: jnp.copy(x[-count:]), start)
-        for index in (0, 1):
-            call = (state, dataset, keys[-count:], 0, 4)
-            state, _ = program.run_updates(algorithm, index, 4, *call, **SHOWN)
-        ends.append(state)
+        call = (state, dataset, keys[-count:], 0, 4)
+        ends.append(program.run_updates(algorithm, index, 4, *call, **SHOWN)[0])
     for x, y in zip(*map(leaves, ends), strict=True):
         np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
     assert any(not np.array_equal(x[0], x[1]) for x in leaves(ends[0]) if x.ndim > 2)
@@ -170,16 +185,9 @@ def test_training_moves_the_policy_and_actions_stay_in_range(finished, hopper_ra
         assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
 
 
-@only_mobile
-def test_either_takes_over_the_models_of_the_other(finished, hopper_random):
-    overrides = reuse.model_overrides(finished.folder, {"steps": 4})
-    plan = experiment.plan("clap", "mopo", "hopper-random", seeds=(5,), overrides=overrides)
-    assert plan.hyperparameters["model_steps"] == 0
-    model = reuse.load_model(finished.folder, plan, hopper_random)
-    assert list(model.fields) == ["dynamics"]
-    shapes = program.state_shapes(plan.build(), hopper_random.spec, SEEDS).dynamics
-    assert jax.tree.structure(shapes) == jax.tree.structure(model.fields["dynamics"])
-    for x, y in zip(leaves(model.fields), leaves(finished.state.dynamics), strict=True):
+def test_one_takes_over_the_models_of_the_other(mopo, mobile):
+    assert mobile.plan.hyperparameters["model_steps"] == 0
+    for x, y in zip(leaves(mobile.state.dynamics), leaves(mopo.state.dynamics), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
@@ -191,19 +199,18 @@ def test_settings_that_cannot_work_are_one_sentence():
         ("mobile", {"elites": 1}, "how much elites differ"),
     ):
         with pytest.raises(ConfigError, match=expected):
-            tiny_plan(name, **more)
+            tiny_plan(name, **TINY | more)
 
 
-@only_mopo
-def test_the_actors_step_size_falls_to_zero(finished):
-    optimizer = finished.algorithm.optimizers.actor
+def test_the_actors_step_size_falls_to_zero(mopo):
+    optimizer = mopo.algorithm.optimizers.actor
     opt_state, weight = optimizer.init(jnp.ones(())), jnp.ones(())
     sizes = []
     with jax.numpy_dtype_promotion("standard"):
-        for _ in range(finished.algorithm.steps + 1):
+        for _ in range(mopo.algorithm.steps + 1):
             change, opt_state = optimizer.update(weight, opt_state)
             sizes.append(float(-change))
-    np.testing.assert_allclose(sizes[0], finished.algorithm.actor_learning_rate, rtol=1e-4)
+    np.testing.assert_allclose(sizes[0], mopo.algorithm.actor_learning_rate, rtol=1e-4)
     assert sizes[-1] == 0.0 and all(np.diff(sizes) < 0)
 
 
@@ -312,10 +319,9 @@ def with_log_variance(ensemble, value):
 # ---- imagined rows -------------------------------------------------------------------------
 
 
-@only_mopo
-def test_imagined_episodes_hang_together_and_end_by_the_rule(finished, hopper_random):
+def test_imagined_episodes_hang_together_and_end_by_the_rule(mopo, hopper_random):
     """In models that shake the robot, so that some fall."""
-    state, length, size = one_seed(finished.state), 4, 40
+    state, length, size = one_seed(mopo.state), 4, 40
     starts = jnp.asarray(hopper_random.transitions.observation[:size])
     shaky = with_log_variance(state.dynamics.best, -5.0)
     dynamics = state.dynamics._replace(best=shaky)
@@ -340,10 +346,9 @@ def test_imagined_episodes_hang_together_and_end_by_the_rule(finished, hopper_ra
     np.testing.assert_allclose(doubt.reshape(-1), expected, rtol=1e-4)
 
 
-@only_mopo
-def test_answers_are_those_of_elites(finished, hopper_random):
+def test_answers_are_those_of_elites(mopo, hopper_random):
     """With hardly any spread, every answer is the mean of one of them, and all get their turn."""
-    state = one_seed(finished.state)
+    state = one_seed(mopo.state)
     dynamics, elites = state.dynamics, np.asarray(state.dynamics.elites)
     still = dynamics._replace(best=with_log_variance(dynamics.best, -40.0))
     starts = jnp.asarray(hopper_random.transitions.observation[:32])
@@ -485,10 +490,9 @@ def slow_mlp(mlp, x):
     return x
 
 
-@only_mobile
-def test_mobiles_targets_against_numpy(finished, hopper_random):
+def test_mobiles_targets_against_numpy(mobile, hopper_random):
     """With an actor without spread; the noise of the models' answers alone is taken over."""
-    algorithm, state = finished.algorithm, one_seed(finished.state)
+    algorithm, state = mobile.algorithm, one_seed(mobile.state)
     last = state.agent.actor.model.network.layers[-1]
     bias = last.bias.at[3:].set(-30.0)
     weight = last.weight.at[3:].set(0.0)
