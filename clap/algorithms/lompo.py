@@ -81,7 +81,7 @@ class LOMPO(AbstractDreamer):
     tau: float = hyperparameter("Polyak rate of the target critics")
 
     title = "LOMPO: actor-critic on latent states, recorded and dreamed with a penalty"
-    paper = "Rafailov et al. 2021, Offline RL from Images with Latent Space Models (2012.11547)"
+    paper = "Rafailov et al. 2021, Offline RL from Images with Latent Models (arXiv:2012.11547)"
 
     def init(self, spec, *, key):
         k_model, k_actor, k_critic = jax.random.split(key, 3)

@@ -19,8 +19,7 @@ The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the
 
 Differences from the paper:
     - States are Gaussian, as in C-LAP's comparison, and discrete ones an option.
-    - Its penalty is a sum of squares where its code has this mean of norms, the numbers
-      being the code's; with discrete states the code's norm, too, is of probabilities.
+    - The penalty, a mean of norms, is that of the authors' code, and so is its number.
     - The network of one member has all of `hidden_sizes`; the GRU has no layer norm, hidden
       activations are SELU (ReLU in the actor) where theirs are ELU, weights do not decay.
     - The KL's free nats are those of each state, not of a batch's mean.
