@@ -24,7 +24,8 @@ PART = CLAP.reusable
 assert PART is not None
 MODEL_KEYS = (*PART.keys, PART.steps)
 MORE = {name: value for name, value in TINY.items() if name not in MODEL_KEYS} | {
-    **{"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0}
+    **{"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0},
+    **{"recorded_states": "remembered"},
 }
 SWEPT = grid({"support": [0.5, 2.0]})
 
