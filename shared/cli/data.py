@@ -29,8 +29,9 @@ data_group.add_command(convert_command)
 
 
 @data_group.command("list")
+@click.option("--long", is_flag=True, help="Also file, digest, rows, horizon, scale and quirks.")
 @_DATA_DIR
-def list_command(data_dir: Path) -> None:
+def list_command(data_dir: Path, long: bool) -> None:
     """All data sets, and which of them are on disk."""
     from rich.table import Table
 
@@ -40,8 +41,10 @@ def list_command(data_dir: Path) -> None:
     from shared.data.inspect import bytes_of
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
-    for column in ("data set", "scored by", "on disk", "size"):
-        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
+    more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
+    numbers = ("size", *more[:4])
+    for column in ("data set", "scored by", "on disk", "size", *(more if long else ())):
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
     for entry in datasets().values():
         official = official_path(entry, data_dir)
         label = "official" if entry.is_ours else entry.suite
@@ -54,8 +57,23 @@ def list_command(data_dir: Path) -> None:
         sizes = [f"{bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
         labels = "\n".join(label for label, _ in files)
         simulator = entry.environment.simulator or "nothing"
-        table.add_row(entry.name, simulator, labels, "\n".join(sizes))
-    make_console().print(table)
+        rest = _details(entry) if long else ()
+        table.add_row(entry.name, simulator, labels, "\n".join(sizes), *rest)
+    make_console(360 if long else None).print(table)
+
+
+def _details(entry) -> tuple[str, ...]:
+    """What the table of `data list --long` has besides."""
+    task = entry.environment
+    return (
+        f"{entry.rows:,}",
+        f"{task.horizon:,}",
+        f"{task.minimum:,.1f}",
+        f"{task.maximum:,.1f}",
+        task.quirk,
+        entry.file,
+        entry.sha256 or "not known",
+    )
 
 
 @data_group.command("fetch")

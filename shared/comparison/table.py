@@ -112,10 +112,10 @@ def aggregate_cells(row: Aggregate) -> list[str]:
     ]
 
 
-def make_console() -> Console:
-    """A console that does not fold tables into a pipe or a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+def make_console(width: int | None = None) -> Console:
+    """A console of this `width`; without one, that of the terminal, or 160 into a pipe or file."""
+    console = Console(width=width)
+    return console if width or console.is_terminal else Console(width=160)
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -42,6 +42,15 @@ def test_collect_list_inspect(run, tmp_path):
     simulators = ("Hopper-v4", "Maze2D", "AntMaze", "Adroit", "FrankaKitchen")
     assert "collected 100-seed0" in output and all(name in output for name in simulators)
 
+    lines = run("list", "--long", "--data-dir", tmp_path).splitlines()
+    told = next(line for line in lines if " hopper-medium " in line)
+    for words in ("3,234.3", "-20.3", "1,000", "gym_mujoco_v2/hopper_medium-v2.hdf5", "5bdf1bc4"):
+        assert words in told, words
+    assert any(
+        "maze2d-umaze " in line and CATALOG["maze2d-umaze"].environment.quirk in line
+        for line in lines
+    )
+
     output = run("inspect", path)
     for words in (
         "hopper-random",
