@@ -28,7 +28,11 @@ from shared.training.run_folder import RunFolder
 
 NAME = "walker_walk-medium"
 MORE = {"observation": "pixels", "cnn_depth": 1, "cnn_patch": 4, "value_units": "data"}
-SETTINGS = TINY | MORE | {"data_bounds": True, "steps_per_call": 12, "save_every": 4}
+SETTINGS = (
+    TINY
+    | MORE
+    | {"data_bounds": True, "recorded_states": "remembered", "steps_per_call": 12, "save_every": 4}
+)
 
 
 def record(simulator, steps, seed):
