@@ -44,6 +44,7 @@ def pytest_configure(config):
 
 HEAVIEST = (
     "contract/test_contract.py", "clap/test_contract.py", "clap/test_pixels.py",
+    "clap/test_dreamers.py", "clap/test_mopo.py",
     "clap/test_reuse.py", "training/test_online.py", "training/test_loop.py",
     "cnf/test_cnf.py", "cnf/test_reference.py", "test_flow.py", "test_suites.py",
 )  # fmt: skip
