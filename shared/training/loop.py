@@ -124,7 +124,9 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     """The same with a player, if it is an online phase: it plays before each block of updates."""
     algorithm, dataset, keys, run, settings, log, evaluator = context
     index, step = position
-    dataset, view = source_of(algorithm, index, state, dataset)
+    view = None
+    if phase.view is not None and step < phase.steps:
+        dataset, view = source_of(algorithm, index, state, dataset)
 
     def event(kind, state):
         data = paging.data_of_event(algorithm, index, kind, state, dataset, keys, step)
