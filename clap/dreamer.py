@@ -76,6 +76,7 @@ class AbstractDreamer(AbstractAlgorithm):
     cnn_depth: int = hyperparameter("channels of the first convolution; pixels alone")
     cnn_patch: int = hyperparameter("pixels a side of the patches before it; 1 = none")
     pixel_std: float = hyperparameter("standard deviation of every decoded pixel value")
+    steps: int = hyperparameter("updates of what acts, in the frozen model")
     validate_every: int = hyperparameter("updates between two looks at held-out episodes")
     validation_windows: int = hyperparameter("held-out windows looked at")
 
@@ -134,6 +135,9 @@ class AbstractDreamer(AbstractAlgorithm):
         """Of `WorldModel.elbo_terms`."""
         return {"balance": self.kl_balance, "free_nats": self.free_nats, "action_free_nats": 0.0}
 
+    def phases(self):
+        return (self.model_phase(evaluates=False), self.agent_phase())
+
     def model_phase(self, *, evaluates: bool) -> Phase:
         """The training of the world model."""
         return Phase(
@@ -144,6 +148,18 @@ class AbstractDreamer(AbstractAlgorithm):
             refresh=self.look_at_model,
             refresh_every=self.validate_every,
             evaluates=evaluates,
+        )
+
+    def agent_phase(self, **more: Any) -> Phase:
+        """The training of what acts, in the frozen model; `more` of the fields of `Phase`."""
+        return Phase(
+            "agent",
+            self.steps,
+            self.draw_agent,
+            self.update_agent,
+            refresh=self.look_at_values,
+            refresh_every=self.validate_every,
+            **more,
         )
 
     def draw_model(self, dataset, *, key):
@@ -166,6 +182,18 @@ class AbstractDreamer(AbstractAlgorithm):
         batch = dataset.draw_validation_windows(self.validation_windows, self.window, key=k_draw)
         model, batch = state.world_model.model, normalized(state.normalizer, batch)
         return state, judge_model(model, batch, key=k_judge, **self.elbo_options)
+
+    def draw_agent(self, dataset, *, key):
+        """What one update of the agent sees."""
+        raise NotImplementedError
+
+    def update_agent(self, state, batch, *, key):
+        """One update of what acts: `(state, metrics)`."""
+        raise NotImplementedError
+
+    def look_at_values(self, state, dataset, *, key):
+        """What the agent believes, and where its dreams end: `(state, metrics)`."""
+        raise NotImplementedError
 
     def initial_memory(self, state):
         model = state.world_model.model

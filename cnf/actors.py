@@ -11,32 +11,6 @@ from shared.policies import BoundedLatentPolicy
 from shared.types import Box
 
 
-class TanhActor(eqx.Module):
-    """A deterministic policy a = tanh(network(s)).
-
-    Keywords (`layer_norm`, `dropout`, ...) are those of `MLP`; dropout acts in
-    calls with a `key` only.
-    """
-
-    network: MLP
-
-    def __init__(
-        self,
-        observation_size: int,
-        action_size: int,
-        hidden_sizes: tuple[int, ...],
-        *,
-        key: PRNGKeyArray,
-        **keywords,
-    ):
-        self.network = MLP(observation_size, action_size, hidden_sizes, key=key, **keywords)
-
-    def __call__(
-        self, observation: Float[Array, "observation"], *, key: PRNGKeyArray | None = None
-    ) -> Float[Array, "action"]:
-        return jnp.tanh(self.network(observation, key=key))
-
-
 class GaussianActor(eqx.Module):
     """a ~ N(mean(s), std²) with a standard deviation that is the same in every state.
 

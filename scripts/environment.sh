@@ -34,7 +34,8 @@ ensure_environment() {
     "$python" -m venv --clear "$VENV" ||
       die "$python cannot make a virtual environment; on Debian install python3-venv." 6
     touch "$VENV/made-by-latent-policies"
-    "$VENV/bin/python" -m pip install $quiet --only-binary :all: --require-hashes \
+    # Compiled to byte code is what gets imported, when it is: all of it would take a minute.
+    "$VENV/bin/python" -m pip install $quiet --only-binary :all: --require-hashes --no-compile \
       -r "$root/requirements.lock" </dev/null
     cp "$root/requirements.lock" "$VENV/installed.lock"
   fi

@@ -140,9 +140,9 @@ def match(name: str, modules) -> None:
         for part in (modules.policy, modules.q_funcs, modules.value_func):
             part.apply(orthogonal)
         modules.targ_q_funcs.load_state_dict(modules.q_funcs.state_dict())
-        start_log_std(modules.policy, -5.0, 2.0)
+        clip_log_std(modules.policy, -5.0, 2.0)
     if name == "awac":
-        start_log_std(modules.policy, -20.0, 2.0)
+        clip_log_std(modules.policy, -20.0, 2.0)
         # d3rlpy's targets take SAC's entropy off at temperature 1; the paper has none.
         for parameter in modules.log_temp.parameters():
             parameter.data.fill_(NO_ENTROPY)
@@ -155,10 +155,29 @@ def orthogonal(layer: nn.Module) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def start_log_std(policy, low: float, high: float) -> None:
-    """A log standard deviation between these bounds that starts at 0; it is a scaled sigmoid."""
+class LogStd(nn.Linear):
+    """A log standard deviation that is the same in every state, as a layer."""
+
+    def __init__(self, parameter: nn.Parameter):
+        nn.Module.__init__(self)
+        self.bias = parameter
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Once for each row."""
+        return self.bias.expand(hidden.shape[0], -1)
+
+
+def clip_log_std(policy, low: float, high: float) -> None:
+    """A log standard deviation that starts at 0 and is clipped, as ours.
+
+    d3rlpy's is a sigmoid between the bounds; with those of AWAC one step of Adam would move it
+    1.8 times as far as ours.
+    """
     policy._min_logstd, policy._max_logstd = low, high
-    policy._logstd.data.fill_(np.log(-low / high))
+    parameter = policy._logstd
+    parameter.data.zero_()
+    del policy._logstd  # the optimizer keeps the parameter
+    policy._use_std_parameter, policy._logstd = False, LogStd(parameter)
 
 
 def play(algorithm, simulator: str, seed: int, episodes: int) -> list[float]:

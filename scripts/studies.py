@@ -41,6 +41,8 @@ BASELINES = {
 }
 ONLINE = "--preset quick --source collected --seeds 2 --steps 6000 --online-steps 50000"
 ONLINE += " --set evaluate_every=10000 --set episodes=10"
+PIXELS = "--observation pixels --preset quick --source collected"
+PIXELS += " --set evaluate_every=1500 --set episodes=6"
 COLLECTED = (
     "The data are collected stand-ins, recorded by this project from its own behaviour "
     "policies; they are not D4RL, and the scores do not compare with published ones."
@@ -178,6 +180,17 @@ STUDIES = {
             "1720, the Gaussian 1430.  The middle of the flow's box, however, is no mode (613, "
             "the mean of the Gaussian prior 1734).",
         ),
+    },
+    "pixels": {
+        "family": "clap",
+        "title": "C-LAP from pixels, CPU-sized",
+        "environments": ("walker_walk-medium_expert",),
+        "variants": {
+            "C-LAP": f"{PIXELS} --seeds 1",
+            "C-LAP, two agents on that model": f"{PIXELS} --seeds 2 --model {{C-LAP}}",
+            "Prior as policy": f"{PIXELS} --seeds 1 --model {{C-LAP}} --set policy=prior",
+        },
+        "notes": (PICTURES,),
     },
     "cnf-medium-expert": {
         "title": "CNF against its normal-base ablation and behaviour cloning, medium-expert data",

@@ -1,4 +1,4 @@
-"""The policy that all latent-action methods share."""
+"""The policy that all latent-action methods share, and a deterministic one."""
 
 import distrax
 import equinox as eqx
@@ -87,6 +87,32 @@ class BoundedLatentPolicy(eqx.Module):
             return jnp.sum(gaussian.log_prob(latent))
         x = jnp.arctanh(bounded((latent - box.center) / box.half_width))
         return jnp.sum(gaussian.log_prob(x) - log_one_minus_tanh_squared(x))
+
+
+class TanhActor(eqx.Module):
+    """A deterministic policy a = tanh(network(s)).
+
+    Keywords (`layer_norm`, `dropout`, ...) are those of `MLP`; dropout acts in
+    calls with a `key` only.
+    """
+
+    network: MLP
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        hidden_sizes: tuple[int, ...],
+        *,
+        key: PRNGKeyArray,
+        **keywords,
+    ):
+        self.network = MLP(observation_size, action_size, hidden_sizes, key=key, **keywords)
+
+    def __call__(
+        self, observation: Float[Array, "observation"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "action"]:
+        return jnp.tanh(self.network(observation, key=key))
 
 
 def draw(

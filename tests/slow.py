@@ -92,3 +92,19 @@ def normal_log_prob(x, mean, std):
 def smoothed(action, noise, scale, limit):
     """TD3's target policy smoothing of one action."""
     return np.clip(action + np.clip(scale * np.asarray(noise), -limit, limit), -1, 1)
+
+
+def softplus(x):
+    return np.logaddexp(0.0, x)
+
+
+def ensemble_member(ensemble, k, x):
+    """Mean and log variance of member k of `clap.ensemble.Ensemble` for one input."""
+    x = np.asarray(x, np.float64)
+    for i, layer in enumerate(ensemble.layers):
+        x = x @ np.asarray(layer.weight[k], np.float64) + np.asarray(layer.bias[k])
+        x = x / (1 + np.exp(-x)) if i + 1 < len(ensemble.layers) else x
+    mean, free = np.split(x, 2)
+    lowest, highest = np.asarray(ensemble.lowest[k]), np.asarray(ensemble.highest[k])
+    below = highest - softplus(highest - free)
+    return mean, lowest + softplus(below - lowest)

@@ -67,7 +67,7 @@ from clap.optimizers import agent_adam
 from clap.recorded import recorded_losses
 from clap.returns import episode_merit
 from clap.starts import draw_starts
-from shared.algorithm import Phase, hyperparameter
+from shared.algorithm import hyperparameter
 from shared.latent_actions import check_clip
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
@@ -90,7 +90,6 @@ class CLAP(AbstractLatentDreamer):
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
     support: float | None = hyperparameter("half width of the box in prior stds; null = no box")
     latent_clip: float = hyperparameter("half width of the box of a flow, at most 1")
-    steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
     recorded_states: Literal["sampled", "likeliest", "remembered"] = hyperparameter(
         "states along recorded windows: samples, the likeliest, or the likeliest along whole "
@@ -155,16 +154,8 @@ class CLAP(AbstractLatentDreamer):
     def phases(self):
         if self.policy == "prior":
             return (self.model_phase(evaluates=True),)
-        agent = Phase(
-            "agent",
-            self.steps,
-            self.draw_agent,
-            self.update_agent,
-            refresh=self.look_at_values,
-            refresh_every=self.validate_every,
-            start=self.start_agent,
-            view=self.remember if self.remembers else None,
-        )
+        view = self.remember if self.remembers else None
+        agent = self.agent_phase(start=self.start_agent, view=view)
         return (self.model_phase(evaluates=False), agent)
 
     @property

@@ -45,9 +45,10 @@ from clap.latent_rows import Rows, draw_recorded, join, rows_of_dreams
 from clap.optimizers import clipped_adam
 from clap.prior_ensemble import draw_members, log_prob_spread
 from clap.starts import draw_starts
-from shared.algorithm import Phase, hyperparameter
+from shared.algorithm import hyperparameter
 from shared.learner import Learner, descend, polyak
-from shared.networks import MLP, Critics, Normalizer
+from shared.networks import Critics, Normalizer
+from shared.policies import TanhActor
 
 
 class State(NamedTuple):
@@ -67,7 +68,6 @@ class LOMPO(AbstractDreamer):
 
     prior_members: int = hyperparameter("priors in the ensemble")
     penalty_scale: float = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
-    steps: int = hyperparameter("updates of actor and critics")
     windows: int = hyperparameter("windows an update, whose states give the rows")
     batch_size: int = hyperparameter("recorded rows an update, and imagined ones")
     horizon: int = hyperparameter("actions in a dream")
@@ -89,7 +89,7 @@ class LOMPO(AbstractDreamer):
         size, n_action = model.rssm.visible_size, spec.action_size
 
         def make_actor(*, key):
-            return MLP(size, n_action, self.actor_hidden_sizes, key=key)
+            return TanhActor(size, n_action, self.actor_hidden_sizes, key=key)
 
         def make_critic(*, key):
             return Critics(size, n_action, self.critic_hidden_sizes, key=key)
@@ -110,17 +110,6 @@ class LOMPO(AbstractDreamer):
     @property
     def critic_optimizer(self):
         return clipped_adam(self.agent_clip, self.critic_learning_rate)
-
-    def phases(self):
-        agent = Phase(
-            "agent",
-            self.steps,
-            self.draw_agent,
-            self.update_agent,
-            refresh=self.look_at_values,
-            refresh_every=self.validate_every,
-        )
-        return (self.model_phase(evaluates=False), agent)
 
     def draw_agent(self, dataset, *, key):
         return dataset.draw_windows(self.windows, self.window, key=key)
@@ -173,7 +162,7 @@ class LOMPO(AbstractDreamer):
         exploration = jax.random.normal(k_actions, (*shape, core.from_action.in_features))
 
         def choose(feature, noise):
-            action = jnp.clip(act(actor, feature) + self.exploration_noise * noise, -1.0, 1.0)
+            action = jnp.clip(actor(feature) + self.exploration_noise * noise, -1.0, 1.0)
             return action, action
 
         def one(start, noise, exploration):
@@ -187,7 +176,7 @@ class LOMPO(AbstractDreamer):
 
     def target(self, state, row):
         """Target y of one row."""
-        next_action = act(state.actor.model, row.next_feature)
+        next_action = state.actor.model(row.next_feature)
         next_value = jnp.min(state.target_critic(row.next_feature, next_action))
         return row.reward + self.discount * row.continuation * next_value
 
@@ -219,14 +208,9 @@ class LOMPO(AbstractDreamer):
         return state, metrics
 
     def choose(self, state, feature, *, key):
-        return act(state.actor.model, feature)
-
-
-def act(actor, feature):
-    """pi(f) of one feature."""
-    return jnp.tanh(actor(feature))
+        return state.actor.model(feature)
 
 
 def value_of(actor, critic, feature):
     """min_i Q_i(f, pi(f)) of one feature."""
-    return jnp.min(critic(feature, act(actor, feature)))
+    return jnp.min(critic(feature, actor(feature)))

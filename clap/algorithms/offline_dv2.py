@@ -44,7 +44,7 @@ from clap.dreamer import ENSEMBLE, AbstractDreamer, normalized
 from clap.optimizers import agent_adam
 from clap.prior_ensemble import draw_members, mean_disagreement
 from clap.starts import draw_starts
-from shared.algorithm import Phase, hyperparameter
+from shared.algorithm import hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.networks import Normalizer
 
@@ -65,7 +65,6 @@ class OfflineDV2(AbstractDreamer):
 
     prior_members: int = hyperparameter("priors in the ensemble")
     penalty_scale: float = hyperparameter("weight of the priors' disagreement in the reward")
-    steps: int = hyperparameter("updates of the agent")
     batch_size: int = hyperparameter("windows an agent update")
     starts: int = hyperparameter("dreams an agent update")
     horizon: int = hyperparameter("actions in a dream")
@@ -96,17 +95,6 @@ class OfflineDV2(AbstractDreamer):
     @property
     def agent_optimizer(self):
         return agent_adam(self.agent_clip, self.agent_learning_rate)
-
-    def phases(self):
-        agent = Phase(
-            "agent",
-            self.steps,
-            self.draw_agent,
-            self.update_agent,
-            refresh=self.look_at_values,
-            refresh_every=self.validate_every,
-        )
-        return (self.model_phase(evaluates=False), agent)
 
     def draw_agent(self, dataset, *, key):
         return dataset.draw_windows(self.batch_size, self.window, key=key)

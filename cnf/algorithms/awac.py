@@ -6,14 +6,15 @@
     critics   y = r + discount (1 - terminal) min_i Q'_i(s', a'),  a' ~ pi(.|s')
               min  sum_i (Q_i(s, a) - y)^2                                        (9)
     actor     A = min_i Q_i(s, a) - min_i Q_i(s, a~),  a~ ~ pi(.|s)
-              min  -exp(A / temperature) log pi(a|s),  weights at most 100        (13)
+              min  -w log pi(a|s),  w = exp(A / temperature), at most 100         (13)
     targets   Q' <- (1 - tau) Q' + tau Q
 
 pi is a Gaussian with a state-independent standard deviation; its samples are
-clipped to [-1, 1] before a critic or a simulator sees them.
+clipped to [-1, 1] before a critic or a simulator sees them.  With
+`normalize_weights` w is a softmax over the batch times its size, the authors' way.
 
 Differences from the paper:
-    - Weights are clipped at 100 (the common offline implementation), not
+    - By default weights are clipped at 100 (the common offline implementation), not
       normalised over the batch.
     - Observations are standardised.
 """
@@ -55,6 +56,7 @@ class AWAC(AbstractAlgorithm):
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of the target critics")
     temperature: float = hyperparameter("lambda of the advantage weights")
+    normalize_weights: bool = hyperparameter("weights of a batch add up to its size; no ceiling")
     normalize_observations: bool = hyperparameter("standardise observations")
     reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
 
@@ -129,7 +131,10 @@ class AWAC(AbstractAlgorithm):
         q_data = jnp.min(jax.vmap(critic)(s, a), axis=1)
         q_policy = jnp.min(jax.vmap(critic)(s, a_policy), axis=1)
         advantage = q_data - q_policy
-        weight = advantage_weight(advantage, self.temperature)
+        if self.normalize_weights:
+            weight = advantage.size * jax.nn.softmax(advantage / self.temperature)
+        else:
+            weight = advantage_weight(advantage, self.temperature)
         loss = -jnp.mean(weight * jax.vmap(actor.log_prob)(s, a))
         return loss, {
             "actor_loss": loss,

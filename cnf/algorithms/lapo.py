@@ -29,13 +29,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import TanhActor
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.latent_actions import check_clip
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import MLP, Critics, Normalizer
+from shared.policies import TanhActor
 
 
 class State(NamedTuple):

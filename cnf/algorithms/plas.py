@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import TanhActor
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
@@ -37,6 +36,7 @@ from shared.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import Critics, Normalizer
+from shared.policies import TanhActor
 from shared.types import is_zero
 
 

@@ -27,11 +27,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import TanhActor
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, Metrics, descend, polyak
 from shared.losses import smoothed_action, td_loss, td_target
 from shared.networks import Critics, Normalizer
+from shared.policies import TanhActor
 
 
 class State(NamedTuple):

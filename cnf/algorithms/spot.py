@@ -35,7 +35,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.actors import TanhActor
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from cnf.vae import ConditionalVAE
@@ -43,6 +42,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, Metrics, descend, polyak
 from shared.losses import smoothed_action, td_loss, td_target
 from shared.networks import Critics, Normalizer
+from shared.policies import TanhActor
 
 
 class State(NamedTuple):

@@ -1,5 +1,7 @@
 """AWAC against slow NumPy."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -29,17 +31,21 @@ def test_the_critic_loss(case):
     np.testing.assert_allclose(metrics["critic_loss"], expected, rtol=1e-4)
 
 
-def test_the_actor_loss(case):
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_actor_loss(case, normalized):
     algorithm, state, batch = case
+    algorithm = dataclasses.replace(algorithm, normalize_weights=normalized)
     s = slow.normalized(state, batch.observation)
     a_policy = np.asarray(batch.action)[::-1]
     actor, critic = state.actor.model, state.critic.model
     loss, _ = algorithm.actor_loss(actor, critic, s, batch.action, a_policy)
-    terms = []
+    weights, densities = [], []
     for i in range(slow.ROWS):
         q_data = slow.critics(critic, s[i], batch.action[i]).min()
         q_policy = slow.critics(critic, s[i], a_policy[i]).min()
-        weight = min(np.exp((q_data - q_policy) / algorithm.temperature), 100.0)
+        weights.append(np.exp((q_data - q_policy) / algorithm.temperature))
         mean, std = slow.mlp(actor.network, s[i]), np.exp(np.asarray(actor.log_std))
-        terms.append(-weight * slow.normal_log_prob(batch.action[i], mean, std))
-    np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)
+        densities.append(slow.normal_log_prob(batch.action[i], mean, std))
+    weights = np.array(weights)
+    weights = weights / weights.mean() if normalized else np.minimum(weights, 100.0)
+    np.testing.assert_allclose(loss, -np.mean(weights * densities), rtol=1e-4)

@@ -22,6 +22,8 @@ SEEDS = (0, 5)
 CAPACITY = 12
 PLAIN = list(registry.algorithms("cnf"))
 """Without the ablations, which differ from them in few lines."""
+ALONE = ["cnf", "td3bc", "dt"]
+"""Compiled for one seed as well: an actor-critic, one with an encoder, a sequence model."""
 FROZEN = {"brac-v": {"clone"}, "onestep": {"clone", "critic", "target_critic"}}
 """What the last phase of an algorithm leaves alone on purpose."""
 
@@ -109,7 +111,14 @@ def test_a_seed_starts_alike_in_any_company(trained, hopper_random):
         np.testing.assert_array_equal(x[1], y[0])
 
 
-@pytest.mark.parametrize("trained", PLAIN, indirect=True)
+def test_a_seed_ends_alike_in_any_company(trained, hopper_random):
+    """Nothing of one seed reaches another, through all phases."""
+    _, state = run(trained.plan, hopper_random, chunk=CAPACITY, seeds=(5, 9))
+    for x, y in zip(leaves(trained.state), leaves(state), strict=True):
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("trained", ALONE, indirect=True)
 def test_a_vmapped_seed_equals_a_single_one(trained, hopper_random):
     both = program.init_state(trained.algorithm, hopper_random.spec, SEEDS)
     alone = jax.tree.map(lambda x: x[1:], both)
