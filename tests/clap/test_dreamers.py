@@ -75,6 +75,13 @@ def test_states_are_stable_and_chunks_change_nothing(trained, hopper_random):
     assert any(not np.array_equal(x[0], x[1]) for x in leaves(state) if x.ndim > 2)
 
 
+def test_a_seed_ends_alike_in_any_company(trained, hopper_random):
+    plan, _, state = trained
+    _, other = run(plan, hopper_random, chunk=12, seeds=(5, 9))
+    for x, y in zip(leaves(state), leaves(other), strict=True):
+        np.testing.assert_allclose(x[1], y[0], rtol=2e-3, atol=1e-4)
+
+
 def test_training_moves_the_policy_and_actions_stay_in_range(trained, hopper_random):
     plan, algorithm, after = trained
     before = program.init_state(algorithm, hopper_random.spec, plan.seeds)
