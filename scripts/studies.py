@@ -41,7 +41,8 @@ BASELINES = {
 }
 ONLINE = "--preset quick --source collected --seeds 2 --steps 6000 --online-steps 50000"
 ONLINE += " --set evaluate_every=10000 --set episodes=10"
-DREAMS = "--preset quick --source collected --seeds 2 --set episodes=10"
+DREAMS = "--preset quick --source collected --set episodes=10"
+ON_DV2 = "--model {Offline DV2, penalty 1}"
 PIXELS = "--observation pixels --preset quick --source collected"
 PIXELS += " --set evaluate_every=1500 --set episodes=6"
 COLLECTED = (
@@ -201,11 +202,14 @@ STUDIES = {
         "environments": ("hopper-medium-replay",),
         "variants": {
             "BC": f"--algo bc {TABLE} {CLONE}",
-            "C-LAP": f"{DREAMS} --set evaluate_every=1250",
-            "MOPO": f"--algo mopo {DREAMS} --set evaluate_every=5000",
-            "MOBILE": f"--algo mobile {DREAMS} --set evaluate_every=5000 --model {{MOPO}}",
-            "Offline DV2": f"--algo offline-dv2 {DREAMS} --set evaluate_every=1250",
-            "LOMPO": f"--algo lompo {DREAMS} --set evaluate_every=5000 --model {{Offline DV2}}",
+            "MOPO": f"--algo mopo {DREAMS} --seeds 2 --set evaluate_every=5000",
+            "MOBILE": f"--algo mobile {DREAMS} --seeds 2 --model {{MOPO}} "
+            "--set evaluate_every=5000",
+            "Offline DV2, penalty 1": f"--algo offline-dv2 {DREAMS} --set penalty_scale=1 "
+            "--set evaluate_every=1250",
+            "Offline DV2": f"--algo offline-dv2 {DREAMS} --seeds 2 {ON_DV2} "
+            "--set evaluate_every=1250",
+            "LOMPO": f"--algo lompo {DREAMS} --seeds 2 {ON_DV2} --set evaluate_every=5000",
         },
         "notes": (
             COLLECTED,
