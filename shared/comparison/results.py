@@ -8,7 +8,7 @@ from shared.comparison.csv_tables import MODES
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
 from shared.comparison.summary import summarize, summary_markdown
-from shared.comparison.table import format_number, markdown_table
+from shared.comparison.table import format_number, markdown_table, returns_markdown
 from shared.errors import RunError
 
 EPISODE_COLUMNS = (
@@ -19,6 +19,9 @@ RUN_COLUMNS = ("environment", "algorithm", "preset", "status", "seeds", "phases"
 DATA_COLUMNS = (
     "data", "source", "SHA-256", "rows", "episodes", "mean return", "mean score", "best return",
 )  # fmt: skip
+
+MANY = 8
+"""Algorithms whose pairs would fill the page."""
 
 
 def write_results(
@@ -34,6 +37,7 @@ def write_results(
     The page `NAME.md` refers to `NAME.png` (learning curves) and to
     `NAME-episodes.csv` (the return of every final episode), which are written
     to the same folder.  No path and no kernel of this machine gets into them.
+    Of more than `MANY` algorithms only the pairs with the first run's are listed.
 
     Args:
         runs: as `read_run` returns them; at least one must have been scored.
@@ -54,14 +58,24 @@ def write_results(
         raise RunError("none of the runs has an evaluation yet; train until the first one is done.")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    summary = summarize(runs)
+    environments, labels = ({row[k] for row in summary["rows"]} for k in (0, 1))
+    glance = []
+    if len(environments) > 1 and len(labels) > 1:
+        text = "Deterministic policies; in brackets sampled actions, where they differ."
+        glance = ["## At a glance", returns_markdown(summary["rows"]), text]
+    if len(labels) > MANY:
+        first = pooled[0].label
+        summary["pairs"] = [pair for pair in summary["pairs"] if first in (pair.first, pair.second)]
     curves = learning_curves(runs, path.with_suffix(".png"), mode=modes[0])
     episodes = path.with_name(f"{path.stem}-episodes.csv")
     write_episodes(pooled, episodes)
     parts = [
         f"# {title}",
         *notes,
+        *glance,
         "## Scores",
-        summary_markdown(summarize(runs)),
+        summary_markdown(summary),
         f"Raw returns of every final episode: [{episodes.name}]({episodes.name}).",
         f"![Learning curves]({curves.name})",
         "## Runs",

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.comparison.across import Aggregate
+from shared.comparison.csv_tables import MODES
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
 from shared.comparison.statistics import Interval
@@ -136,6 +137,39 @@ def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
     """The table, its caption and its notes as a Markdown text."""
     lines = markdown_table(COLUMNS, map(cells, rows), left=5)
     return "\n".join([lines, "", CAPTION, *(f"\n> **Note:** {escape(note)}" for note in notes), ""])
+
+
+def returns_markdown(rows: Sequence[Row]) -> str:
+    """Mean returns alone, an algorithm a line and an environment a column.
+
+    Of a policy whose samples differ from its mode, the sampled return stands in brackets.
+    """
+    environments, labels = (
+        list(dict.fromkeys(x)) for x in zip(*(r[:2] for r in rows), strict=True)
+    )
+    found = {(row.environment, row.label, row.mode): row.return_mean for row in rows}
+    data = {
+        name: {format_number(row.data_return, 0): 0 for row in rows if row.environment == name}
+        for name in environments
+    }
+
+    def cell(environment, label):
+        both = dict.fromkeys(
+            format_number(found[environment, label, mode], 0)
+            for mode in MODES
+            if (environment, label, mode) in found
+        )
+        first, *others = both or ["n/a"]
+        return f"{first} ({others[0]})" if others else first
+
+    lines = [
+        [label, *(cell(environment, label) for environment in environments)] for label in labels
+    ]
+    return markdown_table(
+        ["mean return", *environments],
+        [["(data)", *map(" / ".join, data.values())], *lines],
+        left=1,
+    )
 
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:

@@ -2,13 +2,14 @@
 
 import csv
 import json
+from functools import partial
 
 import pytest
 from click.testing import CliRunner
 
 from shared.cli.compare import compare
 from shared.comparison.read import read_run
-from shared.comparison.results import write_results
+from shared.comparison.results import MANY, write_results
 from shared.errors import RunError
 
 
@@ -40,6 +41,35 @@ def test_the_page_holds_all_that_is_needed_to_check_it(make_run, tmp_path):
         assert needed in text
     assert "private" not in text and str(tmp_path) not in text
     assert (page.parent / "hopper.png").stat().st_size > 5000
+
+
+def test_several_environments_are_seen_at_a_glance(make_run, tmp_path):
+    make = partial(make_run, spread=0.0)
+    runs = [
+        make("a", environment="walker2d-medium", label="BC", final={0: 10.0}),
+        make("b", environment="hopper-medium", label="BC", final={0: 0.0, 1: 100.0}),
+        make("c", environment="hopper-medium", label="CNF", final={0: 100.0}),
+    ]
+    page = write_results(
+        [read_run(run.path) for run in runs], tmp_path / "page.md", title="T", commands=[]
+    )
+    glance = page.read_text().split("## At a glance")[1].split("##")[0]
+    lines = [[cell.strip() for cell in x.split("|")] for x in glance.splitlines() if x[:1] == "|"]
+    first = [line[1] for line in lines]
+    assert first == ["mean return", ":--", "(data)", "BC", "CNF"]
+    assert lines[0][2:4] == ["hopper-medium", "walker2d-medium"]
+    assert lines[2][2:4] == ["1,119", "1,608"]  # 35 points of each
+    assert lines[3][2:4] == ["1,607 (1,444)", "461 (231)"]  # sampled: 5 points less
+    assert lines[4][2:4] == ["3,234 (3,072)", "n/a"]
+
+
+def test_many_algorithms_are_paired_with_the_first_alone(make_run, tmp_path):
+    labels = [f"algorithm {k}" for k in range(MANY + 1)]
+    runs = [read_run(make_run(label, label=label).path) for label in labels]
+    page = write_results(runs, tmp_path / "page.md", title="T", commands=[])
+    pairs = page.read_text().split("## Pairs")[1].split("Raw returns")[0]
+    rows = [line for line in pairs.splitlines() if line.startswith("| algorithm")]
+    assert len(rows) == 2 * MANY and all("algorithm 0" in row for row in rows)
 
 
 def test_the_page_has_every_raw_return(make_run, tmp_path):
