@@ -11,7 +11,7 @@ from cnf.moons import fit, log_prob, two_moons
 from shared.flow import ConditionalFlow
 from shared.learner import Learner, descend
 
-LAYERS, HIDDEN, STEPS, BATCH = 8, 64, 1200, 512
+LAYERS, HIDDEN, STEPS, BATCH = 6, 48, 600, 512
 
 
 @pytest.fixture(scope="module")
