@@ -1,5 +1,6 @@
 """What all algorithms with a recurrent world model share: its training, and acting with memory."""
 
+import abc
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -46,7 +47,7 @@ class Memory(NamedTuple):
 class AbstractDreamer(AbstractAlgorithm):
     """An algorithm whose state has the fields `normalizer` and `world_model`.
 
-    It trains the model in a phase of its own; the rest is up to the concrete class.
+    It trains the model, then in the frozen model what acts; how, the concrete class says.
     The model is a plain recurrent state-space model; `clap/latent_dreamer.py` gives it
     latent actions.
     """
@@ -183,17 +184,17 @@ class AbstractDreamer(AbstractAlgorithm):
         model, batch = state.world_model.model, normalized(state.normalizer, batch)
         return state, judge_model(model, batch, key=k_judge, **self.elbo_options)
 
+    @abc.abstractmethod
     def draw_agent(self, dataset, *, key):
         """What one update of the agent sees."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def update_agent(self, state, batch, *, key):
         """One update of what acts: `(state, metrics)`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def look_at_values(self, state, dataset, *, key):
         """What the agent believes, and where its dreams end: `(state, metrics)`."""
-        raise NotImplementedError
 
     def initial_memory(self, state):
         model = state.world_model.model
@@ -210,9 +211,9 @@ class AbstractDreamer(AbstractAlgorithm):
         action = self.choose(state, core.visible(latent), key=k_policy)
         return action, Memory(latent, action)
 
+    @abc.abstractmethod
     def choose(self, state, feature, *, key):
         """The policy's action in a state of the model; its mode without a key."""
-        raise NotImplementedError
 
 
 def normalized(normalizer: Normalizer, batch: EpisodeWindow) -> EpisodeWindow:

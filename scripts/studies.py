@@ -94,7 +94,7 @@ STUDIES = {
             "BEAR's mode is above it on hopper alone, its samples, by which its paper acts, on all "
             "three.  Medium-expert: BC-10%, CNF and no other are above cloning and the data's mean "
             "on all three sets; **IQL and the Decision Transformer fail on walker2d (2 and 4)**, "
-            "and most values-based methods are below cloning on hopper after so few updates.",
+            "and most value-based methods are below cloning on hopper after so few updates.",
             "The controls collapse on all sets but hopper-medium-replay (521 and 610), whose rows "
             "come from many policies, and halfcheetah-medium-replay, where TD3-off reaches 523 "
             "(data 910).  6,000 updates in the place of 20,000 left TD3+BC, AWAC, IQL, LAPO, BEAR "
@@ -196,15 +196,16 @@ STUDIES = {
             COLLECTED,
             "One seed of C-LAP by the quick preset alone (3,000 updates of the model, 2,500 of the "
             "agent), four of cloning.",
-            "Reading: C-LAP returns 755 (sampled 791), cloning 443, the data 562.  The whole run "
-            "took 6 min 17 s of CPU, evaluation included, on one logical core whose sibling was "
-            "busy with another training: **more than the five CPU-minutes aimed at**.",
+            "Reading: C-LAP returns 755 (sampled 791), cloning 443, the data 562.  Run again from a "
+            "fresh clone on one pinned logical core, its sibling idle, C-LAP's command took 3 min "
+            "32 s of CPU with data, compilation and evaluation, and returned the same; with the "
+            "sibling busy 6 min 17 s.",
         ),
     },
     "model-based": {
         "family": "clap",
         "model-free": ("BC",),
-        "title": "C-LAP and its baselines on hopper-medium-replay, CPU-sized",
+        "title": "The model-based baselines of C-LAP on hopper-medium-replay, CPU-sized",
         "environments": ("hopper-medium-replay",),
         "variants": {
             "BC": f"--algo bc {TABLE} {CLONE}",
@@ -219,15 +220,16 @@ STUDIES = {
         },
         "notes": (
             COLLECTED,
-            "CPU-sized, two seeds each, last policy.  MOBILE has the ensemble of MOPO, Offline "
-            "DV2 and LOMPO the world model of the row with penalty 1 (one seed).  The penalties of "
-            "the two (0.3) were chosen on this set by single seeds: 0.03 to 3 all gave 361 to 411 "
+            "CPU-sized, last policy, two seeds but in the row with penalty 1.  MOBILE has the "
+            "ensemble of MOPO, Offline DV2 and LOMPO the world model of that row.  Their "
+            "penalty of 0.3 was chosen on this set by single seeds: 0.03 to 3 all gave 361 to 411 "
             "with Offline DV2, 0.1, 0.3 and 1 gave 173, 379 and 316 with LOMPO.",
             "Reading: every one ends above the data's mean (318) and far above cloning (59): "
             "MOBILE 453 (640 after 15,000 updates), MOPO 433, Offline DV2 411, LOMPO 406.  C-LAP's "
             "stable agent returns 758 on these data (clap-stability.md, four seeds).  On narrow "
-            "data they do not hold: with the paper's penalties Offline DV2 returned 20 and LOMPO "
-            "99 on walker_walk-medium_expert.",
+            "data they do not hold: with the paper's penalties, at an earlier commit, Offline DV2 "
+            "returned 20 and LOMPO (stopped at 4,000 of 10,000 updates) 99 on "
+            "walker_walk-medium_expert; smaller penalties were not tried there.",
         ),
     },
     "pixels": {

@@ -95,6 +95,7 @@ def smoothed(action, noise, scale, limit):
 
 
 def softplus(x):
+    """log(1 + exp(x)) without overflow."""
     return np.logaddexp(0.0, x)
 
 

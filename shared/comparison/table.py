@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.comparison.across import Aggregate
-from shared.comparison.csv_tables import MODES
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
 from shared.comparison.statistics import Interval
@@ -142,34 +141,28 @@ def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
 def returns_markdown(rows: Sequence[Row]) -> str:
     """Mean returns alone, an algorithm a line and an environment a column.
 
-    Of a policy whose samples differ from its mode, the sampled return stands in brackets.
+    They are those of deterministic policies; that of sampled actions stands in brackets behind
+    it, where it differs.
     """
-    environments, labels = (
-        list(dict.fromkeys(x)) for x in zip(*(r[:2] for r in rows), strict=True)
-    )
-    found = {(row.environment, row.label, row.mode): row.return_mean for row in rows}
-    data = {
-        name: {format_number(row.data_return, 0): 0 for row in rows if row.environment == name}
-        for name in environments
+    environments = list(dict.fromkeys(row.environment for row in rows))
+    labels = dict.fromkeys(row.label for row in rows)
+    found = {
+        (row.environment, row.label, row.mode): format_number(row.return_mean, 0) for row in rows
     }
 
-    def cell(environment, label):
-        both = dict.fromkeys(
-            format_number(found[environment, label, mode], 0)
-            for mode in MODES
-            if (environment, label, mode) in found
-        )
-        first, *others = both or ["n/a"]
-        return f"{first} ({others[0]})" if others else first
+    def data(environment):
+        own = (row.data_return for row in rows if row.environment == environment)
+        return " / ".join(dict.fromkeys(format_number(value, 0) for value in own))
 
-    lines = [
-        [label, *(cell(environment, label) for environment in environments)] for label in labels
-    ]
-    return markdown_table(
-        ["mean return", *environments],
-        [["(data)", *map(" / ".join, data.values())], *lines],
-        left=1,
-    )
+    def cell(environment, label):
+        mode, sampled = (
+            found.get((environment, label, mode), "n/a") for mode in ("deterministic", "sampled")
+        )
+        return mode if sampled in (mode, "n/a") else f"{mode} ({sampled})"
+
+    lines = [[label, *(cell(name, label) for name in environments)] for label in labels]
+    names = ("mean return", *environments)
+    return markdown_table(names, [["(data)", *map(data, environments)], *lines], left=1)
 
 
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:

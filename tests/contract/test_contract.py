@@ -23,7 +23,7 @@ CAPACITY = 12
 PLAIN = list(registry.algorithms("cnf"))
 """Without the ablations, which differ from them in few lines."""
 ALONE = ["cnf", "td3bc", "dt"]
-"""Compiled for one seed as well: an actor-critic, one with an encoder, a sequence model."""
+"""Compiled for one seed as well: one with an encoder, an actor-critic, a sequence model."""
 FROZEN = {"brac-v": {"clone"}, "onestep": {"clone", "critic", "target_critic"}}
 """What the last phase of an algorithm leaves alone on purpose."""
 
