@@ -196,7 +196,7 @@ STUDIES = {
             COLLECTED,
             "One seed of C-LAP by the quick preset alone (3,000 updates of the model, 2,500 of the "
             "agent), four of cloning.",
-            "Reading: C-LAP returns 755 (sampled 791), cloning 443, the data 562.  Run again from a "
+            "Reading: C-LAP returns 755 (sampled 791), cloning 443, the data 562. Run again from a "
             "fresh clone on one pinned logical core, its sibling idle, C-LAP's command took 3 min "
             "32 s of CPU with data, compilation and evaluation, and returned the same; with the "
             "sibling busy 6 min 17 s.",
