@@ -123,14 +123,14 @@ class RSSM(eqx.Module):
         self, latent: Latent, action_input: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:
         """h_t from the state before and `from_action(a_{t-1})`: a GRU cell."""
-        inputs = affine(self.from_stochastic, latent.stochastic) + action_input
+        inputs = affine(self.from_stochastic, latent.stochastic, hidden=True) + action_input
         return self.cell(latent.deterministic, inputs)
 
     def cell(
         self, deterministic: Float[Array, "deterministic"], inputs: Float[Array, "gates"]
     ) -> Float[Array, "deterministic"]:
         """The GRU cell, given its gates' part of s_{t-1} and a_{t-1}."""
-        x, y = inputs, affine(self.recurrent, deterministic)
+        x, y = inputs, affine(self.recurrent, deterministic, hidden=True)
         (x_reset, x_update, x_new), (y_reset, y_update, y_new) = jnp.split(x, 3), jnp.split(y, 3)
         update = jax.nn.sigmoid(x_update + y_update)
         new = jnp.tanh(x_new + jax.nn.sigmoid(x_reset + y_reset) * y_new)
@@ -160,8 +160,8 @@ class RSSM(eqx.Module):
     ) -> Distribution:
         """q(s_t | h_t, o_t) for an embedded observation; of Markov states, q(s_t | o_t)."""
         if self.posterior_hidden is not None:
-            embedding = embedding + affine(self.posterior_hidden, deterministic)
-        return self.states.distribution(affine(self.posterior_output, selu(embedding)))
+            embedding = embedding + affine(self.posterior_hidden, deterministic, hidden=True)
+        return self.states.distribution(affine(self.posterior_output, selu(embedding), hidden=True))
 
     def observe(
         self,
@@ -201,7 +201,7 @@ class RSSM(eqx.Module):
         posteriors = jax.vmap(lambda e: self.posterior(start.deterministic, e))(embedding)
         stochastic = posteriors.sample(noise)
         before = jnp.concatenate([start.stochastic[None], stochastic[:-1]])
-        inputs = jax.vmap(partial(affine, self.from_stochastic))(before) + action_input
+        inputs = jax.vmap(partial(affine, self.from_stochastic, hidden=True))(before) + action_input
 
         def step(deterministic, inputs):
             deterministic = self.cell(deterministic, inputs)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.networks import orthogonal_matrix
-from shared.products import HalfWeight, half_operands, half_product
+from shared.products import Weight, half_operands, product
 
 EXACT = jax.lax.Precision.HIGHEST
 """For the n × n maps: accelerators must not round what has to be inverted."""
@@ -50,7 +50,7 @@ class Coupling(eqx.Module):
     from_entries: Float[Array, "*layers n h"]
     from_condition: Float[Array, "*layers c h"]
     input_bias: Float[Array, "*layers h"]
-    hidden: Float[Array, "*layers h h"] | HalfWeight
+    hidden: Float[Array, "*layers h h"] | Weight
     hidden_bias: Float[Array, "*layers h"]
     output: Float[Array, "*layers two_n h"]
     output_bias: Float[Array, "*layers two_n"]
@@ -89,8 +89,8 @@ class Coupling(eqx.Module):
         # does not form the gradient of a condition nobody differentiates.
         from_condition = condition @ self.from_condition + self.input_bias
         x = jax.nn.relu(entries @ self.from_entries + from_condition)
-        if isinstance(self.hidden, HalfWeight):
-            x = half_product(x, self.hidden)
+        if isinstance(self.hidden, Weight):
+            x = product(x, self.hidden)
         else:
             x = x @ self.hidden
         x = jax.nn.relu(x + self.hidden_bias)
@@ -154,7 +154,7 @@ def prepared(layers):
     """The layers as a scan should get them: hidden weights in bfloat16 where that is wanted."""
     if not half_operands():
         return layers
-    hidden = HalfWeight.of(layers.coupling.hidden)
+    hidden = Weight.of(jnp.swapaxes(layers.coupling.hidden, -1, -2), half=True)
     return eqx.tree_at(lambda s: s.coupling.hidden, layers, hidden)
 
 

@@ -16,6 +16,7 @@ from shared.algorithm import Phase
 from shared.data.catalog import Environment
 from shared.data.dataset import make_dataset, spec_of
 from shared.experiment import Plan
+from shared.products import changed_p, outer_p, rows_p
 from shared.training import program
 from shared.types import Transition
 
@@ -121,6 +122,11 @@ def product_flops(traced) -> float:
             for axis in contracted:
                 depth *= shape[axis]
             total += 2.0 * equation.outvars[0].aval.size * depth
+        if equation.primitive in (rows_p, changed_p):
+            total += 2.0 * equation.outvars[0].aval.size * equation.invars[0].aval.shape[-1]
+        if equation.primitive is outer_p:
+            rows = equation.invars[0].aval.size // equation.invars[0].aval.shape[-1]
+            total += 2.0 * equation.outvars[0].aval.size * rows
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
         for value in equation.params.values():
             inner = getattr(value, "jaxpr", value)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
-from shared.products import HalfWeight, half_operands, half_product
+from shared.products import Weight, half_operands, product
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -28,13 +28,20 @@ def _selu_jvp(primals, tangents):
     return y, slope * tangents[0]
 
 
-def affine(layer: eqx.nn.Linear, x: Float[Array, "n"]) -> Float[Array, "m"]:
-    """`layer(x)` as x · Wᵀ + b.
+WIDE = 128
+"""A layer with so many inputs and outputs lies between networks, not at data."""
+
+
+def affine(
+    layer: eqx.nn.Linear, x: Float[Array, "n"], *, hidden: bool = False
+) -> Float[Array, "m"]:
+    """`layer(x)` as x · Wᵀ + b, of `hidden` and wide layers in bfloat16 where wanted.
 
     Vmapped, the rows of the batch stay rows; of W · x they would become columns, and be
     transposed back behind every layer.
     """
-    y = x @ layer.weight.T
+    half = half_operands() and (hidden or min(layer.weight.shape) >= WIDE)
+    y = product(x, Weight.of(layer.weight, half=half))
     return y if layer.bias is None else y + layer.bias
 
 
@@ -94,11 +101,7 @@ class MLP(eqx.Module):
         self, x: Float[Array, "n"], *, key: PRNGKeyArray | None = None
     ) -> Float[Array, "m"]:
         for i, layer in enumerate(self.layers[:-1]):
-            if i > 0 and half_operands():
-                x = half_product(x, HalfWeight.of(layer.weight.T)) + jnp.asarray(layer.bias)
-            else:
-                x = affine(layer, x)
-            x = self.activation(x)
+            x = self.activation(affine(layer, x, hidden=i > 0))
             if self.norms:
                 x = self.norms[i](x)
             if self.dropout > 0 and key is not None:
