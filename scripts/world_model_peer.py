@@ -2,10 +2,11 @@
 
     PYTHON world_model_peer.py BATCH LENGTH OBSERVATION ACTION H S WIDTH
 
-Writes `ready`; then, for every line read, `seconds` and the CPU time of one update.  The model is
-sheeprl's DreamerV1 (Gaussian states, a GRU cell and both state networks once a step, the
-heads once over time × batch) with its own loss, Adam behind a ceiling of the gradient's
-norm, float32, one thread, not compiled.
+Writes `ready`; then, for every line read, `seconds` and the CPU time of one update, in bfloat16
+(autocast, as sheeprl's bf16-mixed) where the line says so, otherwise in float32.  The model is
+sheeprl's DreamerV1 (Gaussian states, a GRU cell and both state networks once a step, the heads
+once over time × batch) with its own loss, Adam behind a ceiling of the gradient's norm, one
+thread, not compiled.
 """
 
 import sys
@@ -56,31 +57,33 @@ def main() -> None:
         "is_first": torch.zeros(length, batch, 1),
     }
 
-    def update():
-        loss, *_ = world_model_loss(
-            model,
-            data,
-            cnn_keys=(),
-            mlp_keys=("state",),
-            stochastic_size=s,
-            recurrent_state_size=h,
-            use_continues=True,
-            gamma=0.99,
-            kl_free_nats=0.0,
-            kl_regularizer=1.0,
-            continue_scale_factor=1.0,
-            entropies=False,
-        )
+    def update(bfloat16: bool):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss, *_ = world_model_loss(
+                model,
+                data,
+                cnn_keys=(),
+                mlp_keys=("state",),
+                stochastic_size=s,
+                recurrent_state_size=h,
+                use_continues=True,
+                gamma=0.99,
+                kl_free_nats=0.0,
+                kl_regularizer=1.0,
+                continue_scale_factor=1.0,
+                entropies=False,
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 100.0)
         optimizer.step()
 
-    update()
+    for bfloat16 in (True, False):
+        update(bfloat16)
     print("ready", flush=True)
-    for _ in sys.stdin:
+    for line in sys.stdin:
         started = time.process_time()
-        update()
+        update(line.strip() == "bfloat16")
         print("seconds", time.process_time() - started, flush=True)
 
 
