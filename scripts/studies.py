@@ -54,6 +54,8 @@ ONE_MODEL = (
     "row 'Prior as policy' (one seed).  Scores are those of the last policy; nothing was "
     "selected by score, and the curves go to the last update."
 )
+ROUNDED = {"": "", ", bfloat16": " --set matmul_precision=bfloat16"}
+ROUNDED_TOO = ("IQL", "AWAC", "PLAS", "CNF")
 ROBOTS = ("hopper", "walker2d", "halfcheetah")
 
 STUDIES = {
@@ -101,6 +103,21 @@ STUDIES = {
             "and BRAC-v below cloning on walker2d-medium-replay; TD3+BC gains further with 40,000 "
             "(1190).",
         ),
+    },
+    "precision": {
+        "family": "clap",
+        "model-free": tuple(f"{name}{rounded}" for name in ROUNDED_TOO for rounded in ROUNDED),
+        "title": "The same runs with products in float32 and in bfloat16, CPU-sized",
+        "environments": ("hopper-medium-replay", "halfcheetah-medium-expert"),
+        "variants": {
+            f"{label}{name}": f"{settings}{rounded}"
+            for label, settings in {
+                **{name: f"{TABLE} {BASELINES[name]} --seeds 4" for name in ROUNDED_TOO},
+                "C-LAP": f"--preset quick {C_LAP}",
+            }.items()
+            for name, rounded in ROUNDED.items()
+        },
+        "notes": (COLLECTED,),
     },
     "clap-stability": {
         "family": "clap",
