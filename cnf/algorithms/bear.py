@@ -21,7 +21,8 @@ only lowers the MMD; `policy` adds the values.
 Differences from the paper:
     - The VAE is trained before the rest, not beside it.
     - The variance of the critics is left out, as in the authors' recommended settings.
-    - The deterministic mode, which the paper does not define, is tanh of the mean.
+    - The deterministic mode, which the paper does not define, is the best of `samples`
+      actions whose noise is the same at every step.
 """
 
 from functools import partial
@@ -38,7 +39,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.learner import Learner, descend, polyak
 from shared.losses import td_loss, td_target
 from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.policies import BoundedLatentPolicy, squashed_sample
 
 NOISE_CLIP = 0.5
 """Ceiling of latents of the clone and of the policy's noise inside the MMD (authors' code)."""
@@ -190,9 +191,7 @@ class BEAR(AbstractAlgorithm):
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model
-        if key is None:
-            return squashed_mode(actor, s), memory
-        keys = jax.random.split(key, self.samples)
+        keys = jax.random.split(jax.random.key(0) if key is None else key, self.samples)
         actions, _ = jax.vmap(lambda k: squashed_sample(actor, s, key=k))(keys)
         values = jax.vmap(state.critic.model.first, (None, 0))(s, actions)
         return actions[jnp.argmax(values)], memory
