@@ -54,6 +54,7 @@ ONE_MODEL = (
     "row 'Prior as policy' (one seed).  Scores are those of the last policy; nothing was "
     "selected by score, and the curves go to the last update."
 )
+FOUR_SEEDS = TABLE.replace("--seeds 2", "--seeds 4")
 ROUNDED = {"": "", ", bfloat16": " --set matmul_precision=bfloat16"}
 ROUNDED_TOO = ("IQL", "AWAC", "PLAS", "CNF")
 ROBOTS = ("hopper", "walker2d", "halfcheetah")
@@ -116,7 +117,7 @@ STUDIES = {
         "variants": {
             f"{label}{name}": f"{settings}{rounded}"
             for label, settings in {
-                **{name: f"{TABLE} {BASELINES[name]} --seeds 4" for name in ROUNDED_TOO},
+                **{name: f"{FOUR_SEEDS} {BASELINES[name]}" for name in ROUNDED_TOO},
                 "C-LAP": f"--preset quick {C_LAP}",
             }.items()
             for name, rounded in ROUNDED.items()

@@ -85,3 +85,18 @@ def test_the_multiplier_grows_while_the_distance_is_too_large(case):
     log_multiplier = state.log_multiplier.model
     gradient = jax.grad(lambda m, distance: algorithm.multiplier_loss(m, distance)[0])
     assert gradient(log_multiplier, np.float32(0.5)) < 0 < gradient(log_multiplier, np.float32(0.0))
+
+
+def test_it_acts_by_the_best_of_its_samples_with_and_without_a_key(case):
+    algorithm, state, batch = case
+    for key in (jax.random.key(4), None):
+        drawn = jax.random.split(jax.random.key(0) if key is None else key, 3)
+        for observation in batch.observation[:4]:
+            s = np.asarray(slow.normalized(state, observation))
+            mean, std = gaussian(state.actor.model, s)
+            actions = [
+                np.tanh(mean + std * np.asarray(jax.random.normal(k, mean.shape))) for k in drawn
+            ]
+            best = max(actions, key=lambda a: slow.critics(state.critic.model, s, a)[0])
+            action, _ = algorithm.act(state, (), observation, key=key)
+            np.testing.assert_allclose(action, best, rtol=1e-4, atol=1e-5)
