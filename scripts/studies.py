@@ -39,8 +39,8 @@ BASELINES = {
     "SAC-off (control)": f"--algo sac-off {ACTOR_CRITIC}",
     "TD3-off (control)": f"--algo td3-off {ACTOR_CRITIC}",
 }
-ONLINE = "--preset quick --source collected --seeds 2 --steps 6000 --online-steps 50000"
-ONLINE += " --set evaluate_every=10000 --set episodes=10"
+ONLINE = "--preset quick --source collected --seeds 4 --steps 20000 --online-steps 50000"
+ONLINE += " --set evaluate_every=5000 --set episodes=10"
 DREAMS = "--preset quick --source collected --set episodes=10"
 ON_DV2 = "--model {Offline DV2, penalty 1}"
 PIXELS = "--observation pixels --preset quick --source collected"

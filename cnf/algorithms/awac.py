@@ -16,6 +16,8 @@ clipped to [-1, 1] before a critic or a simulator sees them.  With
 Differences from the paper:
     - By default weights are clipped at 100 (the common offline implementation), not
       normalised over the batch.
+    - A is that of the critics before their step, as in the authors' code, not behind it:
+      their values of the data are those of the critics' loss and cost nothing again.
     - Observations are standardised.
 """
 
@@ -99,7 +101,7 @@ class AWAC(AbstractAlgorithm):
         return dataset.draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
-        """One step of Algorithm 1: critics, actor, target critics."""
+        """One step of Algorithm 1: critics and actor, then target critics."""
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
         a = batch.action
@@ -115,7 +117,7 @@ class AWAC(AbstractAlgorithm):
         actor, actor_metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(m, critic.model, s, a, a_policy),
+            lambda m: self.actor_loss(m, state.critic.model, s, a, a_policy),
         )
         target_critic = polyak(state.target_critic, critic.model, self.tau)
         state = state._replace(actor=actor, critic=critic, target_critic=target_critic)

@@ -31,6 +31,22 @@ def test_the_critic_loss(case):
     np.testing.assert_allclose(metrics["critic_loss"], expected, rtol=1e-4)
 
 
+def test_the_advantage_is_that_of_the_critics_before_their_step(case):
+    algorithm, state, batch = case
+    key = jax.random.key(3)
+    _, metrics = jax.jit(algorithm.update)(state, batch, key=key)
+    keys = jax.random.split(jax.random.split(key)[1], slow.ROWS)
+    s = slow.normalized(state, batch.observation)
+    std = np.exp(np.asarray(state.actor.model.log_std))
+    advantages = []
+    for i in range(slow.ROWS):
+        noise = np.asarray(jax.random.normal(keys[i], (slow.ACTION,)))
+        a_policy = np.clip(slow.mlp(state.actor.model.network, s[i]) + std * noise, -1, 1)
+        q_data = slow.critics(state.critic.model, s[i], batch.action[i]).min()
+        advantages.append(q_data - slow.critics(state.critic.model, s[i], a_policy).min())
+    np.testing.assert_allclose(metrics["advantage"], np.mean(advantages), rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("normalized", [False, True])
 def test_the_actor_loss(case, normalized):
     algorithm, state, batch = case
