@@ -11,9 +11,11 @@ PLAIN = "--preset quick-paper --set batch_size=8"
 TABLE = "--preset quick --source collected --seeds 2 --steps 20000"
 TABLE += " --set evaluate_every=10000 --set episodes=10"
 SHARED = "--model {PLAS}"  # takes over the VAE of that row
-SMALL = "--set actor_hidden_sizes=[128,128] --set actor_learning_rate=1e-3"
+LAYERS = "--set actor_hidden_sizes=[128,128]"
+SMALL = f"{LAYERS} --set actor_learning_rate=1e-3"
 CRITIC = "--set critic_hidden_sizes=[128,128] --set critic_learning_rate=1e-3 --set tau=1e-2"
 ACTOR_CRITIC = f"{SMALL} --set batch_size=128 {CRITIC}"
+OWN_ACTOR_RATE = f"{LAYERS} --set batch_size=128 {CRITIC}"  # that of the quick preset
 CLONE = "--set hidden_sizes=[128,128] --set batch_size=128 --set learning_rate=1e-3"
 VALUE = "--set value_hidden_sizes=[128,128] --set value_learning_rate=1e-3"
 FLOW = "--set flow_hidden_sizes=[128,128] --set flow_steps=5 --set flow_learning_rate=1e-3"
@@ -23,7 +25,7 @@ BASELINES = {
     "TD3+BC": f"--algo td3bc {ACTOR_CRITIC}",
     "AWAC": f"--algo awac {ACTOR_CRITIC}",
     "IQL": f"--algo iql {ACTOR_CRITIC} {VALUE}",
-    "CQL": f"--algo cql {ACTOR_CRITIC} --set samples=4",
+    "CQL": f"--algo cql {OWN_ACTOR_RATE} --set samples=4",
     "BCQ": f"--algo bcq {SHARED} {ACTOR_CRITIC} --set act_samples=20",
     "BEAR": f"--algo bear {SHARED} {ACTOR_CRITIC} --set samples=4",
     "BRAC-v": f"--algo brac-v {ACTOR_CRITIC}",
