@@ -35,7 +35,11 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
 }
+LINES = ("-", "-.", ":")
+"""Colours and markers go round with each of them, the markers a place ahead each time."""
 COLUMNS = 3
+MOST_NAMES = 6
+"""More lines than these hide a panel behind its legend: the figure gets one, beside the panels."""
 FEWEST_SEEDS = 3
 """With fewer seeds a band is their range: a bootstrap would give the same and promise more."""
 REPETITIONS = 2000
@@ -85,8 +89,9 @@ def draw_line(
         style: of the line; a dashed one lets an equal line below show.
     """
     seeds = values.shape[1]
-    color, marker = COLORS[k % len(COLORS)], MARKERS[k % len(MARKERS)]
-    style = style if k < len(COLORS) else "-."
+    turn = k // len(COLORS)
+    color, marker = COLORS[k % len(COLORS)], MARKERS[(k + turn) % len(MARKERS)]
+    style = LINES[turn % len(LINES)] if turn else style
     extent = "" if seeds == 1 else ", min–max" if seeds < FEWEST_SEEDS else ", 95 %"
     text = f"{plain(name)} ({counted(seeds, 'seed')}{extent})"
     every = max(1, len(steps) // 12)
@@ -138,6 +143,21 @@ def finish(axes: Any, runs: Sequence[Run], title: str) -> None:
         )
         right.set_ylabel("return")
     axes.legend(loc="best")
+
+
+def share_legend(figure: Any, axes: Sequence[Any]) -> None:
+    """Put the names beside the panels, once for all, if some panel has more than fit into it."""
+    named = [axis.get_legend_handles_labels() for axis in axes]
+    if max(len(labels) for _, labels in named) <= MOST_NAMES + 1:  # and the mean of the data
+        return
+    lines = {label: line for pair in named for line, label in zip(*pair, strict=True)}
+    data = [label for label in lines if label.startswith("data mean")]
+    names = [label for label in lines if label not in data] + data
+    for axis in axes:
+        axis.get_legend().remove()
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width + 3.2, max(height, 0.19 * len(names) + 0.4))
+    figure.legend([lines[name] for name in names], names, loc="outside right center")
 
 
 def returns_of_scores(runs: Sequence[Run]) -> tuple[float, float] | None:

@@ -48,6 +48,7 @@ def learning_curves(
                 x = run.hours(x) if axis == "hours" else x
                 panels.draw_line(panel, x, values, run.label, labels.index(run.label))
             panels.finish(panel, group, environment)
+        panels.share_legend(figure, axes)
         name = {"updates": "updates (all phases)", "hours": "hours of training"}[axis]
         figure.supxlabel(f"{name}, {mode} policy", fontsize=10)
     return path

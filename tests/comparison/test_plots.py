@@ -36,6 +36,27 @@ def test_learning_curves_have_a_panel_per_environment(make_run, tmp_path, drawn)
     assert len(colors) == 3
 
 
+def test_many_labels_share_a_legend_beside_the_panels(make_run, tmp_path, drawn):
+    names = [f"method {k}" for k in range(20)]
+    made = [make_run(f"run{k}", label=name, final={0: 20.0 + k}) for k, name in enumerate(names)]
+    made.append(make_run("other", label=names[0], environment="walker2d-medium"))
+    plots.learning_curves([read_run(m.path) for m in made], tmp_path / "c.png")
+    (figure,) = drawn
+    assert [axis.get_legend() for axis in figure.axes] == [None, None]
+    (shared,) = figure.legends
+    told = [text.get_text() for text in shared.get_texts()]
+    # `method 0` has one seed in one panel and two in the other.
+    assert told == [f"{n} (1 seed)" for n in names] + [
+        f"{names[0]} (2 seeds, min–max)",
+        "data mean",
+    ]
+    renderer = figure.canvas.get_renderer()
+    left = shared.get_window_extent(renderer).x0
+    assert all(axis.get_window_extent(renderer).x1 < left for axis in figure.axes)
+    looks = {(x.get_color(), x.get_marker(), x.get_linestyle()) for x in figure.axes[0].lines[:20]}
+    assert len(looks) == 20
+
+
 def test_right_axis_shows_raw_returns(make_run, tmp_path, drawn):
     run = read_run(make_run("a").path)
     slope, offset = panels.returns_of_scores([run])
