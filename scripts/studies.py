@@ -106,8 +106,8 @@ STUDIES = {
             "TD3+BC and CQL (469, 806, 795; 910), on halfcheetah BCQ, BEAR, CQL, PLAS, PLAS+P and "
             "SPOT (2921 to 3547; 3674).",
             "Two rows changed by their settings, which were tried on these very scores.  SPOT on "
-            "walker2d-medium-expert had returned 3: the robot fell at an episode's start, the "
-            "first of four seeds at every weight.  With the paper's rates, 20,000 updates "
+            "walker2d-medium-expert had returned 3: the robot fell at an episode's start, one "
+            "of four seeds or more at every weight.  With the paper's rates, 20,000 updates "
             "of the VAE, a weight of 2 and no dropout it stands (2432; of four seeds the lowest "
             "1163).  CQL on halfcheetah-medium-expert had returned 529 with the others' rate of "
             "1e-3 for its actor; with its own of 1e-4 it returns 3147, and less than before on "
