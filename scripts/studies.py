@@ -80,9 +80,9 @@ STUDIES = {
             "sixteen seeds ends above its offline policy.  Single seeds do fall at the switch: two "
             "of IQL's on hopper (634, then 570; 606, then 401), one of IQL's (79, then 58) and one "
             "of SPOT's (38, then 20) in the maze.  The curves on hopper are no steady climb: "
-            "SPOT's mean is 1444 after 20,000 steps and half of that at the end.  In the maze both "
-            "gain nothing in the first 25,000 steps, and dip below their offline mean on the way "
-            "(IQL 66, SPOT 14), before both find the goal.",
+            "SPOT's mean is 1444 after 20,000 steps and half of that at the end.  In the maze the "
+            "means swing for 20,000 to 25,000 steps, at times below the offline ones (IQL 66 "
+            "after 25,000 steps, SPOT 14 after 15,000), before both climb.",
         ),
     },
     "baselines": {

@@ -75,6 +75,12 @@ def figure_of(count: int, path: Path) -> Iterator[tuple[Any, list[Any]]]:
         figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
 
 
+def look(k: int) -> tuple[str, str, str]:
+    """Colour, marker and dashes of line `k`; the first 24 differ."""
+    turn = k // len(COLORS)
+    return COLORS[k % len(COLORS)], MARKERS[(k + turn) % len(MARKERS)], LINES[turn % len(LINES)]
+
+
 def draw_line(
     axes: Any, steps: np.ndarray, values: np.ndarray, name: str, k: int, *, style: str = "-"
 ) -> None:
@@ -89,9 +95,8 @@ def draw_line(
         style: of the line; a dashed one lets an equal line below show.
     """
     seeds = values.shape[1]
-    turn = k // len(COLORS)
-    color, marker = COLORS[k % len(COLORS)], MARKERS[(k + turn) % len(MARKERS)]
-    style = LINES[turn % len(LINES)] if turn else style
+    color, marker, line = look(k)
+    style = style if line == LINES[0] else line
     extent = "" if seeds == 1 else ", min–max" if seeds < FEWEST_SEEDS else ", 95 %"
     text = f"{plain(name)} ({counted(seeds, 'seed')}{extent})"
     every = max(1, len(steps) // 12)

@@ -150,14 +150,12 @@ def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "determ
     margin = 0.05 * max(float(np.ptp(every)), 1.0)
     thresholds = np.linspace(every.min() - margin, every.max() + margin, 101)
     profile = partial(performance_profile, thresholds=thresholds)
-    with panels.figure_of(1, path) as (_, (axis,)):
+    with panels.figure_of(1, path) as (figure, (axis,)):
         for k, label in enumerate(shared.scores):
-            color = panels.COLORS[k % len(panels.COLORS)]
+            color, _, line = panels.look(k)
             tasks = shared.tasks(label)
-            share = profile(tasks)
-            axis.plot(
-                thresholds, share, color=color, drawstyle="steps-post", label=panels.plain(label)
-            )
+            steps = {"drawstyle": "steps-post", "label": panels.plain(label)}
+            axis.plot(thresholds, profile(tasks), line, color=color, **steps)
             interval = bootstrap_interval(profile, tasks, repetitions=panels.REPETITIONS)
             if interval is not None:
                 axis.fill_between(
@@ -169,4 +167,5 @@ def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "determ
         used = [run for run in runs if run.environment in shared.environments]
         axis.set_title(f"{count}\n{panels.sources(used)}")
         axis.legend(loc="lower left")
+        panels.share_legend(figure, [axis])
     return path

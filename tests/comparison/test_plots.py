@@ -57,6 +57,15 @@ def test_many_labels_share_a_legend_beside_the_panels(make_run, tmp_path, drawn)
     assert len(looks) == 20
 
 
+def test_profiles_of_many_labels_can_be_told_apart(make_run, tmp_path, drawn):
+    made = [make_run(f"r{k}", label=f"method {k}", final={0: 20.0 + k}) for k in range(20)]
+    plots.performance_profiles([read_run(m.path) for m in made], tmp_path / "p.png")
+    (figure,) = drawn
+    (axis,), (beside,) = figure.axes, figure.legends
+    assert axis.get_legend() is None and len(beside.get_texts()) == 20
+    assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 20
+
+
 def test_right_axis_shows_raw_returns(make_run, tmp_path, drawn):
     run = read_run(make_run("a").path)
     slope, offset = panels.returns_of_scores([run])
