@@ -138,7 +138,7 @@ STUDIES = {
             "CPU-sized as in baselines.md, four seeds; each seed of C-LAP has a world model of its "
             "own.  Last policies, nothing selected by score.",
             "Reading, deterministic policies.  On halfcheetah rounding makes no difference that "
-            "four seeds would tell from chance: CNF and C-LAP return more with it, IQL, AWAC and "
+            "four seeds would tell from chance: AWAC, CNF and C-LAP return more with it, IQL and "
             "PLAS less.  On hopper-medium-replay, where seeds of one method lie far apart (CNF 834 "
             "to 3054), four of the five return **less** with it, PLAS by most (253 to 996, and 360 "
             "to 617), so that float32 stays the default.",
