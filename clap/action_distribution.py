@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from shared.data.windows import cut_window
+from shared.datasets.windows import cut_window
 
 NEIGHBOURS = 20
 """Of every step, as in the paper."""

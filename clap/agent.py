@@ -11,8 +11,8 @@ from clap.initialise import initialise
 from clap.returns import data_returns
 from clap.rssm import Latent
 from clap.world_model import WorldModel
-from shared.networks import MLP, selu
-from shared.policies import BoundedLatentPolicy
+from shared.models.networks import MLP, selu
+from shared.models.policies import BoundedLatentPolicy
 from shared.types import Scalar
 
 SATURATED = 0.99

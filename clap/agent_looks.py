@@ -11,7 +11,7 @@ from clap.dreamer import normalized
 from clap.returns import data_returns
 from clap.rssm import Latent
 from clap.starts import draw_starts
-from shared.learner import Metrics
+from shared.models.learner import Metrics
 from shared.types import Scalar
 
 VISITED, KNOWN = 256, 2048

@@ -20,7 +20,7 @@ from equinox import Module, field, nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.errors import ConfigError
-from shared.networks import selu
+from shared.models.networks import selu
 
 SMALLEST = 6
 """Layers halve the picture until it is at most so many pixels wide."""

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.latent_actions import DirectActions
 from clap.world_model import WorldModel
-from shared.data.windows import EpisodeWindow
-from shared.learner import Metrics
+from shared.datasets.windows import EpisodeWindow
+from shared.models.learner import Metrics
 
 OPEN_LOOP_STEPS = (1, 5, 10, 20)
 

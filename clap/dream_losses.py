@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from clap.agent import Agent, Dream, Values, ValueUnits
 from clap.returns import lambda_returns
-from shared.learner import Metrics
+from shared.models.learner import Metrics
 from shared.types import Scalar
 
 

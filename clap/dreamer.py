@@ -17,9 +17,9 @@ from clap.rssm import RSSM, Latent
 from clap.states import AbstractStates, DiscreteStates, GaussianStates
 from clap.world_model import WorldModel
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
-from shared.data.windows import EpisodeWindow
-from shared.learner import descend
-from shared.networks import Normalizer
+from shared.datasets.windows import EpisodeWindow
+from shared.models.learner import descend
+from shared.models.networks import Normalizer
 from shared.types import Spec
 
 PLAIN = Reusable(

@@ -18,8 +18,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from shared.learner import Learner, Metrics
-from shared.networks import Normalizer
+from shared.models.learner import Learner, Metrics
+from shared.models.networks import Normalizer
 from shared.types import Transition
 
 BOUND_WEIGHT = 0.01

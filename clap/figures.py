@@ -171,8 +171,8 @@ def _load(run: Path, data: Path | None):
 
     from shared.cli.again import data_of_run
     from shared.errors import ConfigError
-    from shared.experiment import load_again
-    from shared.trained import load_state
+    from shared.runs.experiment import load_again
+    from shared.runs.trained import load_state
 
     _, record, algorithm, state, _ = load_state(run)
     if not hasattr(state, "world_model"):

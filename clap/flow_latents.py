@@ -1,6 +1,6 @@
 """The conditional flow of CNF as the latent action space of a world model (ours, in no paper).
 
-The condition is the model's feature [h, s], the base uniform (`shared/flow.py`).
+The condition is the model's feature [h, s], the base uniform (`shared/models/flow.py`).
 
     u = f(a | h, s) in (-1, 1)^n                          one latent an action
     -log p(a | h, s)                                      exact, no KL term
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from clap.latent_actions import AbstractModelActions
-from shared.flow import ConditionalFlow, FrozenFlow, freeze
+from shared.models.flow import ConditionalFlow, FrozenFlow, freeze
 from shared.types import Scalar
 
 FIRST_ACTIONS = 1024
@@ -72,7 +72,7 @@ class FlowLatentActions(AbstractModelActions):
         return eqx.tree_at(lambda s: s.flow, self, self.flow.initialize(condition, action))
 
     def frozen(self) -> "FlowLatentActions":
-        """The same with its linear maps inverted once and for all; see `shared.flow.freeze`."""
+        """The same with its linear maps inverted once and for all, see `freeze` of the flow."""
         if isinstance(self.flow, FrozenFlow):
             return self
         return eqx.tree_at(lambda s: s.flow, self, freeze(self.flow))

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.gaussian import Gaussian, from_network, log_normal, regularizer
-from shared.latent_actions import AbstractLatentActionSpace
-from shared.networks import MLP, selu
+from shared.models.latent_actions import AbstractLatentActionSpace
+from shared.models.networks import MLP, selu
 from shared.types import Box, Scalar
 
 ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]

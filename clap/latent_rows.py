@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.dream_losses import survival
-from shared.data.windows import EpisodeWindow
+from shared.datasets.windows import EpisodeWindow
 
 
 class Rows(NamedTuple):

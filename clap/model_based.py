@@ -24,9 +24,9 @@ from clap.imagined_rows import ImaginedRows
 from clap.soft_actor_critic import Optimizers, SoftActorCritic
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
 from shared.errors import ConfigError
-from shared.learner import Metrics, descend
-from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.models.learner import Metrics, descend
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 from shared.types import Transition
 
 

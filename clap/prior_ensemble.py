@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from clap.states import Distribution
-from shared.networks import MLP
+from shared.models.networks import MLP
 
 TINY = 1e-12
 """Added to squared distances, whose root has no gradient at zero."""

@@ -24,9 +24,9 @@ from clap.agent import Agent, ValueUnits
 from clap.dream_losses import value_regression
 from clap.latent_actions import AbstractModelActions
 from clap.returns import recorded_returns
-from shared.data.windows import EpisodeWindow
-from shared.learner import Metrics
-from shared.losses import advantage_weight
+from shared.datasets.windows import EpisodeWindow
+from shared.models.learner import Metrics
+from shared.models.losses import advantage_weight
 from shared.types import Scalar
 
 

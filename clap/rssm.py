@@ -30,7 +30,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from clap.prior_ensemble import make_members, member_of
 from clap.states import AbstractStates, Distribution
-from shared.networks import MLP, affine, selu
+from shared.models.networks import MLP, affine, selu
 
 
 class Latent(NamedTuple):

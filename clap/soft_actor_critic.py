@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.learner import Learner, Metrics, descend, polyak
-from shared.losses import td_loss
-from shared.networks import Critics
-from shared.policies import BoundedLatentPolicy, squashed_sample
+from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.losses import td_loss
+from shared.models.networks import Critics
+from shared.models.policies import BoundedLatentPolicy, squashed_sample
 from shared.types import Scalar
 
 

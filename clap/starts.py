@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from clap.rssm import Latent
-from shared.data.windows import EpisodeWindow
+from shared.datasets.windows import EpisodeWindow
 
 
 def draw_starts(latents: Latent, batch: EpisodeWindow, count: int, *, key: PRNGKeyArray) -> Latent:

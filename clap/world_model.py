@@ -28,9 +28,9 @@ from clap.gaussian import log_normal, regularizer
 from clap.latent_actions import AbstractModelActions
 from clap.prior_ensemble import draw_members
 from clap.rssm import RSSM, Latent
-from shared.data.windows import EpisodeWindow
-from shared.learner import Metrics
-from shared.networks import MLP, selu
+from shared.datasets.windows import EpisodeWindow
+from shared.models.learner import Metrics
+from shared.models.networks import MLP, selu
 
 LOG_STD_RANGE = (-4.0, 1.0)
 """Of the learned standard deviations of observations and rewards."""

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.networks import MLP
-from shared.policies import BoundedLatentPolicy
+from shared.models.networks import MLP
+from shared.models.policies import BoundedLatentPolicy
 from shared.types import Box
 
 

@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from cnf.vae import ConditionalVAE
 from shared.algorithm import Phase, Reusable
-from shared.flow import ConditionalFlow, freeze, saturated_fraction
-from shared.latent_actions import AbstractLatentActionSpace
-from shared.learner import Learner, descend
+from shared.models.flow import ConditionalFlow, freeze, saturated_fraction
+from shared.models.latent_actions import AbstractLatentActionSpace
+from shared.models.learner import Learner, descend
 
 SEARCH_LEARNING_RATE = (1e-5, 3e-3)
 SEARCH_WEIGHT_DECAY = (0.0, 1e-2)

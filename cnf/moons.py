@@ -21,8 +21,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from shared.flow import ConditionalFlow
-from shared.learner import Learner, descend
+from shared.models.flow import ConditionalFlow
+from shared.models.learner import Learner, descend
 
 BASES = ("normal", "uniform")
 BOXES = {"normal": (None,), "uniform": (1.0, 0.9)}

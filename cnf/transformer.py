@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from shared.networks import MLP
+from shared.models.networks import MLP
 
 
 class Attention(eqx.Module):

@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.errors import ConfigError
-from shared.latent_actions import AbstractLatentActionSpace, centered_box
-from shared.networks import MLP
+from shared.models.latent_actions import AbstractLatentActionSpace, centered_box
+from shared.models.networks import MLP
 from shared.types import Box, Scalar
 
 LOG_STD_RANGE = (-4.0, 15.0)

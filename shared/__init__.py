@@ -7,12 +7,12 @@ do not pay for JAX and simulators.
 import importlib
 
 _API = {
-    "load_data": "shared.data.resolve",
-    "plan": "shared.experiment",
-    "start": "shared.experiment",
-    "resume": "shared.experiment",
-    "evaluate_run": "shared.trained",
-    "load_policy": "shared.trained",
+    "load_data": "shared.loading.resolve",
+    "plan": "shared.runs.experiment",
+    "start": "shared.runs.experiment",
+    "resume": "shared.runs.experiment",
+    "evaluate_run": "shared.runs.trained",
+    "load_policy": "shared.runs.trained",
     "read_run": "shared.comparison.read",
 }
 __all__ = list(_API)

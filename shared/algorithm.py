@@ -25,8 +25,8 @@ class Phase:
     """A stretch of equal updates.
 
     Whatever is given a data set asks it for frames itself, not within a `jit`, `vmap`, `scan` or
-    `cond` of its own: where frames stay on the host (`shared/data/paged.py`), the numbers of those
-    asked for are found out first.
+    `cond` of its own: where frames stay on the host (`shared/datasets/pages.py`), the numbers of
+    those asked for are found out first.
 
     Attributes:
         name: shown in progress, metrics and checkpoints.

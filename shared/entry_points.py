@@ -40,6 +40,22 @@ def additions(
     return found
 
 
+def registered(group: str, what: str, known: dict[str, Any], kind: type) -> dict[str, Any]:
+    """What installed packages add to `known`, by name.
+
+    Raises:
+        ConfigError: an entry point is broken, hides another or has another name than its object.
+    """
+    form = f"a {kind.__module__}.{kind.__name__}"
+    found = additions(group, what, known, lambda x: isinstance(x, kind), form)
+    for name, x in found.items():
+        if x.name != name:
+            raise ConfigError(
+                f"{what} '{x.name}' is registered as '{name}'; give it one name in both places."
+            )
+    return found
+
+
 def _load(entry: EntryPoint, what: str) -> Any:
     try:
         return entry.load()

@@ -49,7 +49,7 @@ HEAVIEST = (
     "contract/test_contract.py", "clap/test_contract.py", "clap/test_pixels.py",
     "clap/test_dreamers.py", "clap/test_mopo.py",
     "clap/test_reuse.py", "training/test_online.py", "training/test_loop.py",
-    "cnf/test_cnf.py", "cnf/test_reference.py", "test_flow.py", "test_suites.py",
+    "cnf/test_cnf.py", "cnf/test_reference.py", "models/test_flow.py", "runs/test_suites.py",
 )  # fmt: skip
 """Files that take longest, the longest first."""
 
@@ -70,6 +70,39 @@ def hopper_random(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "hopper-random.hdf5"
     record("hopper-random", 3000, seed=0, path=path, workers=1)
     return read_d4rl(path, name="hopper-random")
+
+
+@pytest.fixture
+def arrays():
+    """Columns of a small data set, see `small_files`."""
+    from small_files import make_arrays
+
+    return make_arrays()
+
+
+@pytest.fixture
+def write(tmp_path):
+    """`write(arrays, name="data.hdf5", attributes={}, **options)` gives the file's path."""
+    import h5py
+
+    def write(arrays, name="data.hdf5", attributes=None, **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            file.attrs.update(attributes or {})
+            for key, value in arrays.items():
+                file.create_dataset(key, data=value, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Never touch the user's cache, and never leave this machine."""
+    monkeypatch.setenv("LATENT_POLICIES_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("LATENT_POLICIES_OFFLINE", "1")
+    monkeypatch.delenv("LATENT_POLICIES_MIRROR", raising=False)
 
 
 @pytest.fixture

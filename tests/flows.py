@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shared.flow import ConditionalFlow
+from shared.models.flow import ConditionalFlow
 
 CONDITION_SIZE = 4
 

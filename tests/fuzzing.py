@@ -153,7 +153,7 @@ def _serve() -> None:
     sys.path.insert(0, str(root))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     import shared.data.d4rl
-    import shared.data.vd4rl  # noqa: F401  (imported before the clock runs)
+    import shared.data.vd4rl.reader  # noqa: F401  (imported before the clock runs)
 
     limit = MEMORY_BYTES + _virtual_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -170,8 +170,8 @@ def _virtual_bytes() -> int:
 
 
 def _answer(path: str, reader: str, digest: str | None) -> dict:
-    from shared.data.checksum import note_path, write_note
     from shared.errors import UserError
+    from shared.storage.checksum import note_path, write_note
 
     if not path:
         return {"outcome": "ready", "detail": "", "hash": ""}
@@ -202,15 +202,15 @@ def _read_d4rl(path: Path):
 
 
 def _read_frames(path: Path):
-    from shared.data.vd4rl import read_vd4rl
+    from shared.data.vd4rl.reader import read_vd4rl
 
     frames = read_vd4rl(path, name="walker_walk-medium").frames
     return [x for x in frames if x is not None]
 
 
 def _read_arrays(path: Path):
-    from shared.data.hdf5 import read_hdf5
-    from shared.data.npz import read_npz
+    from shared.data.files.hdf5 import read_hdf5
+    from shared.data.files.npz import read_npz
 
     wanted = ("image", "action", "reward", "observations", "actions", "rewards", "terminals")
     arrays = (read_npz if path.suffix == ".npz" else read_hdf5)(path, wanted).arrays

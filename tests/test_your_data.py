@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from cnf.cli import main
 from shared import load_policy
-from shared.data.resolve import load_data
 from shared.errors import ConfigError
-from shared.trained import evaluate_run
+from shared.loading.resolve import load_data
+from shared.runs.trained import evaluate_run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()
 SCRIPTS = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))

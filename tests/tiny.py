@@ -1,6 +1,6 @@
 """Every registered algorithm and every ablation at toy size."""
 
-from shared import experiment, registry
+from shared.runs import experiment, registry
 
 TINY = {
     "steps": 12,

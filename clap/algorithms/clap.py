@@ -68,9 +68,9 @@ from clap.recorded import recorded_losses
 from clap.returns import episode_merit
 from clap.starts import draw_starts
 from shared.algorithm import hyperparameter
-from shared.latent_actions import check_clip
-from shared.learner import Learner, descend, polyak
-from shared.networks import Normalizer
+from shared.models.latent_actions import check_clip
+from shared.models.learner import Learner, descend, polyak
+from shared.models.networks import Normalizer
 from shared.types import is_zero
 
 

@@ -46,9 +46,9 @@ from clap.optimizers import clipped_adam
 from clap.prior_ensemble import draw_members, log_prob_spread
 from clap.starts import draw_starts
 from shared.algorithm import hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.networks import Critics, Normalizer
-from shared.policies import TanhActor
+from shared.models.learner import Learner, descend, polyak
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import TanhActor
 
 
 class State(NamedTuple):

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from clap.model_based import AbstractModelBased, State
 from shared.algorithm import hyperparameter
 from shared.errors import ConfigError
-from shared.losses import td_target
+from shared.models.losses import td_target
 
 
 class MOBILE(AbstractModelBased):

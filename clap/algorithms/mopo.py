@@ -31,7 +31,7 @@ Differences from the paper:
 import jax
 
 from clap.model_based import AbstractModelBased
-from shared.losses import td_target
+from shared.models.losses import td_target
 
 
 class MOPO(AbstractModelBased):

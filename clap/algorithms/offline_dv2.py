@@ -45,8 +45,8 @@ from clap.optimizers import agent_adam
 from clap.prior_ensemble import draw_members, mean_disagreement
 from clap.starts import draw_starts
 from shared.algorithm import hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.networks import Normalizer
+from shared.models.learner import Learner, descend, polyak
+from shared.models.networks import Normalizer
 
 
 class State(NamedTuple):

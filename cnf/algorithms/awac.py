@@ -30,9 +30,9 @@ import optax
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import advantage_weight, td_loss, td_target
-from shared.networks import Critics, Normalizer
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import advantage_weight, td_loss, td_target
+from shared.models.networks import Critics, Normalizer
 
 LOG_STD_RANGE = (-20.0, 2.0)
 

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import optax
 
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend
-from shared.networks import MLP, Normalizer
+from shared.models.learner import Learner, descend
+from shared.models.networks import MLP, Normalizer
 
 
 class State(NamedTuple):

@@ -30,10 +30,10 @@ import optax
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import td_loss, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import TanhActor
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import TanhActor
 
 
 class State(NamedTuple):

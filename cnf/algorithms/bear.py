@@ -36,10 +36,10 @@ from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import td_loss, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy, squashed_sample
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import BoundedLatentPolicy, squashed_sample
 
 NOISE_CLIP = 0.5
 """Ceiling of latents of the clone and of the policy's noise inside the MMD (authors' code)."""

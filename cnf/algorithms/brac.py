@@ -26,10 +26,10 @@ import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import td_loss, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 
 
 class State(NamedTuple):

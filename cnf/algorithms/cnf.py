@@ -40,11 +40,11 @@ import optax
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.latent_actions import AbstractLatentActionSpace, check_clip
-from shared.learner import Learner, descend, polyak
-from shared.losses import advantage_weight, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import BoundedLatentPolicy, draw
+from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import advantage_weight, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import BoundedLatentPolicy, draw
 
 
 class State(NamedTuple):

@@ -34,8 +34,8 @@ from jaxtyping import Array, Float, Int
 
 from cnf.transformer import CausalTransformer
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend
-from shared.networks import Normalizer
+from shared.models.learner import Learner, descend
+from shared.models.networks import Normalizer
 
 TIME_STD = 0.02
 """Of the time embeddings' initial entries, smaller than those of the tokens that they join."""

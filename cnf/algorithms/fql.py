@@ -33,9 +33,9 @@ import optax
 from jaxtyping import Array, Float
 
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import td_loss, td_target
-from shared.networks import MLP, Critics, Normalizer
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import MLP, Critics, Normalizer
 
 
 class VelocityField(eqx.Module):

@@ -33,9 +33,9 @@ from jaxtyping import Array, Float
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, descend, polyak
-from shared.losses import advantage_weight, td_loss, td_target
-from shared.networks import MLP, Critics
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import advantage_weight, td_loss, td_target
+from shared.models.networks import MLP, Critics
 
 LOG_STD_RANGE = (-5.0, 2.0)
 ORTHOGONAL_GAIN = 2**0.5

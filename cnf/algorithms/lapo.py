@@ -31,11 +31,11 @@ import optax
 
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.latent_actions import check_clip
-from shared.learner import Learner, descend, polyak
-from shared.losses import td_loss, td_target
-from shared.networks import MLP, Critics, Normalizer
-from shared.policies import TanhActor
+from shared.models.latent_actions import check_clip
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import MLP, Critics, Normalizer
+from shared.models.policies import TanhActor
 
 
 class State(NamedTuple):

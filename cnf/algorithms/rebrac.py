@@ -28,10 +28,10 @@ import jax.numpy as jnp
 import optax
 
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, Metrics, descend, polyak
-from shared.losses import smoothed_action, td_loss, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import TanhActor
+from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.losses import smoothed_action, td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import TanhActor
 
 
 class State(NamedTuple):

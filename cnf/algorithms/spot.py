@@ -39,10 +39,10 @@ from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.learner import Learner, Metrics, descend, polyak
-from shared.losses import smoothed_action, td_loss, td_target
-from shared.networks import Critics, Normalizer
-from shared.policies import TanhActor
+from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.losses import smoothed_action, td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import TanhActor
 
 
 class State(NamedTuple):

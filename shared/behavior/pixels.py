@@ -30,11 +30,11 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.behavior.episodes import Segment
-from shared.behavior.pixel_files import write_archive, write_shard
 from shared.behavior.policies import load_behavior
 from shared.behavior.record import dataset_names, describe_segments, plan
 from shared.behavior.rollout import run_episode
-from shared.data.vd4rl_folder import RECORD, read_record
+from shared.data.vd4rl.folder import RECORD, read_record
+from shared.data.vd4rl.writer import write_archive, write_shard
 from shared.environments.control import HORIZON, TASKS, ControlSimulator
 from shared.environments.rendering import SETTINGS
 from shared.errors import DataError

@@ -48,7 +48,8 @@ from shared.behavior.policies import (
 )
 from shared.behavior.simulator import ENVIRONMENTS
 from shared.data import catalog
-from shared.data.writers import write_d4rl
+from shared.data.files.writers import write_d4rl
+from shared.environments import tasks
 from shared.environments.control import TASKS
 from shared.errors import DataError
 
@@ -162,7 +163,7 @@ def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) 
         "generator": "latent-policies",
         "protocol": PROTOCOL,
         "dataset": name,
-        "environment": catalog.ENVIRONMENTS[environment].simulator,
+        "environment": tasks.ENVIRONMENTS[environment].simulator,
         "rows": rows,
         "seed": seed,
         "behavior_weights": weights_path(environment).name if weights != "none" else "none",

@@ -27,8 +27,8 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.behavior.policies import LOG_STD_HIGH, LOG_STD_LOW, Layers
-from shared.learner import Learner, Metrics, descend, polyak
-from shared.networks import MLP, Critics
+from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.networks import MLP, Critics
 from shared.types import Transition
 
 

@@ -36,7 +36,7 @@ from shared.behavior.select import write_weights
 from shared.behavior.simulator import ENVIRONMENTS, make_simulator
 from shared.behavior.snapshots import save_npz, snapshot_due, take_snapshot
 from shared.errors import RunError
-from shared.learner import Metrics
+from shared.models.learner import Metrics
 
 
 class Settings(NamedTuple):

@@ -26,9 +26,9 @@ ball's state then (D4RL's recorder repeats the one before); `timeouts` and
 import numpy as np
 
 from shared.behavior.rollout import Episode
-from shared.data.catalog import ENVIRONMENTS
 from shared.environments.maze2d import Maze2D
 from shared.environments.mazes import Cell, Maze
+from shared.environments.tasks import ENVIRONMENTS
 
 POLICY = "waypoints"
 TASKS = tuple(name for name, x in ENVIRONMENTS.items() if x.simulator == "Maze2D")

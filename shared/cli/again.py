@@ -18,7 +18,7 @@ def data_of_run(record: dict[str, Any], data: Path | None = None, data_dir: Path
         DataError: a file of the user's own is gone.
     """
     from shared.data.catalog import lookup_own
-    from shared.data.load import load_observations
+    from shared.loading.load import load_observations
 
     pixels, form = record.get("pixels"), {"data_dir": data_dir}
     if pixels is not None:

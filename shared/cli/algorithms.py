@@ -28,7 +28,7 @@ def algorithms_command(family: str) -> click.Command:
 def _list(console, family: str) -> None:
     from rich.table import Table
 
-    from shared import experiment, registry
+    from shared.runs import experiment, registry
 
     table = Table("name", "what", "phases", "paper", title=f"{family} algorithms")
     for name, algorithm_class in registry.algorithms(family).items():
@@ -44,7 +44,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
 
     from rich.table import Table
 
-    from shared import experiment, registry
+    from shared.runs import experiment, registry
     from shared.training.settings import RunSettings
 
     algorithm_class = registry.find(family, name)

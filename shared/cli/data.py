@@ -37,8 +37,8 @@ def list_command(data_dir: Path, long: bool) -> None:
 
     from shared.comparison.table import make_console
     from shared.data.catalog import datasets
-    from shared.data.fetch import official_path
     from shared.data.inspect import bytes_of
+    from shared.loading.fetch import official_path
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
     more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
@@ -90,7 +90,7 @@ def fetch_command(name: str, size: str, data_dir: Path) -> None:
     """
     from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
-    from shared.data.fetch import fetch
+    from shared.loading.fetch import fetch
 
     entry = lookup(name)
     with show_progress(entry.name) as update:
@@ -139,7 +139,7 @@ def collect_command(
     """
     from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
-    from shared.data.resolve import collect, collected_path
+    from shared.loading.resolve import collect, collected_path
 
     entry = lookup(name)
     workers = workers or os.cpu_count() or 1
@@ -169,7 +169,7 @@ def collect_command(
 def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
     from shared.cli.progress import show_progress
     from shared.data.contact_sheet import draw_contact_sheet
-    from shared.data.vd4rl_sets import collect_pixels
+    from shared.loading.pixels import collect_pixels
 
     with show_progress(name) as update:
         folder = collect_pixels(
@@ -212,9 +212,9 @@ def inspect_command(
     from shared.comparison.table import make_console
     from shared.data.catalog import datasets
     from shared.data.d4rl import examine
-    from shared.data.fetch import official_path
     from shared.data.inspect import plot_returns, print_report
     from shared.data.sources import form_of
+    from shared.loading.fetch import official_path
 
     official = False
     if not file.exists() and str(file) in datasets():
@@ -241,7 +241,7 @@ def _inspect_frames(path: Path, name: str | None, target: Path | None, official:
     from shared.comparison.table import make_console
     from shared.data.contact_sheet import draw_contact_sheet
     from shared.data.inspect import print_frames
-    from shared.data.vd4rl import read_vd4rl
+    from shared.data.vd4rl.reader import read_vd4rl
 
     data = read_vd4rl(path, name=name, official=official)
     print_frames(data, make_console())

@@ -44,8 +44,8 @@ def evaluate_command() -> click.Command:
         import numpy as np
         from rich.table import Table
 
-        from shared import trained
         from shared.comparison.table import make_console
+        from shared.runs import trained
 
         rows = trained.evaluate_run(run, episodes=episodes)
         table = Table(
@@ -89,7 +89,7 @@ def evaluate_command() -> click.Command:
 def _q_error_table(run: Path, episodes: int):
     from rich.table import Table
 
-    from shared.q_errors import q_errors
+    from shared.runs.q_errors import q_errors
 
     table = Table("seed", "rows", "Q", "return", "MSE", "too high", "by", "else", title="Q errors")
     for row in q_errors(run, episodes=episodes):
@@ -106,9 +106,9 @@ def _distance_table(run: Path, data: Path | None, episodes: int):
     from rich.table import Table
 
     from shared.cli.again import data_of_run
-    from shared.experiment import load_again
-    from shared.state_distance import state_distances
-    from shared.training.run_folder import RunFolder
+    from shared.record.run_folder import RunFolder
+    from shared.runs.experiment import load_again
+    from shared.runs.state_distance import state_distances
 
     record = RunFolder.open(run, write=False).record
     loaded = load_again(run, record, lambda record: data_of_run(record, data))

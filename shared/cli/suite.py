@@ -32,7 +32,7 @@ def train_suite(context: click.Context, family: str) -> None:
         ConfigError: an unknown suite, or options that contradict it.
         UserError: one or more data sets failed; the others were trained.
     """
-    from shared import suites
+    from shared.runs import suites
 
     options = context.params
     for name, flag in CONTRADICTORY.items():
@@ -70,10 +70,10 @@ def _plan(family: str, dataset: str, options: dict):
 def _print_plan(plans: dict, states: dict, options: dict) -> None:
     from rich.table import Table
 
-    from shared import estimates, suites
     from shared.comparison.table import make_console
     from shared.data.catalog import lookup
-    from shared.data.resolve import default_data_dir
+    from shared.loading.resolve import default_data_dir
+    from shared.runs import estimates, suites
     from shared.training import program
 
     rate = estimates.product_rate()

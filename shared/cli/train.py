@@ -143,14 +143,14 @@ def train_command(family: str) -> click.Command:
         loggers,
     ):
         """Train a policy on a fixed data set, and score it in its simulator."""
-        from shared import config, experiment, reuse, sweep_runs
         from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
-        from shared.data.load import load_observations
-        from shared.sweep import grid
+        from shared.loading.load import load_observations
+        from shared.record.run_folder import require_empty
+        from shared.runs import config, experiment, reuse, sweep_runs
         from shared.training.progress import terminal_progress
-        from shared.training.run_folder import require_empty
+        from shared.training.sweep import grid
 
         context = click.get_current_context()
         if benchmark is not None:
@@ -219,8 +219,8 @@ def train_command(family: str) -> click.Command:
 
 def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None):
     """The plan of one data set with these `options` of the command, and swept values."""
-    from shared import config, experiment, registry, reuse
-    from shared.data.load import default_observation
+    from shared.loading.load import default_observation
+    from shared.runs import config, experiment, registry, reuse
 
     overrides = config.parse_overrides(options["pairs"])
     for name in ("steps", "online_steps", "observation"):

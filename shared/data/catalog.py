@@ -1,4 +1,4 @@
-"""The one table of data sets: name -> official file, environment, reference returns.
+"""The table of data sets: name -> official file, rows, and the task that it is of.
 
 Names are D4RL's without the version suffix (`hopper-medium`); the suffix of
 the file that is read (`hopper-medium-v2`) is accepted too, any other version is
@@ -6,50 +6,55 @@ refused, because it holds other data.  V-D4RL's names are its folders'
 (`walker_walk-medium_expert`); they have no versions, and a score is a tenth of the
 return.
 
-Source of paths and reference returns: D4RL (Fu et al., 2020), Apache-2.0;
+Another package adds its own by an entry point, whose name is that of the object:
+
+    [project.entry-points."latent_policies.datasets"]
+    my-robot-logs = "my_package.robots:LOGS"  # an `Entry`
+
+Source of the paths: D4RL (Fu et al., 2020), Apache-2.0;
 V-D4RL (Lu et al., 2022), MIT.
 SHA-256 values are given where independent public records of the file agree.
 """
 
-import difflib
 import functools
 import re
-from collections.abc import Iterable
+from dataclasses import dataclass
 
-from shared.data.entries import (
-    CONTINUING,
-    TERMINALS_INSIDE,
-    Entry,
-    Environment,
-    registered,
-)
+from shared.entry_points import registered
+from shared.environments.tasks import ENVIRONMENTS, Environment, environments, nearest
 from shared.errors import ConfigError, DataError
 
-_ENVIRONMENTS = (
-    Environment("hopper", "Hopper-v4", -20.272305, 3234.3, 1000, 11, 3),
-    Environment("halfcheetah", "HalfCheetah-v4", -280.178953, 12135.0, 1000, 17, 6),
-    Environment("walker2d", "Walker2d-v4", 1.629008, 4592.3, 1000, 17, 6),
-    Environment("maze2d-umaze", "Maze2D", 23.85, 161.86, 300, 4, 2, CONTINUING),
-    Environment("maze2d-medium", "Maze2D", 13.13, 277.39, 600, 4, 2, CONTINUING),
-    Environment("maze2d-large", "Maze2D", 6.7, 273.99, 800, 4, 2, CONTINUING),
-    Environment("maze2d-umaze-dense", "Maze2D", 68.537689, 193.662856, 300, 4, 2, CONTINUING),
-    Environment("maze2d-medium-dense", "Maze2D", 44.264742, 297.455255, 600, 4, 2, CONTINUING),
-    Environment("maze2d-large-dense", "Maze2D", 30.569041, 303.485738, 800, 4, 2, CONTINUING),
-    Environment("antmaze-umaze", "AntMaze", 0.0, 1.0, 700, 29, 8, TERMINALS_INSIDE),
-    Environment("antmaze-medium", "AntMaze", 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
-    Environment("antmaze-large", "AntMaze", 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
-    Environment("pen", "Adroit", 96.262799, 3076.8331017826877, 100, 45, 24),
-    Environment("hammer", "Adroit", -274.856578, 12794.134825156867, 200, 46, 26),
-    Environment("door", "Adroit", -56.512833, 2880.5693087298737, 200, 39, 28),
-    Environment("relocate", "Adroit", -6.425911, 4233.877797728884, 200, 39, 30),
-    # complete and partial are scored by the same four tasks, mixed by others
-    Environment("kitchen", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
-    Environment("kitchen-mixed", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
-    Environment("walker_walk", "dm_control/walker-walk", 0.0, 1000.0, 500, 24, 6),
-    Environment("cheetah_run", "dm_control/cheetah-run", 0.0, 1000.0, 500, 17, 6),
-    Environment("humanoid_walk", "dm_control/humanoid-walk", 0.0, 1000.0, 500, 67, 21),
-)
-ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
+SUITES = ("gym-mujoco", "maze2d", "antmaze", "adroit", "kitchen", "vd4rl")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One data set.
+
+    Attributes:
+        suite: one of `SUITES`; another package's sets have a suite of their own.
+        file: path of the official file (V-D4RL: folder) below a mirror's root; of another
+            package's set, an absolute path is a file or folder on this machine.
+        version: suffix of D4RL's name for this file; empty in V-D4RL.
+        rows: about how many rows the official file has.
+        sha256: digest of the official file; None where it is not known.
+        address: where the file of another package's set can be downloaded, if anywhere.
+    """
+
+    name: str
+    suite: str
+    file: str
+    version: str
+    environment: Environment
+    rows: int
+    sha256: str | None = None
+    address: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Is it of the table on this page, not of another package?"""
+        return self.suite in SUITES
+
 
 QUALITIES = ("random", "medium", "medium-replay", "full-replay", "medium-expert", "expert")
 VD4RL_QUALITIES = ("random", "medium_replay", "medium", "medium_expert", "expert")
@@ -128,17 +133,6 @@ CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_o
 
 
 @functools.cache
-def environments() -> dict[str, Environment]:
-    """Every task by name: those of this page and those of installed packages.
-
-    Raises:
-        ConfigError: an entry point is broken or hides another name.
-    """
-    group = "latent_policies.environments"
-    return ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment)
-
-
-@functools.cache
 def datasets() -> dict[str, Entry]:
     """Every data set by name: those of this page and those of installed packages.
 
@@ -188,12 +182,6 @@ def lookup_own(name: str) -> Entry:
     if task is None or name in datasets():
         return lookup(name)
     return Entry(name, "", "", "", task, 0)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that looks most like `name`."""
-    plain = re.sub(r"-v\d+$", "", name.lower().replace("_", "-"))
-    return max(known, key=lambda x: difflib.SequenceMatcher(None, plain, x).ratio())
 
 
 def official_entry(file_name: str) -> Entry | None:

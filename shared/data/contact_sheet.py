@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.data.vd4rl_folder import episode_files, name_of, read_record
-from shared.data.vd4rl_rows import read_frames, read_rows
+from shared.data.files.folder import episode_files
+from shared.data.vd4rl.folder import name_of, read_record
+from shared.data.vd4rl.rows import read_frames, read_rows
 
 EPISODES, MOMENTS = 8, 12
 

@@ -17,20 +17,20 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.data import whole_episodes
-from shared.data.attributes import Attributes
-from shared.data.catalog import Environment
-from shared.data.columns import Columns
 from shared.data.d4rl import examine
-from shared.data.in_place import CONVERTED, finished, require_free
-from shared.data.minari_folder import read_minari
-from shared.data.minari_writer import dataset_id, write_minari
+from shared.data.files.attributes import Attributes
+from shared.data.files.columns import Columns
+from shared.data.files.folder import episode_files
+from shared.data.files.minari_reader import read_minari
+from shared.data.files.minari_writer import dataset_id, write_minari
+from shared.data.files.writers import arrays_of, fixed_strings, write_d4rl, write_npz, write_vd4rl
 from shared.data.sources import FORMS, form_of, read_source
-from shared.data.vd4rl import read_vd4rl
-from shared.data.vd4rl_folder import episode_files
-from shared.data.vd4rl_rows import has_frames
+from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.rows import has_frames
 from shared.data.whole_episodes import Episode
-from shared.data.writers import arrays_of, fixed_strings, write_d4rl, write_npz, write_vd4rl
+from shared.environments.tasks import Environment
 from shared.errors import ConfigError, DataError
+from shared.storage.in_place import CONVERTED, finished, require_free
 
 TABLES = ("d4rl", "npz")
 _SUFFIXES = {".hdf5": "d4rl", ".h5": "d4rl", ".npz": "npz"}

@@ -26,14 +26,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from shared.data.attributes import Attributes
-from shared.data.catalog import Entry, Environment, datasets, lookup_own, official_entry
-from shared.data.columns import Columns, Fault
-from shared.data.dataset import TransitionDataset, make_dataset, spec_of
+from shared.data.catalog import Entry, datasets, lookup_own, official_entry
+from shared.data.checks.table import find_faults
 from shared.data.episodes import Episodes, find_episodes, leaked_resets
+from shared.data.files.attributes import Attributes
+from shared.data.files.columns import Columns, Fault
 from shared.data.sources import read_source
-from shared.data.validate import find_faults
+from shared.datasets.rows import TransitionDataset, make_dataset, spec_of
 from shared.environments.scores import normalized_score
+from shared.environments.tasks import Environment
 from shared.errors import DataError
 from shared.types import Spec, Transition
 

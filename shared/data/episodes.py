@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from shared.data.catalog import CONTINUING, TERMINALS_INSIDE, Environment
-from shared.data.columns import Columns
+from shared.data.files.columns import Columns
+from shared.environments.tasks import CONTINUING, TERMINALS_INSIDE, Environment
 
 
 class Episodes(NamedTuple):

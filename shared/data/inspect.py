@@ -7,12 +7,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from shared.data.columns import Columns
 from shared.data.d4rl import Examined
 from shared.data.episodes import Episodes, find_episodes
-from shared.data.frame_store import estimate
-from shared.data.pixel_data import PixelData
-from shared.data.signature import printable
+from shared.data.files.columns import Columns
+from shared.data.files.signature import printable
+from shared.data.vd4rl.pixel_data import PixelData
+from shared.datasets.frame_store import estimate
 from shared.environments.scores import normalized_score
 
 _QUANTILES = (("minimum", 0.0), ("10 %", 0.1), ("median", 0.5), ("90 %", 0.9), ("maximum", 1.0))

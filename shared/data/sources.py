@@ -14,18 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.data.attributes import Attributes, plain_attributes
 from shared.data.catalog import Entry, entry_of_sha256
-from shared.data.checksum import read_note, verified_sha256
-from shared.data.columns import KEYS, Columns, Fault, to_columns
-from shared.data.hdf5 import hdf5_keys, read_hdf5
-from shared.data.memory import memory_limit
-from shared.data.minari_folder import minari_place, read_minari
-from shared.data.npz import read_npz
-from shared.data.signature import require_hdf5
-from shared.data.vd4rl_folder import digest_of, episode_files
+from shared.data.files.attributes import Attributes, plain_attributes
+from shared.data.files.columns import KEYS, Columns, Fault, to_columns
+from shared.data.files.folder import digest_of, episode_files
+from shared.data.files.hdf5 import hdf5_keys, read_hdf5
+from shared.data.files.minari_reader import minari_place, read_minari
+from shared.data.files.npz import read_npz
+from shared.data.files.signature import require_hdf5
 from shared.data.whole_episodes import to_columns as columns_of_episodes
 from shared.errors import DataError
+from shared.storage.checksum import read_note, verified_sha256
+from shared.storage.memory import memory_limit
 
 FORMS = ("d4rl", "npz", "minari", "vd4rl")
 _FRAME_KEYS = {"image", "is_first", "step_type"}

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from shared.data.catalog import Environment
-from shared.data.columns import Columns
 from shared.data.episodes import find_episodes
-from shared.data.frames import Frames
+from shared.data.files.columns import Columns
+from shared.datasets.frames import Frames
+from shared.environments.tasks import Environment
 
 
 class Episode(NamedTuple):

@@ -22,7 +22,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from shared.environments.task import MujocoTask, compile_model, robotics_assets
+from shared.environments.mujoco_task import MujocoTask, compile_model, robotics_assets
 
 Vector = Float[np.ndarray, "3"]
 _FRAME_SKIP = 5

@@ -23,7 +23,7 @@ import math
 import numpy as np
 
 from shared.environments.mazes import LARGE, MEDIUM, UMAZE, Cell, Maze
-from shared.environments.task import MujocoTask, compile_model
+from shared.environments.mujoco_task import MujocoTask, compile_model
 
 MAZES: dict[str, tuple[Maze, Cell]] = {
     "umaze": (UMAZE, (3, 1)),

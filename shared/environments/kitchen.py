@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from shared.environments.task import MujocoTask, compile_model, robotics_assets
+from shared.environments.mujoco_task import MujocoTask, compile_model, robotics_assets
 
 GOALS: dict[str, dict[int, float]] = {
     "microwave": {22: -0.75},

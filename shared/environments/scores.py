@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.data.catalog import datasets, environments, nearest
+from shared.environments.tasks import Environment, environments, nearest
 from shared.errors import DataError
 
 
@@ -20,9 +20,7 @@ def normalized_score(environment: str, return_):
     Raises:
         DataError: there are no reference returns for this name.
     """
-    known = environments().get(environment)
-    if known is None and environment in datasets():
-        known = datasets()[environment].environment
+    known = _task_of(environment)
     if known is None:
         suggestion = nearest(environment, environments())
         raise DataError(
@@ -32,3 +30,9 @@ def normalized_score(environment: str, return_):
     if isinstance(return_, int | float):
         return (float(return_) - known.minimum) * scale
     return (np.asarray(return_, np.float64) - known.minimum) * scale
+
+
+def _task_of(name: str) -> Environment | None:
+    """The task of this name, or the one whose name a data set's begins with."""
+    fitting = [task for task in environments() if name == task or name.startswith(f"{task}-")]
+    return environments()[max(fitting, key=len)] if fitting else None

@@ -2,8 +2,8 @@
 
 import warnings
 
-from shared.data.catalog import Environment, environments
 from shared.environments.rendering import Pixels
+from shared.environments.tasks import Environment, environments
 from shared.errors import ConfigError
 
 

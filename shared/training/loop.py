@@ -19,11 +19,11 @@ import numpy as np
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.environments.rendering import Pixels
 from shared.errors import NonFiniteError
+from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
 from shared.training.log import Log, Position
 from shared.training.progress import Progress
-from shared.training.run_folder import RunFolder
 from shared.training.schedule import due, stretches
 from shared.training.settings import RunSettings
 from shared.training.sweep_folder import SweepFolder

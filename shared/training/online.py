@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shared.algorithm import AbstractAlgorithm
-from shared.data.catalog import environments
-from shared.data.replay import Replay
+from shared.datasets.replay import Replay
 from shared.environments.simulators import make_environment
+from shared.environments.tasks import environments
 from shared.errors import ConfigError, RunError
 from shared.training import program
 from shared.training.settings import RunSettings

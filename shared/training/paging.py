@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shared.data import frame_store
-from shared.data.paged import MappedSequences, frames_asked, prefetch
+from shared.datasets import frame_store
+from shared.datasets.pages import MappedSequences, frames_asked, prefetch
 from shared.errors import DataError
 from shared.training import program
 

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from shared.algorithm import Phase, phase_at
-from shared.data.replay import MixedDataset
-from shared.data.sequences import SequenceDataset
+from shared.datasets.replay import MixedDataset
+from shared.datasets.sequences import SequenceDataset
 from shared.training.views import shape_of
 from shared.types import Spec
 

@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import PyTree
 
 from shared.errors import RunError
-from shared.sweep import SweptState
-from shared.training.durable import disk_errors, write_atomically
-from shared.training.run_folder import RunFolder
+from shared.record.run_folder import RunFolder
+from shared.storage.durable import disk_errors, write_atomically
+from shared.training.sweep import SweptState
 
 FILE = "sweep.json"
 

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from shared.algorithm import phase_at
-from shared.data.paged import MappedSequences
-from shared.data.sequences import to_sequences
+from shared.datasets.pages import MappedSequences
+from shared.datasets.sequences import to_sequences
 
 FRAMES = 4096
 """Encoded at a time, by whole episodes (one, if it is longer)."""

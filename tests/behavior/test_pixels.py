@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from cnf.cli import main
 from shared.behavior.episodes import Segment, run_block
 from shared.behavior.pixels import ROWS, plan_units, record_pixels
-from shared.data.vd4rl import read_vd4rl
-from shared.data.vd4rl_folder import read_record
+from shared.data.vd4rl.folder import read_record
+from shared.data.vd4rl.reader import read_vd4rl
 from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAITHFUL, FAST
 from shared.errors import DataError

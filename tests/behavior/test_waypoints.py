@@ -8,9 +8,9 @@ from shared.behavior.record import record
 from shared.behavior.waypoints import TASKS, WaypointController
 from shared.data.catalog import CATALOG
 from shared.data.d4rl import read_d4rl
-from shared.data.resolve import load_data
 from shared.environments.maze2d import Maze2D
 from shared.environments.mazes import LARGE, Maze
+from shared.loading.resolve import load_data
 
 ROWS = 6500
 

@@ -3,7 +3,7 @@
 import pytest
 from dreams import TINY
 
-from shared import experiment
+from shared.runs import experiment
 
 
 @pytest.fixture(scope="session")

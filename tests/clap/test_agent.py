@@ -15,10 +15,10 @@ from clap.rssm import RSSM, Latent
 from clap.starts import draw_starts
 from clap.states import GaussianStates
 from clap.world_model import WorldModel
-from shared.data.dataset import make_dataset
-from shared.data.windows import EpisodeWindow
-from shared.learner import Learner, descend
-from shared.policies import BoundedLatentPolicy
+from shared.datasets.rows import make_dataset
+from shared.datasets.windows import EpisodeWindow
+from shared.models.learner import Learner, descend
+from shared.models.policies import BoundedLatentPolicy
 from shared.types import Transition, Window
 
 H, S, U, ACTION = 5, 4, 3, 2

@@ -11,12 +11,12 @@ import pytest
 from contract.test_contract import leaves, run
 from dreams import TINY
 
-from shared import experiment
-from shared.data.sequences import to_sequences
+from shared.datasets.sequences import to_sequences
 from shared.errors import NonFiniteError
+from shared.record.run_folder import RunFolder
+from shared.runs import experiment
 from shared.training import loop, program
 from shared.training.evaluation import evaluate
-from shared.training.run_folder import RunFolder
 from shared.training.views import source_of
 
 CASES = {

@@ -18,8 +18,8 @@ from clap.latent_rows import draw_recorded, join, rows_of_dreams
 from clap.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
 from clap.rssm import RSSM
 from clap.states import DiscreteStates, GaussianStates
-from shared import experiment
-from shared.data.windows import EpisodeWindow
+from shared.datasets.windows import EpisodeWindow
+from shared.runs import experiment
 from shared.training import program
 from shared.types import Spec, Window
 

@@ -15,8 +15,8 @@ from clap.imagination import aleatoric_doubt
 from clap.imagined_rows import ImaginedRows
 from clap.terminations import ended
 from shared.environments.simulators import make_environment
-from shared.learner import Learner, descend
-from shared.networks import Normalizer
+from shared.models.learner import Learner, descend
+from shared.models.networks import Normalizer
 from shared.types import Transition
 
 

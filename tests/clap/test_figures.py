@@ -10,7 +10,7 @@ from comparison.conftest import make_run_folder
 
 from clap.action_distribution import ActionSamples, nearest_rows, sample_actions
 from clap.cli import main
-from shared import trained
+from shared.runs import trained
 
 
 def test_nearest_rows_against_a_sort():

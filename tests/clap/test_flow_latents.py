@@ -9,9 +9,9 @@ from dreams import TINY
 from flows import noisy
 
 from clap.flow_latents import FlowLatentActions
-from shared import experiment
 from shared.errors import ConfigError
-from shared.policies import BoundedLatentPolicy
+from shared.models.policies import BoundedLatentPolicy
+from shared.runs import experiment
 
 FEATURE, ACTION = 6, 3
 

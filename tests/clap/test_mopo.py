@@ -18,10 +18,10 @@ from clap.algorithms.mobile import MOBILE
 from clap.ensemble import targets_of
 from clap.imagination import aleatoric_doubt, imagine
 from clap.imagined_rows import ImaginedRows
-from shared import experiment, reuse, trained
 from shared.errors import ConfigError
+from shared.record.run_folder import RunFolder
+from shared.runs import experiment, reuse, trained
 from shared.training import program
-from shared.training.run_folder import RunFolder
 from shared.types import Transition
 
 TINY = {

@@ -15,16 +15,16 @@ from dreams import TINY
 import shared
 from clap.cli import main
 from clap.returns import data_returns
-from shared import experiment, trained
-from shared.behavior.pixel_files import write_archive
-from shared.data.dataset import make_dataset
-from shared.data.frames import to_transitions
-from shared.data.vd4rl import read_vd4rl
+from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.writer import write_archive
+from shared.datasets.frames import to_transitions
+from shared.datasets.rows import make_dataset
 from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAST
 from shared.errors import ConfigError
+from shared.record.run_folder import RunFolder
+from shared.runs import experiment, trained
 from shared.training import paging, program
-from shared.training.run_folder import RunFolder
 
 NAME = "walker_walk-medium"
 MORE = {"observation": "pixels", "cnn_depth": 1, "cnn_patch": 4, "value_units": "data"}

@@ -9,8 +9,8 @@ import pytest
 from clap.agent import Agent, Values, ValueUnits
 from clap.latent_actions import GaussianLatentActions
 from clap.recorded import recorded_losses
-from shared.data.windows import EpisodeWindow
-from shared.policies import BoundedLatentPolicy
+from shared.datasets.windows import EpisodeWindow
+from shared.models.policies import BoundedLatentPolicy
 from shared.types import Window
 
 FEATURE, U, ACTION, T = 4, 3, 2, 5

@@ -14,11 +14,11 @@ from tiny import tiny_plan
 from clap.algorithms.clap import CLAP
 from clap.cli import main as clap
 from cnf.cli import main as cnf
-from shared import experiment, reuse, sweep_runs, trained
 from shared.comparison.read import find_runs
 from shared.errors import ConfigError, DataError, RunError
-from shared.sweep import grid
-from shared.training.run_folder import RunFolder
+from shared.record.run_folder import RunFolder
+from shared.runs import experiment, reuse, sweep_runs, trained
+from shared.training.sweep import grid
 
 PART = CLAP.reusable
 assert PART is not None

@@ -14,7 +14,7 @@ from clap.latent_actions import DirectActions, GaussianLatentActions
 from clap.rssm import RSSM, Latent
 from clap.states import Categorical, DiscreteStates, GaussianStates
 from clap.world_model import Noise, WorldModel
-from shared.data.windows import EpisodeWindow
+from shared.datasets.windows import EpisodeWindow
 from shared.types import Window
 
 OBSERVATION, ACTION, H, S, U, T = 3, 2, 5, 4, 3, 6

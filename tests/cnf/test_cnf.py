@@ -7,7 +7,7 @@ import pytest
 import slow
 from tiny import tiny_plan
 
-from shared.policies import LOG_STD_RANGE
+from shared.models.policies import LOG_STD_RANGE
 from shared.training import program
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import slow
 
-from shared.learner import Learner
+from shared.models.learner import Learner
 
 
 def test_td3_off():

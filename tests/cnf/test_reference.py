@@ -8,8 +8,8 @@ import optax
 import pytest
 
 from cnf.moons import fit, log_prob, two_moons
-from shared.flow import ConditionalFlow
-from shared.learner import Learner, descend
+from shared.models.flow import ConditionalFlow
+from shared.models.learner import Learner, descend
 
 LAYERS, HIDDEN, STEPS, BATCH = 6, 48, 600, 512
 

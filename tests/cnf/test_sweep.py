@@ -9,9 +9,9 @@ import pytest
 import slow
 from tiny import tiny_plan
 
-from shared import reuse, sweep_runs
 from shared.errors import ConfigError
-from shared.sweep import Sweep, SweptState, grid
+from shared.runs import reuse, sweep_runs
+from shared.training.sweep import Sweep, SweptState, grid
 
 NO_MODEL = reuse.FrozenModel({}, (0,), {})
 """For what is refused before a model is asked for."""

@@ -10,7 +10,7 @@ import pytest
 
 from cnf.vae import LOG_STD_RANGE, ConditionalVAE, kl_to_standard_normal
 from shared.errors import ConfigError
-from shared.learner import Learner, descend
+from shared.models.learner import Learner, descend
 
 
 def make_vae(action_size=2, **more):

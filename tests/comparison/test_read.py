@@ -209,7 +209,7 @@ def test_control_characters_do_not_reach_a_terminal(make_run):
 
 
 def test_what_training_writes_is_read(make_run, tmp_path):
-    from shared.training.run_folder import RunFolder
+    from shared.record.run_folder import RunFolder
 
     made = make_run("a")
     path = tmp_path / "written"

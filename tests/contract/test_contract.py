@@ -14,7 +14,7 @@ import optax
 import pytest
 from tiny import cases, tiny_plan
 
-from shared import registry
+from shared.runs import registry
 from shared.training import program
 from shared.training.views import source_of
 

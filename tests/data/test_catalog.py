@@ -3,14 +3,9 @@
 import numpy as np
 import pytest
 
-from shared.data.catalog import (
-    CATALOG,
-    ENVIRONMENTS,
-    QUALITIES,
-    lookup,
-    official_entry,
-)
+from shared.data.catalog import CATALOG, QUALITIES, lookup, official_entry
 from shared.environments.scores import normalized_score
+from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import DataError
 
 

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from shared.cli.data import data_group
 from shared.data.convert import convert
 from shared.data.d4rl import read_d4rl
-from shared.data.minari_folder import read_minari
-from shared.data.resolve import load_data
+from shared.data.files.minari_reader import read_minari
+from shared.data.files.writers import arrays_of
 from shared.data.sources import form_of, read_source
-from shared.data.vd4rl import read_vd4rl
-from shared.data.writers import arrays_of
+from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import ConfigError, DataError
+from shared.loading.resolve import load_data
 
 ENDINGS = {"d4rl": "out.hdf5", "npz": "out.npz", "minari": "out-v0", "vd4rl": "out"}
 

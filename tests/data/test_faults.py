@@ -12,9 +12,9 @@ import pytest
 from recording import LENGTHS, record
 
 from shared.data.catalog import CATALOG
-from shared.data.columns import to_columns
+from shared.data.checks.table import CHECKS
 from shared.data.d4rl import examine, read_d4rl
-from shared.data.validate import CHECKS
+from shared.data.files.columns import to_columns
 from shared.errors import DataError
 
 GOOD = record()

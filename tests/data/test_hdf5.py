@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from shared.data.checksum import note_path, sha256_of, write_note
 from shared.data.d4rl import read_d4rl
-from shared.data.hdf5 import read_hdf5
+from shared.data.files.hdf5 import read_hdf5
 from shared.errors import DataError
+from shared.storage.checksum import note_path, sha256_of, write_note
 
 KEYS = ("observations", "actions", "rewards", "terminals", "timeouts")
 
@@ -194,7 +194,7 @@ def test_huge_chunk_for_few_rows(write, arrays):
 
 
 def test_more_than_memory(write, arrays, monkeypatch):
-    monkeypatch.setattr("shared.data.hdf5.memory_limit", lambda: 1000)
+    monkeypatch.setattr("shared.data.files.hdf5.memory_limit", lambda: 1000)
     refuse(write(arrays), "more than", "fewer rows")
 
 
@@ -266,7 +266,7 @@ def test_flipped_bit_against_the_noted_digest(write, arrays):
 
 def test_attributes_that_hang_the_library(write, arrays, monkeypatch):
     """A zero object size in the heap of strings never ends; the child process does."""
-    monkeypatch.setattr("shared.data.attributes.CHILD_SECONDS", 1)
+    monkeypatch.setattr("shared.data.files.attributes.CHILD_SECONDS", 1)
     path = write(arrays, attributes={"source": "collected", "dataset": "hopper-random"})
     content = bytearray(path.read_bytes())
     heap = content.find(b"GCOL")

@@ -9,7 +9,7 @@ import pytest
 
 from shared.data.convert import convert
 from shared.data.d4rl import read_d4rl
-from shared.data.minari_folder import read_minari
+from shared.data.files.minari_reader import read_minari
 from shared.errors import DataError
 
 with warnings.catch_warnings():  # whatever its dependencies deprecate

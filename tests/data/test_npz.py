@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from shared.data import npz
-from shared.data.npz import read_npz
+from shared.data.files import npz
+from shared.data.files.npz import read_npz
 from shared.errors import DataError
 
 

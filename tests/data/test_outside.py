@@ -12,7 +12,7 @@ import pytest
 from recording import record
 
 from shared.data.d4rl import read_d4rl
-from shared.data.vd4rl import read_vd4rl
+from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import DataError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")

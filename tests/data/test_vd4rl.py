@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from shared.data.catalog import lookup
-from shared.data.dataset import make_dataset
-from shared.data.fetch import Unreachable, fetch
-from shared.data.frames import from_leading, from_transitions, to_transitions
-from shared.data.resolve import load_data
-from shared.data.sequences import SequenceDataset, make_places
-from shared.data.vd4rl import read_vd4rl
-from shared.data.vd4rl_sets import load_pixels
+from shared.data.vd4rl.reader import read_vd4rl
+from shared.datasets.frames import from_leading, from_transitions, to_transitions
+from shared.datasets.rows import make_dataset
+from shared.datasets.sequences import SequenceDataset, make_places
 from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAITHFUL
 from shared.errors import DataError
+from shared.loading.fetch import Unreachable, fetch
+from shared.loading.pixels import load_pixels
+from shared.loading.resolve import load_data
 from shared.types import Transition
 
 DRAWS = [attrgetter(f"draw_{x}windows") for x in ("", "training_", "validation_")]

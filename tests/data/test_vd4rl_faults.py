@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from shared.data.vd4rl import read_vd4rl
+from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import DataError
 
 ROWS, EPISODES = 30, 4

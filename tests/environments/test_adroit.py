@@ -5,9 +5,9 @@ import importlib
 import numpy as np
 import pytest
 
-from shared.data.catalog import ENVIRONMENTS
 from shared.environments.adroit import TASKS
 from shared.environments.simulators import make_environment
+from shared.environments.tasks import ENVIRONMENTS
 
 
 @pytest.fixture(scope="module", params=TASKS)

@@ -5,12 +5,12 @@ import importlib
 import numpy as np
 import pytest
 
-from shared.data.catalog import ENVIRONMENTS
 from shared.environments.control import TASKS, ControlSimulator
 from shared.environments.control_environment import ControlEnvironment
 from shared.environments.rendering import FAST
 from shared.environments.scores import normalized_score
 from shared.environments.simulators import make_environment
+from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from shared.data.catalog import ENVIRONMENTS
 from shared.environments.maze2d import MAZES, Maze2D
 from shared.environments.simulators import make_environment
+from shared.environments.tasks import ENVIRONMENTS
 
 TASKS = [name for name in ENVIRONMENTS if name.startswith("maze2d")]
 STEPS = 1000

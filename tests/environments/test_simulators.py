@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from shared.data.catalog import CATALOG, ENVIRONMENTS
+from shared.data.catalog import CATALOG
 from shared.environments.simulators import make_environment
+from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny import tiny_plan
 
-from shared import experiment, trained
 from shared.algorithm import Phase
 from shared.errors import NonFiniteError, RunError
+from shared.runs import experiment, trained
 from shared.training import loop
 
 CASE = "cnf (VAE encoder)"
@@ -55,7 +55,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     finished, hopper_random, tmp_path, stop_at, monkeypatch
 ):
     """Stopped in either phase and at their border, right after a checkpoint."""
-    from shared.training import run_folder
+    from shared.record import run_folder
 
     class Stop(BaseException):
         pass

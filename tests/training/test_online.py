@@ -10,11 +10,12 @@ import pytest
 import slow
 from tiny import tiny_plan
 
-from shared import experiment, registry, trained
-from shared.data.replay import MixedDataset, Replay
+from shared.datasets.replay import MixedDataset, Replay
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
-from shared.training import online, program, run_folder
+from shared.record import run_folder
+from shared.runs import experiment, registry, trained
+from shared.training import online, program
 from shared.types import Transition
 
 ABLE = [n for n, c in registry.algorithms("cnf").items() if "online" in vars(c)]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from shared.algorithm import AbstractAlgorithm, Phase
-from shared.data import frame_store
-from shared.data.frame_store import to_device
-from shared.data.frames import Frames
+from shared.datasets import frame_store
+from shared.datasets.frame_store import to_device
+from shared.datasets.frames import Frames
 from shared.errors import DataError
 from shared.training import paging, program
 from shared.types import Spec

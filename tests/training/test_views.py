@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from shared.algorithm import AbstractAlgorithm, Phase
-from shared.data.dataset import make_dataset
-from shared.data.frame_store import to_device
-from shared.data.frames import Frames
+from shared.datasets.frame_store import to_device
+from shared.datasets.frames import Frames
+from shared.datasets.rows import make_dataset
 from shared.training import program, views
 from shared.types import Transition
 

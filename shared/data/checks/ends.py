@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from shared.data.catalog import CONTINUING, TERMINALS_INSIDE
 from shared.data.checks.material import Material
+from shared.environments.tasks import CONTINUING, TERMINALS_INSIDE
 
 
 def no_ends(material: Material) -> str | None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
-from shared.data.catalog import Environment
-from shared.data.columns import Columns
 from shared.data.episodes import Episodes, broken_rows, find_episodes, flagged_ends
+from shared.data.files.columns import Columns
+from shared.environments.tasks import Environment
 
 SAMPLE = 5_000
 """Statistics that need no single row are taken over about this many, evenly spread."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from shared.data.catalog import environments
 from shared.data.checks.material import Material
+from shared.environments.tasks import environments
 
 ACTION_TOLERANCE = 1e-3
 """Actions this far beyond ±1 are rounding and are clipped with a warning."""

@@ -1,0 +1,183 @@
+"""The columns of a data file in one fixed form, and the faults of the form.
+
+Accepted with a note: other floats (cast to float32), (rows, 1) rewards and flags
+(squeezed, as D4RL's reader does), whole-numbered rewards, flags stored as numbers 0
+and 1, an optional key under another name (which is not read).
+Refused: absent keys, other shapes, columns of different lengths, integers
+where real numbers belong, flags other than 0 and 1.
+"""
+
+import difflib
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from shared.data.files.signature import printable
+
+REQUIRED = ("observations", "actions", "rewards", "terminals")
+OPTIONAL = ("timeouts", "next_observations")
+KEYS = REQUIRED + OPTIONAL
+_FLAGS = ("terminals", "timeouts")
+_MATRICES = ("observations", "actions", "next_observations")
+_ALIASES = {  # what other recorders call these keys
+    "observations": ("obs", "observation", "states", "state", "s"),
+    "actions": ("acts", "action", "act", "a", "controls"),
+    "rewards": ("reward", "rews", "rew", "r"),
+    "terminals": ("dones", "done", "terminations", "terminated", "terminal"),
+    "timeouts": ("truncations", "truncated", "truncateds", "timeout"),
+    "next_observations": ("next_obs", "next_observation", "next_states", "next_state"),
+}
+
+
+class Fault(NamedTuple):
+    """Something wrong in a data file.
+
+    `severity` is "error" (training refuses the file) or "warning" (it is told);
+    `sentence` names key, reason and mend.
+    """
+
+    name: str
+    severity: str
+    sentence: str
+
+
+class Columns(NamedTuple):
+    """All rows of a file; `None` where an optional key is absent."""
+
+    observation: Float[np.ndarray, "rows observation"]
+    action: Float[np.ndarray, "rows action"]
+    reward: Float[np.ndarray, "rows"]
+    terminal: Bool[np.ndarray, "rows"]
+    timeout: Bool[np.ndarray, "rows"] | None
+    next_observation: Float[np.ndarray, "rows observation"] | None
+
+
+def to_columns(
+    arrays: dict[str, np.ndarray], keys: tuple[str, ...]
+) -> tuple[Columns | None, list[Fault]]:
+    """Bring raw arrays into the form of `Columns`.
+
+    Arguments:
+        arrays: raw arrays by D4RL key.
+        keys: every key of the file, for suggestions.
+
+    Returns:
+        The columns (None if a fault is an error) and the faults.
+    """
+    faults = [_missing(key, keys) for key in REQUIRED if key not in arrays]
+    faults += [x for key in OPTIONAL if key not in arrays for x in _ignored(key, keys)]
+    columns: dict[str, Any] = {}
+    for key, x in arrays.items():
+        columns[key], found = (_flag if key in _FLAGS else _real)(key, x)
+        faults += found
+    faults += _lengths({key: x for key, x in columns.items() if x is not None})
+    if any(fault.severity == "error" for fault in faults):
+        return None, faults
+    return Columns(*(columns.get(key) for key in KEYS)), faults
+
+
+def _error(name: str, sentence: str) -> Fault:
+    return Fault(name, "error", sentence)
+
+
+def _missing(key: str, keys: tuple[str, ...]) -> Fault:
+    found = ", ".join(map(printable, keys[:8])) + (", ..." if len(keys) > 8 else "") or "nothing"
+    others = [x for x in keys if x not in KEYS]
+    near = _alias(key, keys) or next(iter(difflib.get_close_matches(key, others, 1, 0.6)), None)
+    mend = f"rename '{printable(near)}' to it" if near else "add it"
+    return _error("missing-key", f"key '{key}' is missing (the file holds {found}); {mend}.")
+
+
+def _alias(key: str, keys: tuple[str, ...]) -> str | None:
+    """The key of the file that seems to hold this one, at the top or inside a group."""
+    names = (key, *_ALIASES[key])
+    found = [x for x in keys if x.lower().rpartition("/")[2] in names and x not in KEYS]
+    return min(found, key=lambda x: (x.count("/"), keys.index(x)), default=None)
+
+
+def _ignored(key: str, keys: tuple[str, ...]) -> list[Fault]:
+    near = _alias(key, keys)
+    if near is None or near.startswith("infos/"):
+        return []
+    sentence = f"key '{printable(near)}' is not read; rename it to '{key}' if it is that."
+    return [Fault("ignored-key", "warning", sentence)]
+
+
+def _squeeze(key: str, x: np.ndarray) -> tuple[np.ndarray, list[Fault]]:
+    if x.ndim == 2 and x.shape[1] == 1 and key not in _MATRICES:
+        note = f"key '{key}' has shape {x.shape}; it is read as ({len(x)},)."
+        return x[:, 0], [Fault("column-shape", "warning", note)]
+    return x, []
+
+
+def _shape_fault(key: str, x: np.ndarray) -> list[Fault]:
+    wanted = 2 if key in _MATRICES else 1
+    if x.ndim == wanted and x.size:
+        return []
+    if x.ndim == wanted:
+        return [_error("empty", f"key '{key}' is empty, shape {x.shape}; record some rows.")]
+    form = "(rows, size)" if wanted == 2 else "(rows,)"
+    mend = f"store it as {form}"
+    if key in _MATRICES and (x.ndim == 4 or x.dtype == np.uint8):
+        mend += ", and pictures in V-D4RL's layout"
+    elif x.ndim == wanted + 1:
+        mend += ", one episode behind the other"
+    return [_error("shape", f"key '{key}' has shape {x.shape}; {mend}.")]
+
+
+def _real(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
+    x, faults = _squeeze(key, x)
+    if found := _shape_fault(key, x):
+        return None, found
+    if x.dtype.kind != "f" and not (key == "rewards" and x.dtype.kind in "biu"):
+        return None, [_error("dtype", f"key '{key}' holds {x.dtype}; store real numbers, float32.")]
+    if x.dtype != np.float32:
+        note = f"key '{key}' holds {_told(x.dtype)}; it is read as float32."
+        faults.append(Fault("dtype", "warning", note))
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32)
+    return x, faults
+
+
+def _told(dtype: np.dtype) -> str:
+    if dtype.byteorder == ">":
+        return f"{dtype.newbyteorder('=')} in big-endian order"
+    return f"{dtype}, three digits only" if dtype == np.float16 else str(dtype)
+
+
+def _flag(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
+    x, faults = _squeeze(key, x)
+    if found := _shape_fault(key, x):
+        return None, found
+    if x.dtype == bool:
+        return x, faults
+    wrong = np.flatnonzero((x != 0) & (x != 1))
+    if wrong.size:
+        sentence = f"key '{key}' holds {x[wrong[0]]} in row {wrong[0]}; store true or false."
+        return None, [_error("flag", sentence)]
+    note = f"key '{key}' holds {x.dtype} 0 and 1; it is read as true and false."
+    return x.astype(bool), [*faults, Fault("dtype", "warning", note)]
+
+
+def _lengths(columns: dict[str, np.ndarray]) -> list[Fault]:
+    faults = []
+    rows = {key: len(x) for key, x in columns.items()}
+    if len(set(rows.values())) > 1:
+        told = ", ".join(f"{key} {n:,}" for key, n in rows.items())
+        turned = [key for key, x in columns.items() if _is_turned(x, rows)]
+        mend = f"transpose {' and '.join(turned)}" if turned else "align them"
+        faults.append(_error("length", f"columns have different lengths ({told}); {mend}."))
+    if rows and max(rows.values()) < 2:
+        faults.append(_error("empty", "there is only one row; record at least two."))
+    widths = {k: columns[k].shape[1] for k in ("observations", "next_observations") if k in columns}
+    if len(set(widths.values())) > 1:
+        told = " and ".join(f"{key} {n}" for key, n in widths.items())
+        faults.append(_error("width", f"{told} values a row differ; store the same observation."))
+    return faults
+
+
+def _is_turned(x: np.ndarray, rows: dict[str, int]) -> bool:
+    """Has this matrix its rows where its columns belong, seen by the flat keys?"""
+    flat = {n for key, n in rows.items() if key not in _MATRICES}
+    return x.ndim == 2 and len(x) not in flat and x.shape[1] in flat

@@ -1,0 +1,219 @@
+"""Reads Minari data sets, without Minari, from folders that nobody has to trust.
+
+    NAME-v0/data/metadata.json     spaces, number of episodes, version
+    NAME-v0/data/main_data.hdf5    a group `episode_N` for each episode of T steps, with
+                                   observations (T + 1, ...), or a group of several such;
+                                   actions, rewards, terminations, truncations (T, ...)
+
+What is read goes through `read_hdf5`, so links, objects and impossible sizes are refused;
+`infos` and the recipe of the environment are never looked at.  Observations that are a
+dictionary are joined in the order of their space, as `gymnasium.spaces.flatten` does.
+Pictures are (T + 1, height, width, 3) uint8; JPEGs are refused.
+
+Format: Minari (Younis et al., 2024), versions 0.4 and 0.5, its `hdf5` storage.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.data.files.attributes import Attributes, plain_attributes
+from shared.data.files.folder import digest_of, require_inside
+from shared.data.files.hdf5 import read_hdf5
+from shared.data.files.signature import AGAIN, printable
+from shared.data.whole_episodes import Episode
+from shared.errors import DataError
+
+MAIN, METADATA = "main_data.hdf5", "metadata.json"
+RECORD = "latent_policies"
+"""Where `metadata.json` says what a converted set was made of."""
+_METADATA_BYTES = 1 << 24
+FLAT = ("actions", "rewards", "terminations", "truncations")
+_WANTED = re.compile(rf"episode_\d{{1,9}}/(observations(/.+)?|{'|'.join(FLAT)})")
+
+
+class MinariSet(NamedTuple):
+    """What was read: all episodes, and sentences on how.
+
+    `keys` are those of an episode.
+    """
+
+    episodes: list[Episode]
+    sha256: str
+    attributes: Attributes
+    keys: tuple[str, ...]
+    notes: list[str]
+
+
+def minari_place(path: Path) -> Path | None:
+    """The folder that holds the two files: `path` or `path/data`; None, if it is no Minari set."""
+    places = (path / "data", path)
+    return next((x for x in places if (x / MAIN).is_file() or (x / METADATA).is_file()), None)
+
+
+def read_minari(path: str | Path) -> MinariSet:
+    """Every episode of a Minari data set.
+
+    Raises:
+        DataError: it is broken or hostile, or holds what no data set here is made of: JPEGs,
+            whole numbers, text, actions that are a dictionary.
+    """
+    path = Path(path)
+    place = minari_place(path)
+    if place is None:
+        raise DataError(f"{path}: holds no {MAIN}; name the folder of a Minari data set.")
+    files = [place / MAIN, place / METADATA]
+    for file in files:
+        require_inside(path, file)
+    about = _metadata(files[1])
+    stored = about.get("data_format", "hdf5")
+    if stored != "hdf5":
+        kind = printable(str(stored))
+        raise DataError(f"{path}: is stored as '{kind}'; write it with data_format='hdf5'.")
+    spaces = _spaces(about)
+    _refuse_jpegs(files[0], about, spaces)
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for key, array in read_hdf5(files[0], _WANTED, many=True).arrays.items():
+        group, _, name = key.partition("/")
+        found.setdefault(int(group.removeprefix("episode_")), {})[name] = array
+    told = about.get("total_episodes", len(found))
+    if not found or told != len(found):
+        raise DataError(
+            f"{files[0]}: holds {len(found)} episodes, but {METADATA} says {told!r}; {AGAIN}."
+        )
+    leaves = sorted(key for key in next(iter(found.values())) if key not in FLAT)
+    leaves = list(spaces) if sorted(spaces) == leaves else leaves
+    notes: dict[str, None] = {}
+    episodes = [
+        _episode(f"{files[0]}: 'episode_{number}'", found[number], leaves, notes)
+        for number in sorted(found)
+    ]
+    _require_one_form(files[0], episodes)
+    first = next(iter(found.values()))
+    joined = [key.partition("/")[2] for key in leaves if first[key].dtype != np.uint8]
+    if len(joined) > 1:
+        notes[f"the observation joins {', '.join(joined)}, in this order."] = None
+    record = about.get(RECORD)
+    attributes = plain_attributes(record) if isinstance(record, dict) else {}
+    return MinariSet(episodes, digest_of(files), attributes, (*leaves, *FLAT), list(notes))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _METADATA_BYTES:
+            raise ValueError("too long")
+        about = json.loads(path.read_text("utf-8"))
+        if not isinstance(about, dict):
+            raise ValueError("no mapping")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or printable(str(error), 120)
+        raise DataError(f"{path}: cannot be read ({reason}); {AGAIN}.") from error
+    return about
+
+
+def _spaces(about: dict[str, Any]) -> dict[str, dict]:
+    """Key -> JSON of the space of every array in an observation, in order; empty if unknown."""
+
+    def walk(space: Any, prefix: str) -> dict[str, dict]:
+        if not isinstance(space, dict):
+            return {}
+        parts = space.get("subspaces")
+        if isinstance(parts, list):
+            parts = {f"_index_{i}": x for i, x in enumerate(parts)}
+        if not isinstance(parts, dict):
+            return {prefix: space}
+        return {k: v for name, x in parts.items() for k, v in walk(x, f"{prefix}/{name}").items()}
+
+    try:
+        return walk(json.loads(about["observation_space"]), "observations")
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+
+
+def _refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) -> None:
+    """Pictures from 32 x 32 on are JPEG files of variable length, unless Minari is told not to."""
+    for key, space in spaces.items():
+        shape = space.get("shape")
+        sizes = [n for n in shape[:2] if isinstance(n, int)] if isinstance(shape, list) else []
+        large = len(sizes) == 2 and min(sizes) >= 32 and space.get("dtype") == "uint8"
+        if large and about.get("jpeg_encoding", True):
+            raise DataError(
+                f"{file}: '{key}' holds JPEG files, which are not decoded here; write the set with "
+                "jpeg_encoding=False."
+            )
+
+
+def _episode(what: str, arrays: dict[str, np.ndarray], leaves: list[str], notes: dict) -> Episode:
+    missing = [key for key in (*leaves, *FLAT) if key not in arrays]
+    if missing or not leaves:
+        key = missing[0] if missing else "observations"
+        raise DataError(f"{what} has no array '{key}'; add it.")
+    steps = len(arrays["rewards"]) if arrays["rewards"].ndim else 0
+    states, image = [], None
+    for key in leaves:
+        x = arrays[key]
+        _require_rows(what, key, x, steps + 1)
+        if x.dtype != np.uint8:
+            states.append(_real(what, key, x, notes).reshape(len(x), -1))
+        elif image is None:
+            image = _pictures(what, key, x)
+        else:
+            raise DataError(f"{what}: '{key}' is a second picture; keep one of them.")
+    for key in FLAT:
+        _require_rows(what, key, arrays[key], steps)
+    reward = arrays["rewards"]
+    if reward.dtype.kind in "iu":
+        notes["'rewards' holds whole numbers; it is read as float32."] = None
+        reward = reward.astype(np.float32)
+    return Episode(
+        np.concatenate(states, axis=1) if states else None,
+        image,
+        _real(what, "actions", arrays["actions"], notes).reshape(steps, -1),
+        _real(what, "rewards", reward, notes).reshape(steps),
+        *(_flags(what, key, arrays[key]) for key in FLAT[2:]),
+    )
+
+
+def _require_rows(what: str, key: str, x: np.ndarray, rows: int) -> None:
+    if not x.ndim or len(x) != rows or rows < 1:
+        raise DataError(
+            f"{what}: '{key}' has shape {x.shape}, but the episode has {rows} of them by its "
+            "rewards; store one observation more than actions."
+        )
+
+
+def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
+    if x.dtype.kind != "f":
+        raise DataError(f"{what}: '{key}' holds {x.dtype}; store real numbers, float32.")
+    if x.dtype != np.float32:
+        notes[f"'{key}' holds {x.dtype}; it is read as float32."] = None
+    with np.errstate(over="ignore"):
+        return x.astype(np.float32, copy=False)
+
+
+def _pictures(what: str, key: str, x: np.ndarray) -> np.ndarray:
+    if x.ndim != 4 or x.shape[3] != 3:
+        raise DataError(
+            f"{what}: '{key}' is uint8 of shape {x.shape}; store pictures as (rows, height, width, "
+            "3) and numbers as float32."
+        )
+    return x
+
+
+def _flags(what: str, key: str, x: np.ndarray) -> np.ndarray:
+    if x.ndim != 1 or not np.isin(x, (0, 1)).all():
+        raise DataError(f"{what}: '{key}' must be one true or false a step; correct it.")
+    return x.astype(bool)
+
+
+def _require_one_form(file: Path, episodes: list[Episode]) -> None:
+    for key in ("state", "image", "action"):
+        forms = [None if x is None else x.shape[1:] for x in (getattr(e, key) for e in episodes)]
+        if odd := next((i for i, form in enumerate(forms) if form != forms[0]), 0):
+            raise DataError(
+                f"{file}: '{key}' of episode {odd} is {forms[odd]} a row, but {forms[0]} in the "
+                "first; keep episodes of one form in a data set."
+            )

@@ -1,0 +1,185 @@
+"""Transitions on the device, and the draws that algorithms make from them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from shared.datasets.windows import (
+    EpisodeRows,
+    EpisodeWindow,
+    cut_window,
+    draw_windows,
+    episode_rows,
+    place_windows,
+)
+from shared.types import Spec, Transition
+
+
+class TransitionDataset(eqx.Module):
+    """A whole data set as device arrays; always an *argument* of compiled functions.
+
+    Attributes:
+        transitions: leading axis = rows.
+        training_rows: row numbers of the training episodes.
+        validation_rows: row numbers of the held-out episodes (may be empty).
+        ranked_rows: all row numbers, those of the episode with the highest return first.
+        sarsa_rows: row numbers with a known next action: the episode goes on in the
+            following row, or ends there for good (`terminal`).
+        episodes: which rows make up which episode.
+        return_to_go: sum of the rewards from a row to the end of its episode.
+    """
+
+    transitions: Transition
+    training_rows: Int[Array, "training"]
+    validation_rows: Int[Array, "validation"]
+    ranked_rows: Int[Array, "rows"]
+    sarsa_rows: Int[Array, "sarsa"]
+    episodes: EpisodeRows
+    return_to_go: Float[Array, "rows"]
+
+    @property
+    def observation(self) -> Float[Array, "rows *observation"]:
+        """Of every row."""
+        return self.transitions.observation
+
+    @property
+    def reward(self) -> Float[Array, "rows"]:
+        """Of every row."""
+        return self.transitions.reward
+
+    @property
+    def acted(self) -> Bool[Array, "rows"]:
+        """Which rows hold an action: all."""
+        return jnp.ones(self.reward.shape, bool)
+
+    def with_reward(self, reward: Float[Array, "rows"]) -> "TransitionDataset":
+        """The same rows with another number in the place of the reward; all else is as it was."""
+        return eqx.tree_at(lambda data: data.transitions.reward, self, reward)
+
+    def observations_at(self, index: Int[Array, "batch"]) -> Float[Array, "batch *observation"]:
+        """Those of these row numbers."""
+        return self.observation[index]
+
+    def rows(self, index: Int[Array, "batch"]) -> Transition:
+        """The transitions at these row numbers."""
+        return jax.tree.map(lambda x: x[index], self.transitions)
+
+    def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
+        """`batch_size` rows, uniformly with replacement, from *all* episodes."""
+        size = self.transitions.reward.shape[0]
+        return self.rows(jax.random.randint(key, (batch_size,), 0, size))
+
+    def draw_training(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
+        """`batch_size` rows, uniformly with replacement, from the training episodes."""
+        pick = jax.random.randint(key, (batch_size,), 0, self.training_rows.shape[0])
+        return self.rows(self.training_rows[pick])
+
+    def draw_best(self, batch_size: int, fraction: float, *, key: PRNGKeyArray) -> Transition:
+        """`batch_size` rows from that `fraction` of all rows whose episodes earned most."""
+        size = max(1, round(fraction * self.ranked_rows.shape[0]))
+        return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
+
+    def draw_sarsa(
+        self, batch_size: int, *, key: PRNGKeyArray
+    ) -> tuple[Transition, Float[Array, "batch action"]]:
+        """Rows of `sarsa_rows` and the action that the data takes next.
+
+        Behind a terminal row there is none, and what is returned means nothing.
+        """
+        pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
+        index = self.sarsa_rows[pick]
+        following = jnp.minimum(index + 1, self.transitions.reward.shape[0] - 1)
+        return self.rows(index), self.transitions.action[following]
+
+    def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
+        """`batch_size` windows of `length` observations, from *all* episodes."""
+        return draw_windows(self.transitions, self.episodes, None, batch_size, length, key=key)
+
+    def draw_training_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """`batch_size` windows of `length` observations, from the training episodes."""
+        rows = self.training_rows
+        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
+
+    def draw_validation_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> EpisodeWindow:
+        """The same from the held-out episodes; from all, if none is held out."""
+        rows = self.validation_rows if self.validation_rows.shape[0] else None
+        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
+
+    def draw_return_windows(
+        self, batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> tuple[EpisodeWindow, Int[Array, "batch"]]:
+        """Windows as of `draw_windows` with the return to go in the place of the reward.
+
+        Second is the time of each window's first observation in its episode.
+        """
+        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        transitions = self.transitions._replace(reward=self.return_to_go)
+        cut = jax.vmap(lambda *place: cut_window(transitions, self.episodes, *place, length))
+        return cut(episode, start), start - self.episodes.first[episode]
+
+
+def make_dataset(
+    transitions: Transition,
+    episode: np.ndarray,
+    *,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+) -> TransitionDataset:
+    """Put host transitions on the device and hold out whole episodes.
+
+    Arguments:
+        transitions: NumPy arrays with leading axis rows.
+        episode: `(rows,)` episode number of every row.
+        validation_fraction: share of *episodes* held out.  Rows of one episode are never
+            split, because neighbours in time are nearly copies of each other.  With fewer
+            than two episodes nothing is held out.
+        seed: fixes which episodes are held out.
+    """
+    is_held = np.isin(episode, held_out(np.unique(episode), validation_fraction, seed))
+    returns = np.bincount(episode, np.asarray(transitions.reward, np.float64))
+    goes_on = np.append(episode[1:] == episode[:-1], False) | transitions.terminal
+    device = Transition(*(jnp.asarray(x) for x in transitions))
+    indices = (
+        np.flatnonzero(~is_held),
+        np.flatnonzero(is_held),
+        np.argsort(-returns[episode], kind="stable"),
+        np.flatnonzero(goes_on),
+    )
+    rows = (jnp.asarray(x, jnp.int32) for x in indices)
+    return TransitionDataset(
+        device, *rows, episode_rows(episode), returns_to_go(transitions, episode)
+    )
+
+
+def returns_to_go(transitions: Transition, episode: np.ndarray) -> Float[Array, "rows"]:
+    """Sum of the rewards from every row to the end of its episode, summed in float64."""
+    backwards = np.cumsum(np.asarray(transitions.reward, np.float64)[::-1])[::-1]
+    ends = np.append(np.flatnonzero(episode[1:] != episode[:-1]) + 1, len(episode))
+    behind = np.append(backwards, 0.0)[np.repeat(ends, np.diff(ends, prepend=0))]
+    return jnp.asarray(backwards - behind, jnp.float32)
+
+
+def held_out(episodes: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Which episodes are kept for validation: at least one, but never all."""
+    count = int(round(fraction * len(episodes)))
+    if fraction > 0 and len(episodes) > 1:
+        count = min(max(count, 1), len(episodes) - 1)
+    return np.random.default_rng(seed).permutation(episodes)[:count]
+
+
+def spec_of(transitions: Transition, episode_returns: np.ndarray) -> Spec:
+    """Sizes, observation statistics (over every row, in float64) and extreme returns."""
+    observation = np.asarray(transitions.observation, np.float64)
+    return Spec(
+        observation.shape[1:],
+        transitions.action.shape[1],
+        observation.mean(0).astype(np.float32),
+        observation.std(0).astype(np.float32),
+        np.asarray([episode_returns.min(), episode_returns.max()], np.float32),
+    )

@@ -1,0 +1,92 @@
+"""The table of tasks: name -> simulator, sizes, horizon, reference returns.
+
+Another package adds its own by an entry point, whose name is that of the object:
+
+    [project.entry-points."latent_policies.environments"]
+    my-robot = "my_package.robots:ROBOT"      # an `Environment`
+
+Source of the reference returns: D4RL (Fu et al., 2020), Apache-2.0; V-D4RL (Lu et al., 2022), MIT.
+"""
+
+import difflib
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shared.entry_points import registered
+
+CONTINUING = "continuing"
+"""One endless trajectory: neither terminals nor timeouts are set (maze2d).
+It is cut every `horizon` rows, as D4RL's own reader does.  Also, reward[t] is
+judged on observation[t], not on what action[t] leads to; it is kept as it is."""
+TERMINALS_INSIDE = "terminals-inside"
+"""A trajectory goes on after a terminal row: the goal marks a cluster of rows (antmaze).
+Episodes end at timeouts only; `terminal` still masks the bootstrap."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A task, its sizes, and D4RL's reference returns.
+
+    Attributes:
+        simulator: what scores policies (shared/environments): a gymnasium id, one of ours by
+            name, or `dm_control/DOMAIN-TASK`; empty where there is none, and then no scores.
+        minimum: return of a random policy (score 0); NaN where it is not known.
+        maximum: return of an expert (score 100); the same.
+        horizon: environment steps of an episode without a terminal.
+        quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
+    """
+
+    name: str
+    simulator: str
+    minimum: float
+    maximum: float
+    horizon: int
+    observation_size: int
+    action_size: int
+    quirk: str = ""
+
+
+_ENVIRONMENTS = (
+    Environment("hopper", "Hopper-v4", -20.272305, 3234.3, 1000, 11, 3),
+    Environment("halfcheetah", "HalfCheetah-v4", -280.178953, 12135.0, 1000, 17, 6),
+    Environment("walker2d", "Walker2d-v4", 1.629008, 4592.3, 1000, 17, 6),
+    Environment("maze2d-umaze", "Maze2D", 23.85, 161.86, 300, 4, 2, CONTINUING),
+    Environment("maze2d-medium", "Maze2D", 13.13, 277.39, 600, 4, 2, CONTINUING),
+    Environment("maze2d-large", "Maze2D", 6.7, 273.99, 800, 4, 2, CONTINUING),
+    Environment("maze2d-umaze-dense", "Maze2D", 68.537689, 193.662856, 300, 4, 2, CONTINUING),
+    Environment("maze2d-medium-dense", "Maze2D", 44.264742, 297.455255, 600, 4, 2, CONTINUING),
+    Environment("maze2d-large-dense", "Maze2D", 30.569041, 303.485738, 800, 4, 2, CONTINUING),
+    Environment("antmaze-umaze", "AntMaze", 0.0, 1.0, 700, 29, 8, TERMINALS_INSIDE),
+    Environment("antmaze-medium", "AntMaze", 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
+    Environment("antmaze-large", "AntMaze", 0.0, 1.0, 1000, 29, 8, TERMINALS_INSIDE),
+    Environment("pen", "Adroit", 96.262799, 3076.8331017826877, 100, 45, 24),
+    Environment("hammer", "Adroit", -274.856578, 12794.134825156867, 200, 46, 26),
+    Environment("door", "Adroit", -56.512833, 2880.5693087298737, 200, 39, 28),
+    Environment("relocate", "Adroit", -6.425911, 4233.877797728884, 200, 39, 30),
+    # complete and partial are scored by the same four tasks, mixed by others
+    Environment("kitchen", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
+    Environment("kitchen-mixed", "FrankaKitchen", 0.0, 4.0, 280, 60, 9),
+    Environment("walker_walk", "dm_control/walker-walk", 0.0, 1000.0, 500, 24, 6),
+    Environment("cheetah_run", "dm_control/cheetah-run", 0.0, 1000.0, 500, 17, 6),
+    Environment("humanoid_walk", "dm_control/humanoid-walk", 0.0, 1000.0, 500, 67, 21),
+)
+ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
+
+
+@functools.cache
+def environments() -> dict[str, Environment]:
+    """Every task by name: those of this page and those of installed packages.
+
+    Raises:
+        ConfigError: an entry point is broken or hides another name.
+    """
+    group = "latent_policies.environments"
+    return ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that looks most like `name`."""
+    plain = re.sub(r"-v\d+$", "", name.lower().replace("_", "-"))
+    return max(known, key=lambda x: difflib.SequenceMatcher(None, plain, x).ratio())

@@ -1,0 +1,50 @@
+"""Loss terms in which two or more papers share the *same* equation."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from shared.models.networks import Critics
+from shared.types import Scalar
+
+MAX_WEIGHT = 100.0
+"""Ceiling of every exponentiated advantage (AWAC, IQL and CNF use the same)."""
+
+
+def advantage_weight(
+    advantage: Float[Array, "*batch"], temperature: Scalar
+) -> Float[Array, "*batch"]:
+    """exp(A / temperature), clipped at `MAX_WEIGHT`."""
+    return jnp.minimum(jnp.exp(advantage / temperature), MAX_WEIGHT)
+
+
+def td_target(
+    reward: Float[Array, ""],
+    terminal: Bool[Array, ""],
+    next_value: Float[Array, ""],
+    discount: Scalar,
+) -> Float[Array, ""]:
+    """The target r + discount · (1 - terminal) · V(s')."""
+    return reward + discount * jnp.where(terminal, 0.0, next_value)
+
+
+def td_loss(
+    critic: Critics,
+    s: Float[Array, "batch observation"],
+    a: Float[Array, "batch action"],
+    y: Float[Array, "batch"],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Mean over the batch of sum_i (Q_i(s, a) - y)²; with its metrics."""
+    q = jax.vmap(critic)(s, a)
+    loss = jnp.mean(jnp.sum((q - y[:, None]) ** 2, axis=1))
+    return loss, {"critic_loss": loss, "q": jnp.mean(q)}
+
+
+def smoothed_action(
+    action: Float[Array, "action"],
+    noise: Float[Array, "action"],
+    scale: Scalar,
+    limit: Scalar,
+) -> Float[Array, "action"]:
+    """TD3's target policy smoothing: a + clip(scale · noise, ±limit), kept in [-1, 1]."""
+    return jnp.clip(action + jnp.clip(scale * noise, -limit, limit), -1.0, 1.0)

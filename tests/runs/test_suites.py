@@ -1,0 +1,116 @@
+"""Suites: what they hold, their plan, and training them through failures and resumption."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from clap.cli import main as clap
+from cnf.cli import main as cnf
+from shared.runs import estimates, suites
+from shared.behavior.record import record as record_file
+from shared.data.catalog import CATALOG
+from shared.environments.tasks import ENVIRONMENTS
+from shared.loading.resolve import collected_path
+from shared.errors import ConfigError
+from shared.runs.experiment import plan
+
+FAMILY_SETS = {"vd4rl": 8, "vd4rl-humanoid": 4, "clap-d4rl": 16, "d4rl": 12, "d4rl-locomotion": 9}
+
+
+@pytest.mark.wheel
+def test_every_suite_holds_known_data_sets():
+    for name, patterns in suites.suites().items():
+        found = suites.data_sets(name)
+        assert found and set(found) <= set(CATALOG)
+        assert all(any(suites.fnmatch.fnmatch(x, p) for x in found) for p in patterns)
+        assert len(found) == FAMILY_SETS.get(name, len(found))
+    with pytest.raises(ConfigError, match="nearest name is 'vd4rl'"):
+        suites.data_sets("vd4r")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--benchmark", "v4rl"], "suite 'v4rl' does not exist; the nearest name is"),
+        (["--benchmark", "d4rl", "--env", "hopper-medium"], "leave out --env"),
+        (["--benchmark", "d4rl", "--resume", "run"], "leave out --resume"),
+        (["--benchmark", "d4rl", "--data", "file"], "leave out --data"),
+        (["--env", "hopper-medium", "--dry-run"], "--dry-run needs --benchmark"),
+    ],
+)
+def test_contradictions_are_one_sentence(options, expected):
+    result = CliRunner().invoke(clap, ["train", *options])
+    assert result.exit_code == 2 and expected in result.output and result.output.count("\n") == 1
+
+
+def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
+    options = [
+        "--benchmark",
+        "vd4rl",
+        "--algo",
+        "bc",
+        "--dry-run",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    result = CliRunner().invoke(cnf, ["train", *options, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    for text in ("walker_walk-medium_replay", "to record", "policy 100,000", "left to do"):
+        assert text in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_estimates_count_every_product():
+    """Behaviour cloning: one network, forwards and twice backwards but to its input."""
+    overrides = {"steps": 10, "batch_size": 32, "hidden_sizes": [16]}
+    found = plan("cnf", "bc", "hopper-medium", seeds=3, overrides=overrides)
+    costs = estimates.costs(found, ENVIRONMENTS["hopper"])
+    assert costs.operations == 3 * 10 * 2 * 32 * (2 * 11 * 16 + 3 * 16 * 3)
+    assert costs.seconds(1e3) == estimates.OVERHEAD * costs.operations / 1e3
+    device, host = costs.memory(1000)
+    assert device > host == 1000 * (4 * (11 + 3 + 1 + 11) + 1)
+    slower = plan("cnf", "bc", "hopper-expert", seeds=3, overrides=overrides | {"steps": 20})
+    other = plan("cnf", "bc", "hopper-expert", seeds=3, overrides=overrides)
+    keys = [estimates.shapes_of(p, ENVIRONMENTS["hopper"]) for p in (found, other, slower)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
+    names = ["hopper-random", "walker2d-random"]
+    monkeypatch.setattr(suites, "suites", lambda: {"two": names})
+    for name in names:
+        path = collected_path(name, 2000, 0, tmp_path / "data")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record_file(name, 2000, seed=0, path=path, workers=1)
+    out = tmp_path / "out"
+    settings = {"rows": 2000, "episodes": 1, "evaluate_every": 4, "hidden_sizes": "[8]"}
+    options = ["train", "--benchmark", "two", "--algo", "bc", "--steps", "4", "--out", str(out)]
+    options += ["--source", "collected", "--data-dir", str(tmp_path / "data")]
+    for key, value in settings.items():
+        options += ["--set", f"{key}={value}"]
+
+    (out / names[0]).mkdir(parents=True)
+    stray = out / names[0] / "notes.txt"
+    stray.write_text("mine")
+    result = CliRunner().invoke(cnf, options)
+    assert result.exit_code == 1, result.output
+    assert "1 of 2 data sets failed (hopper-random: " in result.output
+    assert stray.exists() and (out / "comparison" / "curves.png").exists()
+
+    stray.unlink()
+    record = out / names[1] / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
+    result = CliRunner().invoke(cnf, options)
+    assert result.exit_code == 0, result.output
+    assert "unfinished" in result.output and "all environments" in result.output
+    runs = {name: json.loads((out / name / "run.json").read_text()) for name in names}
+    assert [run["status"] for run in runs.values()] == ["finished"] * 2
+    table = (out / "comparison" / "comparison.csv").read_text()
+    assert all(name in table for name in names)
+
+    before = record.stat().st_mtime_ns
+    result = CliRunner().invoke(cnf, options)
+    assert result.exit_code == 0 and record.stat().st_mtime_ns == before
+    result = CliRunner().invoke(cnf, [*options, "--seeds", "2"])
+    assert result.exit_code == 4 and "was begun with seeds [0], not [0, 1]" in result.output
