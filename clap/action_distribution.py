@@ -91,7 +91,7 @@ def action_samples(algorithm, state, data, *, steps: int, seed: int = 0) -> Acti
     Arguments:
         algorithm: as in `sample_actions`.
         state: of one seed.
-        data: an `OfflineData`.
+        data: a `RowData`.
         steps: rows of the stretch; the whole episode where all are shorter.
         seed: of the episode, the place in it, and the model's samples.
     """

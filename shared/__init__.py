@@ -7,7 +7,7 @@ do not pay for JAX and simulators.
 import importlib
 
 _API = {
-    "load_data": "shared.loading.resolve",
+    "load_data": "shared.loading.request",
     "plan": "shared.runs.experiment",
     "start": "shared.runs.experiment",
     "resume": "shared.runs.experiment",

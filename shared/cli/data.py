@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shared.cli.completion import complete_dataset
-from shared.cli.convert import convert_command
+from shared.cli.convert import ACTION_RANGE, ACTION_RANGE_HELP, convert_command
 from shared.errors import ConfigError, DataError
 
 _DATA_DIR = click.option(
@@ -37,8 +37,8 @@ def list_command(data_dir: Path, long: bool) -> None:
 
     from shared.comparison.table import make_console
     from shared.data.catalog import datasets
-    from shared.data.inspect import bytes_of
-    from shared.loading.fetch import official_path
+    from shared.data.report.tables import bytes_of
+    from shared.loading.places import official_path
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
     more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
@@ -139,7 +139,8 @@ def collect_command(
     """
     from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
-    from shared.loading.resolve import collect, collected_path
+    from shared.loading.places import collected_path
+    from shared.loading.stand_ins import collect
 
     entry = lookup(name)
     workers = workers or os.cpu_count() or 1
@@ -168,8 +169,8 @@ def collect_command(
 
 def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
     from shared.cli.progress import show_progress
-    from shared.data.contact_sheet import draw_contact_sheet
-    from shared.loading.pixels import collect_pixels
+    from shared.data.report.contact_sheet import draw_contact_sheet
+    from shared.loading.stand_ins import collect_pixels
 
     with show_progress(name) as update:
         folder = collect_pixels(
@@ -197,11 +198,19 @@ def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) ->
     shell_complete=complete_dataset,
     help="Data set or task that it is, for scores and sizes.",
 )
+@click.option("--action-range", type=ACTION_RANGE, help=ACTION_RANGE_HELP)
+@click.option("--cut-jumps", is_flag=True, help="End episodes where the next row is no step on.")
 @click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
 @click.option("--no-plot", is_flag=True, help="Write no histogram.")
 @_DATA_DIR
 def inspect_command(
-    file: Path, name: str | None, plot: Path | None, no_plot: bool, data_dir: Path
+    file: Path,
+    name: str | None,
+    action_range: tuple[float, ...] | None,
+    cut_jumps: bool,
+    plot: Path | None,
+    no_plot: bool,
+    data_dir: Path,
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
@@ -211,10 +220,11 @@ def inspect_command(
     """
     from shared.comparison.table import make_console
     from shared.data.catalog import datasets
-    from shared.data.d4rl import examine
-    from shared.data.inspect import plot_returns, print_report
-    from shared.data.sources import form_of
-    from shared.loading.fetch import official_path
+    from shared.data.files.source import form_of
+    from shared.data.reader import examine
+    from shared.data.recording.units import Options
+    from shared.data.report.tables import plot_returns, print_report
+    from shared.loading.places import official_path
 
     official = False
     if not file.exists() and str(file) in datasets():
@@ -226,7 +236,8 @@ def inspect_command(
         target = None if no_plot else plot or Path(f"{stem}-frames.png")
         _inspect_frames(file, name, target, official)
         return
-    examined = examine(file, name=name, official=official)
+    options = Options(action_range, cut_jumps)
+    examined = examine(file, name=name, official=official, options=options)
     print_report(examined, make_console())
     if examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
@@ -239,8 +250,8 @@ def inspect_command(
 
 def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
     from shared.comparison.table import make_console
-    from shared.data.contact_sheet import draw_contact_sheet
-    from shared.data.inspect import print_frames
+    from shared.data.report.contact_sheet import draw_contact_sheet
+    from shared.data.report.tables import print_frames
     from shared.data.vd4rl.reader import read_vd4rl
 
     data = read_vd4rl(path, name=name, official=official)

@@ -23,7 +23,7 @@ _UNITS = {
 
 @contextlib.contextmanager
 def show_progress(label: str) -> Iterator[Callable[[str, int, int | None], None]]:
-    """Yields a callback `(kind, done, total)` for `shared.loading.resolve.load_data`.
+    """Yields a callback `(kind, done, total)` for `shared.loading.request.DataRequest.load`.
 
     The bar goes to standard error and appears with the first call.
     """

@@ -72,7 +72,7 @@ def _print_plan(plans: dict, states: dict, options: dict) -> None:
 
     from shared.comparison.table import make_console
     from shared.data.catalog import lookup
-    from shared.loading.resolve import default_data_dir
+    from shared.loading.places import default_data_dir
     from shared.runs import estimates, suites
     from shared.training import program
 

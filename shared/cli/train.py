@@ -146,7 +146,7 @@ def train_command(family: str) -> click.Command:
         from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
-        from shared.loading.load import load_observations
+        from shared.loading.request import DataRequest
         from shared.record.run_folder import require_empty
         from shared.runs import config, experiment, reuse, sweep_runs
         from shared.training.progress import terminal_progress
@@ -172,13 +172,25 @@ def train_command(family: str) -> click.Command:
                 raise ConfigError(
                     "train needs --env NAME (see 'data list'), --data PATH or --resume RUN."
                 )
-            loaded = None
-            if dataset is None:
-                if observation == "pixels":
-                    raise ConfigError("--observation pixels needs --env NAME; see 'data list'.")
-                loaded = load_observations(None, data=data, source=source)
-                dataset = loaded.name
+            loaded, named = None, dataset
+            dataset = dataset or data.resolve().stem
             plan = plan_of(family, dataset, context.params)
+            request = DataRequest(
+                named,
+                data,
+                source,
+                data_dir,
+                observation=plan.settings.observation,
+                rows=plan.settings.rows,
+                size=plan.settings.frame_size,
+                render=plan.settings.render,
+                action_range=plan.settings.action_range,
+                cut_jumps=plan.settings.cut_jumps,
+            )
+            if named is None:
+                loaded = request.load()
+                dataset = loaded.name
+                plan = plan_of(family, dataset, context.params)
             swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
             if swept and model is None:
                 raise ConfigError("--sweep needs --model RUN, the model that all values share.")
@@ -190,18 +202,7 @@ def train_command(family: str) -> click.Command:
             out = out or Path("runs") / dataset / f"{algo}-{preset}{variant}"
             require_empty(out)  # before minutes go into the data
             with show_progress(dataset) as update:
-                loaded = loaded or load_observations(
-                    dataset,
-                    observation=settings.observation,
-                    rows=settings.rows,
-                    size=settings.frame_size,
-                    render=settings.render,
-                    data=data,
-                    source=source,
-                    data_dir=data_dir,
-                    workers=os.cpu_count() or 1,
-                    progress=update,
-                )
+                loaded = loaded or request.load(update, os.cpu_count() or 1)
             for sentence in filter(None, (loaded.note, *loaded.warnings)):
                 click.echo(sentence, err=True)
             options = {"progress": progress, "label": label or f"{algo}{variant}"}
@@ -219,7 +220,7 @@ def train_command(family: str) -> click.Command:
 
 def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None):
     """The plan of one data set with these `options` of the command, and swept values."""
-    from shared.loading.load import default_observation
+    from shared.loading.request import DataRequest
     from shared.runs import config, experiment, registry, reuse
 
     overrides = config.parse_overrides(options["pairs"])
@@ -229,8 +230,8 @@ def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None)
     if options["model"] is not None:
         overrides = reuse.model_overrides(options["model"], overrides)
     elif "pixels" in registry.find(family, options["algo"]).observations:
-        place = {name: options[name] for name in ("data", "source", "data_dir")}
-        overrides.setdefault("observation", default_observation(dataset, **place))
+        places = (options[name] for name in ("data", "source", "data_dir"))
+        overrides.setdefault("observation", DataRequest(dataset, *places).default_observation())
     first = options["first_seed"]
     return experiment.plan(
         family,

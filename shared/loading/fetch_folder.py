@@ -21,7 +21,7 @@ from shared.data.catalog import Entry
 from shared.errors import DataError
 from shared.loading.listing import SUMS, BadListing, Hub, ListedFile, list_hub, list_mirror
 from shared.loading.network import network_reason
-from shared.loading.pixels import MIRROR, official_folder
+from shared.loading.places import MIRROR, official_folder
 from shared.loading.transfer import Progress, download, origin_of
 from shared.storage.checksum import sha256_of
 from shared.storage.locks import exclusive

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from shared.runs import config, registry
 from shared.environments.simulators import has_simulator
@@ -154,7 +155,7 @@ def start(
 
     Arguments:
         plan: from `shared.plan`.
-        data: an `OfflineData`, from `shared.load_data`.
+        data: a `Dataset`, from `shared.load_data`.
         out: the new run folder.
         progress: a bar or lines; silent by default.
         loggers: any of `tensorboard`, `wandb`.
@@ -202,6 +203,8 @@ def make_record(plan: Plan, data, label: str | None = None) -> dict[str, Any]:
         "spec": {
             "observation_shape": list(data.spec.observation_shape),
             "action_size": data.spec.action_size,
+            "action_range": _lists(data.action_range),
+            "observation_offset": _lists(data.observation_offset),
         },
         "pixels": None if data.pixels is None else data.pixels.to_dict(),
         "seeds": list(plan.seeds),
@@ -223,12 +226,23 @@ def observation_shape(record: dict[str, Any]) -> tuple[int, ...]:
     return tuple(spec.get("observation_shape") or [spec["observation_size"]])
 
 
+def _lists(numbers) -> list | None:
+    return None if numbers is None else [np.asarray(x).tolist() for x in numbers]
+
+
+def _pairs(bounds) -> list[float] | None:
+    """As the setting `action_range` takes it: a pair a motor, one behind the other."""
+    return None if bounds is None else np.stack(bounds, axis=1).ravel().tolist()
+
+
 def _describe(data) -> dict[str, Any]:
     return {
         "name": data.name,
         "path": str(Path(data.path).resolve()),
         "sha256": data.sha256,
         "rows": data.rows,
+        "cut_jumps": data.cut_jumps,
+        "action_range": _pairs(data.action_range),
         **({} if data.pixels is None else {"frames": len(data.frames.episode)}),
         "episodes": len(data.episode_returns),
         "mean_return": data.mean_return,
@@ -249,7 +263,7 @@ def resume(
 
     Arguments:
         path: the run folder.
-        load_data: `(record) -> OfflineData`, finds the run's own data again.
+        load_data: `(record) -> Dataset`, finds the run's own data again.
         progress: as in `start`.
         loggers: as in `start`.
         prepare: as in `start`, for a run that was killed before its first checkpoint.

@@ -26,7 +26,7 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
 
     Arguments:
         path: run folder.
-        data: the run's `OfflineData`.
+        data: the run's `RowData`.
         episodes: of each seed.
 
     Returns:

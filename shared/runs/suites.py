@@ -16,9 +16,8 @@ import yaml
 
 from shared.data.catalog import CATALOG, Entry
 from shared.environments.tasks import nearest
-from shared.loading.fetch import is_offline, official_path
-from shared.loading.resolve import collected_path
-from shared.loading.pixels import official_folder
+from shared.loading.fetch import is_offline
+from shared.loading.places import collected_path, official_folder, official_path
 from shared.errors import ConfigError, RunError
 from shared.runs.experiment import Plan
 from shared.record.run_folder import RunFolder

@@ -19,6 +19,10 @@ class RunSettings:
     frames: Literal["auto", "device", "mapped"] = _setting(
         "where frames are kept: on the device, on the host, or by the memory there is"
     )
+    action_range: tuple[float, ...] | None = _setting(
+        "lowest and highest command, [low, high] or a pair a motor, if the data do not say it"
+    )
+    cut_jumps: bool = _setting("end episodes where the next row does not continue them")
     validation_fraction: float = _setting("share of the episodes held out for validation")
     steps_per_call: int = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: int = _setting("updates between two evaluations")

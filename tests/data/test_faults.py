@@ -13,8 +13,8 @@ from recording import LENGTHS, record
 
 from shared.data.catalog import CATALOG
 from shared.data.checks.table import CHECKS
-from shared.data.d4rl import examine, read_d4rl
-from shared.data.files.columns import to_columns
+from shared.data.reader import examine, read_states
+from shared.data.recording.columns import to_columns
 from shared.errors import DataError
 
 GOOD = record()
@@ -425,7 +425,7 @@ def test_the_recording_has_no_fault(tmp_path):
 def test_refused(tmp_path, fault):
     path, used_as, _ = check(tmp_path, ERRORS[fault], "error")
     with pytest.raises(DataError) as caught:
-        read_d4rl(path, name=used_as)
+        read_states(path, name=used_as)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
@@ -433,7 +433,7 @@ def test_refused(tmp_path, fault):
 def test_told(tmp_path, fault):
     path, used_as, found = check(tmp_path, WARNINGS[fault], "warning")
     if fault != "terminal everywhere":  # which leaves nothing to learn from without successors
-        told = read_d4rl(path, name=used_as).warnings
+        told = read_states(path, name=used_as).warnings
         assert all(f"data.hdf5: {x.sentence}" in told for x in found)
 
 
@@ -451,7 +451,7 @@ def test_the_page_names_every_check():
 def test_several_errors_are_counted(tmp_path):
     path = write(tmp_path / "data.hdf5", flags(NONE, NONE) | {"actions": 3 * GOOD["actions"]})
     with pytest.raises(DataError, match="1 more: see 'data inspect'"):
-        read_d4rl(path)
+        read_states(path)
 
 
 def test_columns_report_all_faults_of_form_at_once():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shared.data.convert import convert
-from shared.data.d4rl import read_d4rl
 from shared.data.files.minari_reader import read_minari
+from shared.data.reader import read_states
 from shared.errors import DataError
 
 with warnings.catch_warnings():  # whatever its dependencies deprecate
@@ -57,7 +57,7 @@ def normal(generator, rows):
 
 def test_what_minari_writes_is_read(theirs, tmp_path):
     data = theirs(FLAT, normal)
-    found = read_d4rl(tmp_path / "robots" / "arm-v0")
+    found = read_states(tmp_path / "robots" / "arm-v0")
     for k, episode in enumerate(data.iterate_episodes()):
         rows, t = found.episode == k, found.transitions
         seen = episode.observations.astype(np.float32)
@@ -114,7 +114,7 @@ def test_a_dictionary_is_joined_in_the_order_of_its_space(theirs, tmp_path):
 def test_spaces_that_no_policy_here_acts_in(theirs, tmp_path):
     theirs(FLAT, normal, Discrete(3), lambda steps: np.zeros(steps, np.int64))
     with pytest.raises(DataError, match="'episode_0': 'actions' holds int64; store real numbers"):
-        read_d4rl(tmp_path / "robots" / "arm-v0")
+        read_states(tmp_path / "robots" / "arm-v0")
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_broken_and_hostile_files(ours, words):
     with h5py.File(ours / "main_data.hdf5", "a") as file:
         BROKEN[words](file)
     with pytest.raises(DataError, match=words) as caught:
-        read_d4rl(ours.parent)
+        read_states(ours.parent)
     assert "\n" not in str(caught.value) and str(ours) in str(caught.value)
 
 

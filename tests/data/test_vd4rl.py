@@ -18,7 +18,7 @@ from shared.environments.rendering import FAITHFUL
 from shared.errors import DataError
 from shared.loading.fetch import Unreachable, fetch
 from shared.loading.pixels import load_pixels
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 from shared.types import Transition
 
 DRAWS = [attrgetter(f"draw_{x}windows") for x in ("", "training_", "validation_")]

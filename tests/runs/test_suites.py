@@ -11,7 +11,7 @@ from shared.runs import estimates, suites
 from shared.behavior.record import record as record_file
 from shared.data.catalog import CATALOG
 from shared.environments.tasks import ENVIRONMENTS
-from shared.loading.resolve import collected_path
+from shared.loading.places import collected_path
 from shared.errors import ConfigError
 from shared.runs.experiment import plan
 

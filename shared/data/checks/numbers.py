@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from shared.data.checks.material import Material
+from shared.data.checks.material import SAMPLE, Material
+from shared.data.recording.columns import Columns
+from shared.data.recording.units import is_coarse
 from shared.environments.tasks import environments
 
 ACTION_TOLERANCE = 1e-3
@@ -12,6 +14,7 @@ OVERFLOW, HUGE = 1e18, 1e6
 OUTLIER_SPREADS = 50.0
 """Farther out than this many times the range of 98 % of the rows is a glitch."""
 SATURATED_SHARE = 0.95
+_TINY, _FAR = 1e-4, 1e3
 
 _FIELDS = {
     "observations": "observation",
@@ -23,15 +26,81 @@ _FIELDS = {
 
 def non_finite(material: Material) -> str | None:
     """A single NaN poisons every batch that meets it."""
+    told = []
     for key, (low, high) in material.extremes.items():
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             x = getattr(material.columns, _FIELDS[key])
-            bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
-            return (
+            wrong = ~np.isfinite(x).reshape(len(x), -1)
+            bad, columns = wrong.any(axis=1), np.flatnonzero(wrong.any(axis=0))
+            where = "" if x.ndim == 1 else f", column {', '.join(map(str, columns[:8]))}"
+            told.append(
                 f"key '{key}' is not finite in {bad.sum():,} of {len(x):,} rows, first in row "
-                f"{bad.argmax():,}; repair or drop those rows."
+                f"{bad.argmax():,}{where}"
             )
-    return None
+    return f"{'; '.join(told)}; repair or drop those rows." if told else None
+
+
+def filled(columns: Columns) -> Columns:
+    """The columns with plausible numbers where they are not finite, or too large to square.
+
+    So that the other faults of such a file are found in the same go.  An observation is taken
+    from what the row before led to, or from the row before; an action is 0.
+    """
+    following = columns.next_observation
+    before = np.roll(columns.observation if following is None else following, 1, axis=0)
+    observation = _held(np.where(_usable(columns.observation), columns.observation, before))
+    if following is not None:
+        after = np.append(observation[1:], observation[-1:], axis=0)
+        following = np.where(_usable(following), following, after)
+    usable = _usable(columns.reward)
+    middle = np.median(columns.reward[usable]) if usable.any() else 0.0
+    return columns._replace(
+        observation=observation,
+        action=np.where(_usable(columns.action), columns.action, np.float32(0)),
+        reward=np.where(usable, columns.reward, np.float32(middle)),
+        next_observation=following,
+    )
+
+
+def _usable(x: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.abs(x) <= OVERFLOW
+
+
+def _held(x: np.ndarray) -> np.ndarray:
+    """The last usable number of every column; 0 before the first."""
+    usable = _usable(x)
+    row = np.maximum.accumulate(np.where(usable, np.arange(len(x))[:, None], -1), axis=0)
+    held = np.take_along_axis(x, np.maximum(row, 0), axis=0)
+    return np.where(row < 0, np.float32(0), held)
+
+
+def coarse_columns(material: Material) -> str | None:
+    """Far from zero, float32 holds a few values only: the rest was lost when it was stored."""
+    x = material.columns.observation
+    coarse = np.flatnonzero(is_coarse(x) & (np.abs(x[0]) > _FAR))
+    if not len(coarse):
+        return None
+    k = int(coarse[0])
+    sample = x[:: max(1, len(x) // SAMPLE), k]
+    return (
+        f"key 'observations' holds only {len(np.unique(sample)):,} different values in column "
+        f"{', '.join(map(str, coarse[:8]))}, because float32 has seven digits and the column is "
+        f"near {np.median(sample):,.6g}; subtract that before it is stored."
+    )
+
+
+def tiny_columns(material: Material) -> str | None:
+    """A unit so large that an algorithm which does not normalise hardly sees the column."""
+    mean, std = material.scaled
+    tiny = np.flatnonzero((std > 0) & (std < _TINY) & (std > 1e-6 * np.abs(mean)))
+    if not len(tiny):
+        return None
+    return (
+        f"key 'observations' has a deviation of {std[tiny[0]]:.3g} in column "
+        f"{', '.join(map(str, tiny[:8]))}, which algorithms that do not normalise hardly see; "
+        "store it in a smaller unit."
+    )
 
 
 def overflow(material: Material) -> str | None:
@@ -104,9 +173,16 @@ def action_range(material: Material) -> str | None:
     rows = (size > 1 + ACTION_TOLERANCE).any(axis=1)
     swapped = material.extremes["observations"].size <= 1 + ACTION_TOLERANCE
     mend = "; or are they 'observations', and the two keys swapped?" if swapped else "."
+    if material.declared:
+        return (
+            f"key 'actions' lies beyond its declared range in {rows.mean():.1%} of the rows, first "
+            f"in row {rows.argmax():,}; correct the range (action_low and action_high), or clip."
+        )
     return (
         f"key 'actions' lies beyond ±1 in {rows.mean():.1%} of the rows (largest size "
-        f"{size.max():.4g}, first in row {rows.argmax():,}); clip or scale the actions to ±1{mend}"
+        f"{size.max():.4g}, first in row {rows.argmax():,}); declare the range of the commands, as "
+        "attributes 'action_low' and 'action_high' or with --set action_range=[low,high], or clip "
+        f"or scale the actions to ±1{mend}"
     )
 
 

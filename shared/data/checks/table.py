@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from shared.data.checks import alignment, ends, numbers, repeats, rewards
 from shared.data.checks.material import Material
-from shared.data.files.columns import Columns, Fault
+from shared.data.recording.columns import Columns, Fault
 from shared.environments.tasks import Environment
 
 
@@ -23,25 +23,30 @@ class Check(NamedTuple):
     find: Callable[[Material], str | None]
 
 
-def find_faults(columns: Columns, environment: Environment | None) -> list[Fault]:
+def find_faults(
+    columns: Columns, environment: Environment | None, *, declared: bool = False
+) -> list[Fault]:
     """Every fault of these columns.
 
     Arguments:
         columns: all rows of the file.
         environment: the task, where it is known; its sizes and horizon are checked too.
+        declared: the actions were scaled from a range that somebody declared.
     """
-    material = Material(columns, environment)
+    material = Material(columns, environment, declared)
     faults = []
     for check in CHECKS:
         sentence = check.find(material)
         if sentence is not None:
             faults.append(Fault(check.name, check.severity, sentence))
-            if check.name in _FATAL:
+            if check.name in _SPOILING:  # the others are looked for in what is left
+                material = Material(numbers.filled(columns), environment, declared)
+            if check.name == "constant-observations":
                 break  # what follows would only repeat it
     return faults
 
 
-_FATAL = ("non-finite", "overflow", "constant-observations")
+_SPOILING = ("non-finite", "overflow")
 
 CHECKS = (
     Check("non-finite", "error", numbers.non_finite),
@@ -64,6 +69,7 @@ CHECKS = (
     Check("too-long", "warning", ends.too_long),
     Check("one-row-episodes", "warning", ends.one_row),
     Check("seams", "warning", alignment.seams),
+    Check("jumps", "warning", alignment.jumps),
     Check("leaked-resets", "warning", alignment.leaks),
     Check("zero-rewards", "warning", rewards.zero_rewards),
     Check("constant-rewards", "warning", rewards.constant_rewards),
@@ -75,6 +81,8 @@ CHECKS = (
     Check("outliers", "warning", numbers.outliers),
     Check("normalised-observations", "warning", numbers.normalised),
     Check("constant-columns", "warning", numbers.constant_columns),
+    Check("coarse-columns", "warning", numbers.coarse_columns),
+    Check("tiny-columns", "warning", numbers.tiny_columns),
     Check("clock", "warning", repeats.clock),
     Check("action-rounding", "warning", numbers.action_rounding),
     Check("action-scale", "warning", numbers.action_scale),

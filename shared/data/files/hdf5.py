@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 
 from shared.data.files.attributes import Attributes, read_attributes
-from shared.data.files.signature import AGAIN, printable, require_hdf5
-from shared.errors import DataError
+from shared.data.files.signature import AGAIN, require_hdf5
+from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 
 MAXIMUM_EXPANSION = 1100
@@ -208,7 +208,7 @@ def _checked_bytes(path: Path, key: str, dataset: h5py.Dataset, file_bytes: int)
 
 def _read(path: Path, key: str, dataset: h5py.Dataset) -> np.ndarray:
     try:
-        return dataset[()]
+        return np.asarray(dataset[()])
     except _H5PY_ERRORS as error:
         raise DataError(
             f"{path}: key '{printable(key)}' is damaged ({_first_line(error)}); {AGAIN}."

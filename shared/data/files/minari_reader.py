@@ -23,9 +23,11 @@ import numpy as np
 from shared.data.files.attributes import Attributes, plain_attributes
 from shared.data.files.folder import digest_of, require_inside
 from shared.data.files.hdf5 import read_hdf5
-from shared.data.files.signature import AGAIN, printable
-from shared.data.whole_episodes import Episode
-from shared.errors import DataError
+from shared.data.files.signature import AGAIN
+from shared.data.recording.flags import one_less
+from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, values_lost
+from shared.data.recording.whole import Episode
+from shared.errors import DataError, printable
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 RECORD = "latent_policies"
@@ -54,8 +56,12 @@ def minari_place(path: Path) -> Path | None:
     return next((x for x in places if (x / MAIN).is_file() or (x / METADATA).is_file()), None)
 
 
-def read_minari(path: str | Path) -> MinariSet:
+def read_minari(path: str | Path, *, shift: bool = True) -> MinariSet:
     """Every episode of a Minari data set.
+
+    Arguments:
+        path: its folder.
+        shift: as of `read_source`.
 
     Raises:
         DataError: it is broken or hostile, or holds what no data set here is made of: JPEGs,
@@ -86,7 +92,7 @@ def read_minari(path: str | Path) -> MinariSet:
         )
     leaves = sorted(key for key in next(iter(found.values())) if key not in FLAT)
     leaves = list(spaces) if sorted(spaces) == leaves else leaves
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(_extra_flags(found))
     episodes = [
         _episode(f"{files[0]}: 'episode_{number}'", found[number], leaves, notes)
         for number in sorted(found)
@@ -98,6 +104,8 @@ def read_minari(path: str | Path) -> MinariSet:
         notes[f"the observation joins {', '.join(joined)}, in this order."] = None
     record = about.get(RECORD)
     attributes = plain_attributes(record) if isinstance(record, dict) else {}
+    attributes |= _action_range(about)
+    episodes = _in_float32(episodes, attributes, shift, notes)
     return MinariSet(episodes, digest_of(files), attributes, (*leaves, *FLAT), list(notes))
 
 
@@ -133,6 +141,56 @@ def _spaces(about: dict[str, Any]) -> dict[str, dict]:
         return {}
 
 
+def _action_range(about: dict[str, Any]) -> Attributes:
+    """The bounds of the actions' space, if they are plain numbers."""
+    try:
+        space = json.loads(about["action_space"])
+        return plain_attributes(
+            {key: np.ravel(space[key.removeprefix("action_")]).tolist() for key in RANGE_KEYS}
+        )
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+
+
+def _in_float32(
+    episodes: list[Episode], attributes: Attributes, shift: bool, notes: dict
+) -> list[Episode]:
+    """The episodes with states of float32, shifted where that could not hold them."""
+    states = [x.state for x in episodes if x.state is not None]
+    if not states or all(x.dtype == np.float32 for x in states):
+        return episodes
+    stored = np.concatenate(states)
+    offset = far_offset(stored) if shift else None
+    if offset is not None:
+        before = np.asarray(attributes.get(OFFSET_KEY, 0.0))
+        attributes[OFFSET_KEY] = (offset + before).tolist()
+    with np.errstate(over="ignore"):
+        moved = (stored if offset is None else stored - offset).astype(np.float32)
+    notes[f"'observations' holds {stored.dtype}; it is read as float32."] = None
+    if offset is None and (lost := values_lost(stored, moved)) is not None:
+        column, before, after = lost
+        notes[
+            f"'observations' keeps {after:,} of {before:,} different values in column {column}, "
+            "because float32 holds seven digits; subtract a constant there."
+        ] = None
+    parts = np.split(moved, np.cumsum([len(x) for x in states])[:-1])
+    return [x._replace(state=part) for x, part in zip(episodes, parts, strict=True)]
+
+
+def _extra_flags(found: dict[int, dict[str, np.ndarray]]) -> list[str]:
+    """Shorten flags that have one entry more than the rewards, and say which."""
+    told = {}
+    for arrays in found.values():
+        rows = len(arrays["rewards"]) if np.ndim(arrays.get("rewards", 0)) else -1
+        for key in FLAT[2:]:
+            x = arrays.get(key)
+            if x is not None and x.ndim == 1 and len(x) == rows + 1 > 1:
+                arrays[key], place = one_less(x)
+                sentence = f"'{key}' has one entry more than its rows; the {place} is left out."
+                told[sentence] = None
+    return list(told)
+
+
 def _refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) -> None:
     """Pictures from 32 x 32 on are JPEG files of variable length, unless Minari is told not to."""
     for key, space in spaces.items():
@@ -157,7 +215,8 @@ def _episode(what: str, arrays: dict[str, np.ndarray], leaves: list[str], notes:
         x = arrays[key]
         _require_rows(what, key, x, steps + 1)
         if x.dtype != np.uint8:
-            states.append(_real(what, key, x, notes).reshape(len(x), -1))
+            _require_real(what, key, x)
+            states.append(x.reshape(len(x), -1))
         elif image is None:
             image = _pictures(what, key, x)
         else:
@@ -185,9 +244,13 @@ def _require_rows(what: str, key: str, x: np.ndarray, rows: int) -> None:
         )
 
 
-def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
+def _require_real(what: str, key: str, x: np.ndarray) -> None:
     if x.dtype.kind != "f":
         raise DataError(f"{what}: '{key}' holds {x.dtype}; store real numbers, float32.")
+
+
+def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
+    _require_real(what, key, x)
     if x.dtype != np.float32:
         notes[f"'{key}' holds {x.dtype}; it is read as float32."] = None
     with np.errstate(over="ignore"):

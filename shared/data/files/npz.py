@@ -13,6 +13,7 @@ zip's own checksums catch flipped bits.  Every refusal is a `DataError` of one
 sentence with file, key, reason and mend.
 """
 
+import json
 import math
 import re
 import stat
@@ -23,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.data.files.attributes import Attributes, plain_attributes
 from shared.data.files.hdf5 import MAXIMUM_EXPANSION
-from shared.data.files.signature import AGAIN, printable
-from shared.errors import DataError
+from shared.data.files.signature import AGAIN
+from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 
 MAXIMUM_MEMBERS = 256
@@ -77,6 +79,15 @@ def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
     except _ZIP_ERRORS as error:
         reason = printable(str(error) or type(error).__name__, 160)
         raise DataError(f"{path}: is a truncated or damaged npz ({reason}); {AGAIN}.") from error
+
+
+def comment_of(contents: NpzContents) -> Attributes:
+    """The record in an archive's comment, which may be anything."""
+    try:
+        record = json.loads(contents.comment)
+    except (ValueError, RecursionError):
+        return {}
+    return plain_attributes(record) if isinstance(record, dict) else {}
 
 
 def _require_file(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from shared.data.files.columns import Columns
+from shared.data.recording.columns import Columns
 from shared.environments.tasks import CONTINUING, TERMINALS_INSIDE, Environment
 
 
@@ -21,9 +21,10 @@ class Episodes(NamedTuple):
     """The rows of a file, cut into episodes.
 
     `last[i]` marks the last row of an episode and `number[i]` names the episode
-    of row i.  Per episode: raw return (summed in float64), length in rows, and
-    whether a flag ended it (the file may break off in mid-episode).  Where terminals lie
-    inside (antmaze), the return ends with the first, as an evaluation would.
+    of row i.  Per episode: raw return (summed in float64, rewards that are not finite left
+    out), length in rows, and whether a flag ended it (the file may break off in
+    mid-episode).  Where terminals lie inside (antmaze), the return ends with the first, as an
+    evaluation would.
     """
 
     last: Bool[np.ndarray, "rows"]
@@ -45,7 +46,7 @@ def find_episodes(
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
     number = np.cumsum(last) - last
-    reward = columns.reward.astype(np.float64)
+    reward = np.where(np.isfinite(columns.reward), columns.reward, 0.0).astype(np.float64)
     if environment is not None and environment.quirk == TERMINALS_INSIDE:
         before = np.cumsum(columns.terminal) - columns.terminal
         reward = np.where(before > before[starts][number], 0.0, reward)
@@ -72,11 +73,17 @@ def flagged_ends(columns: Columns, environment: Environment | None) -> Bool[np.n
 def broken_rows(
     columns: Columns, ended: Bool[np.ndarray, "rows"], tolerance: float = 1e-4
 ) -> Bool[np.ndarray, "rows"]:
-    """Rows, not ended by a flag, whose next observation is not the next row's observation."""
+    """Rows, not ended by a flag, whose next observation is not the next row's observation.
+
+    Where one of the two is not finite, nobody knows.
+    """
     broken = np.zeros(len(ended), bool)
     if columns.next_observation is not None:
-        follows = _close(columns.next_observation[:-1], columns.observation[1:], tolerance)
-        broken[:-1] = ~follows & ~ended[:-1]
+        following, observation = columns.next_observation[:-1], columns.observation[1:]
+        follows = _close(following, observation, tolerance)
+        rows = np.flatnonzero(~follows & ~ended[:-1])
+        known = (np.isfinite(following[rows]) & np.isfinite(observation[rows])).all(axis=1)
+        broken[rows[known]] = True
     return broken
 
 

@@ -2,7 +2,8 @@
 
 Accepted with a note: other floats (cast to float32), (rows, 1) rewards and flags
 (squeezed, as D4RL's reader does), whole-numbered rewards, flags stored as numbers 0
-and 1, an optional key under another name (which is not read).
+and 1, ends under another name (`flags`), one flag more than rows, and next observations
+under another name (which are not read).
 Refused: absent keys, other shapes, columns of different lengths, integers
 where real numbers belong, flags other than 0 and 1.
 """
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from shared.data.files.signature import printable
+from shared.data.recording.flags import known_ends, without_extra
+from shared.data.recording.units import RANGE_KEYS, values_lost
+from shared.errors import printable
 
 REQUIRED = ("observations", "actions", "rewards", "terminals")
 OPTIONAL = ("timeouts", "next_observations")
@@ -24,8 +27,8 @@ _ALIASES = {  # what other recorders call these keys
     "observations": ("obs", "observation", "states", "state", "s"),
     "actions": ("acts", "action", "act", "a", "controls"),
     "rewards": ("reward", "rews", "rew", "r"),
-    "terminals": ("dones", "done", "terminations", "terminated", "terminal"),
-    "timeouts": ("truncations", "truncated", "truncateds", "timeout"),
+    "terminals": ("dones", "done"),
+    "timeouts": (),
     "next_observations": ("next_obs", "next_observation", "next_states", "next_state"),
 }
 
@@ -59,19 +62,23 @@ def to_columns(
     """Bring raw arrays into the form of `Columns`.
 
     Arguments:
-        arrays: raw arrays by D4RL key.
+        arrays: raw arrays by D4RL key, and by `flags.OTHER_ENDS`.
         keys: every key of the file, for suggestions.
 
     Returns:
         The columns (None if a fault is an error) and the faults.
     """
-    faults = [_missing(key, keys) for key in REQUIRED if key not in arrays]
+    arrays, renamed = known_ends({k: x for k, x in arrays.items() if k not in RANGE_KEYS})
+    faults = [Fault("other-name", "warning", sentence) for sentence in renamed]
+    faults += [_missing(key, keys) for key in REQUIRED if key not in arrays]
     faults += [x for key in OPTIONAL if key not in arrays for x in _ignored(key, keys)]
     columns: dict[str, Any] = {}
-    for key, x in arrays.items():
-        columns[key], found = (_flag if key in _FLAGS else _real)(key, x)
+    for key in (key for key in KEYS if key in arrays):
+        columns[key], found = (_flag if key in _FLAGS else _real)(key, arrays[key])
         faults += found
-    faults += _lengths({key: x for key, x in columns.items() if x is not None})
+    columns, dropped = without_extra({key: x for key, x in columns.items() if x is not None})
+    faults += [Fault("extra-flag", "warning", sentence) for sentence in dropped]
+    faults += _lengths(columns)
     if any(fault.severity == "error" for fault in faults):
         return None, faults
     return Columns(*(columns.get(key) for key in KEYS)), faults
@@ -136,8 +143,24 @@ def _real(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
         note = f"key '{key}' holds {_told(x.dtype)}; it is read as float32."
         faults.append(Fault("dtype", "warning", note))
         with np.errstate(over="ignore"):
-            x = x.astype(np.float32)
+            stored, x = x, x.astype(np.float32)
+        faults += _losses(key, stored, x)
     return x, faults
+
+
+def _losses(key: str, stored: np.ndarray, x: np.ndarray) -> list[Fault]:
+    """Numbers that are different as they are stored, and equal in float32."""
+    if stored.dtype.kind == "f" and stored.dtype.itemsize <= 4 or stored.dtype.kind == "b":
+        return []
+    if (lost := values_lost(stored, x)) is None:
+        return []
+    column, before, after = lost
+    where = f" in column {column}" if key in _MATRICES else ""
+    sentence = (
+        f"key '{key}' keeps {after:,} of {before:,} different values{where}, because float32 holds "
+        "seven digits; subtract a constant there, or store it in another unit."
+    )
+    return [Fault("precision", "warning", sentence)]
 
 
 def _told(dtype: np.dtype) -> str:

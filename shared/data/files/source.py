@@ -2,32 +2,38 @@
 
     an HDF5 file or an npz archive with D4RL's keys
     a folder of such files: shards or single episodes of one schema, in the order of names
-    a Minari data set (`minari_folder`)
+    a Minari data set (`minari_reader`)
+    an HDF5 file or npz archive that keeps its episodes apart (`layouts`)
 
 V-D4RL's folders have a reader of their own (`vd4rl`); `form_of` tells them apart.
 """
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from shared.data.catalog import Entry, entry_of_sha256
-from shared.data.files.attributes import Attributes, plain_attributes
-from shared.data.files.columns import KEYS, Columns, Fault, to_columns
+from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of, episode_files
 from shared.data.files.hdf5 import hdf5_keys, read_hdf5
+from shared.data.files.layouts import WANTED, is_apart, read_apart
 from shared.data.files.minari_reader import minari_place, read_minari
-from shared.data.files.npz import read_npz
+from shared.data.files.npz import comment_of, read_npz
 from shared.data.files.signature import require_hdf5
-from shared.data.whole_episodes import to_columns as columns_of_episodes
+from shared.data.recording.columns import KEYS, REQUIRED, Columns, Fault, to_columns
+from shared.data.recording.flags import OTHER_ENDS
+from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset
+from shared.data.recording.whole import to_columns as columns_of_episodes
 from shared.errors import DataError
 from shared.storage.checksum import read_note, verified_sha256
 from shared.storage.memory import memory_limit
 
 FORMS = ("d4rl", "npz", "minari", "vd4rl")
+_WANTED = (*KEYS, *OTHER_ENDS, *RANGE_KEYS)
+_OBSERVATIONS = ("observations", "next_observations")
 _FRAME_KEYS = {"image", "is_first", "step_type"}
 """Any of these at the root of a file makes it V-D4RL's."""
 
@@ -50,6 +56,14 @@ class Source(NamedTuple):
     keys: tuple[str, ...]
     columns: Columns | None
     faults: list[Fault]
+
+
+@dataclass
+class Shift:
+    """May observations be shifted towards zero, and what is subtracted of all files alike."""
+
+    wanted: bool
+    offset: np.ndarray | None = None
 
 
 def form_of(path: Path) -> str:
@@ -78,20 +92,27 @@ def is_zip(file: Path) -> bool:
         return False  # the reader says why
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, *, shift: bool = True) -> Source:
     """Read a data set of states.
+
+    Arguments:
+        path: file or folder.
+        shift: columns of float64 that are too far from zero for float32 may be shifted; the
+            attribute `observation_offset` then says by how much.
 
     Raises:
         DataError: it cannot be opened safely, or its parts do not belong together.
     """
+    common = Shift(shift)
     if not path.is_dir():
-        return _read_file(path)
+        return _read_file(path, common)
     if minari_place(path) is not None:
-        return _read_minari(path)
+        return _read_minari(path, shift)
     files = episode_files(path)
     parts, total = [], 0
     for file in files:
-        parts.append(_read_file(file))
+        parts.append(_read_file(file, common))
+        common.wanted = common.offset is not None  # all files alike, as the first
         total += sum(x.nbytes for x in parts[-1].columns or () if x is not None)
         if total > memory_limit():
             raise DataError(
@@ -101,33 +122,65 @@ def read_source(path: Path) -> Source:
     return _join(path, files, parts)
 
 
-def _read_file(path: Path) -> Source:
-    if is_zip(path):
-        digest = verified_sha256(path)
-        contents = read_npz(path, KEYS)
-        attributes = _parsed(contents.comment)
-    else:
+def _read_file(path: Path, shift: Shift) -> Source:
+    zipped = is_zip(path)
+    if not zipped:
         require_hdf5(path)
-        digest = verified_sha256(path)
-        vouched = entry_of_sha256(digest) is not None or read_note(path) == digest
-        contents = read_hdf5(path, KEYS, vouched=vouched)
-        attributes = contents.attributes
-    columns, faults = to_columns(contents.arrays, contents.keys)
+    digest = verified_sha256(path)
     known = entry_of_sha256(digest)
-    return Source(digest, known, attributes, contents.keys, columns, faults)
+    vouched = known is not None or read_note(path) == digest
+    arrays, attributes, keys, notes = (_npz if zipped else _hdf5)(path, vouched)
+    attributes |= {key: arrays[key].ravel().tolist() for key in RANGE_KEYS if key in arrays}
+    arrays = _shifted(arrays, attributes, shift)
+    columns, faults = to_columns(arrays, keys)
+    faults = [Fault("layout", "warning", note) for note in notes] + faults
+    return Source(digest, known, attributes, keys, columns, faults)
 
 
-def _parsed(comment: str) -> Attributes:
-    """The record in an archive's comment, which may be anything."""
-    try:
-        record = json.loads(comment)
-    except (ValueError, RecursionError):
-        return {}
-    return plain_attributes(record) if isinstance(record, dict) else {}
+def _hdf5(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
+    roots = hdf5_keys(path)
+    if set(roots) & set(REQUIRED) or not is_apart(roots):
+        return *read_hdf5(path, _WANTED, vouched=vouched), []
+    found = read_hdf5(path, WANTED, vouched=vouched, many=True)
+    whole = read_apart(str(path), found.arrays)
+    if whole is None:
+        return *read_hdf5(path, _WANTED, vouched=vouched), []
+    return whole.arrays, found.attributes, whole.keys, whole.notes
 
 
-def _read_minari(path: Path) -> Source:
-    found = read_minari(path)
+def _npz(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
+    keys = read_npz(path, ()).keys
+    numbered = tuple(key for key in keys if WANTED.fullmatch(key))
+    numbered = () if set(keys) & set(REQUIRED) else numbered
+    found = read_npz(path, (*_WANTED, *numbered))
+    attributes = comment_of(found)
+    whole = read_apart(str(path), found.arrays) if numbered else None
+    if whole is None:
+        return found.arrays, attributes, found.keys, []
+    return whole.arrays, attributes, whole.keys, whole.notes
+
+
+def _shifted(arrays: dict, attributes: Attributes, shift: Shift) -> dict[str, np.ndarray]:
+    """The arrays with observations that float32 can hold; `attributes` says what was subtracted."""
+    observation = arrays.get("observations")
+    if not shift.wanted or observation is None or observation.ndim != 2:
+        return arrays
+    if observation.dtype.kind != "f":
+        return arrays
+    offset = far_offset(observation) if shift.offset is None else shift.offset
+    if offset is None or len(offset) != observation.shape[1]:
+        return arrays
+    shift.offset = offset
+    before = attributes.get(OFFSET_KEY)
+    attributes[OFFSET_KEY] = (offset + np.asarray(0.0 if before is None else before)).tolist()
+    moved = (
+        key for key in _OBSERVATIONS if key in arrays and arrays[key].shape[1:] == offset.shape
+    )
+    return arrays | {key: arrays[key].astype(np.float64) - offset for key in moved}
+
+
+def _read_minari(path: Path, shift: bool) -> Source:
+    found = read_minari(path, shift=shift)
     if found.episodes[0].state is None:
         raise DataError(f"{path}: holds no states, only pictures; add an observation of numbers.")
     columns, notes = columns_of_episodes(found.episodes)
@@ -143,6 +196,7 @@ def _join(path: Path, files: Sequence[Path], parts: Sequence[Source]) -> Source:
     """All rows of a folder's files; the last row of a file ends its episode."""
     faults = _told_once(files, [part.faults for part in parts])
     columns = None
+    _require_one_unit(files, parts)
     if not any(fault.severity == "error" for fault in faults):
         found = [part.columns for part in parts if part.columns is not None]
         _require_one_schema(files, found)
@@ -177,6 +231,16 @@ def _require_one_schema(files: Sequence[Path], parts: Sequence[Columns]) -> None
             raise DataError(
                 f"{file}: '{odd[0]}' is {forms[0]} a row, but {forms[1]} in {files[0].name}; keep "
                 "files of one schema in a folder."
+            )
+
+
+def _require_one_unit(files: Sequence[Path], parts: Sequence[Source]) -> None:
+    for key in (*RANGE_KEYS, OFFSET_KEY):
+        told = [part.attributes.get(key) for part in parts]
+        if odd := next((i for i, x in enumerate(told) if x != told[0]), 0):
+            raise DataError(
+                f"{files[odd]}: '{key}' is {told[odd]}, but {told[0]} in {files[0].name}; keep "
+                "files of one unit in a folder."
             )
 
 

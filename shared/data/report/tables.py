@@ -7,13 +7,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from shared.data.d4rl import Examined
-from shared.data.episodes import Episodes, find_episodes
-from shared.data.files.columns import Columns
-from shared.data.files.signature import printable
-from shared.data.vd4rl.pixel_data import PixelData
+from shared.data.reader import Examined
+from shared.data.recording.columns import Columns
+from shared.data.recording.ends import Episodes, find_episodes
+from shared.datasets.frame_data import FrameData
 from shared.datasets.frame_store import estimate
 from shared.environments.scores import normalized_score
+from shared.errors import printable
 
 _QUANTILES = (("minimum", 0.0), ("10 %", 0.1), ("median", 0.5), ("90 %", 0.9), ("maximum", 1.0))
 _SOURCES = {
@@ -41,7 +41,7 @@ def print_report(file: Examined, console: Console) -> None:
         console.print("[green]no faults found[/]")
 
 
-def print_frames(data: PixelData, console: Console) -> None:
+def print_frames(data: FrameData, console: Console) -> None:
     """Print everything about frames that were read from a V-D4RL folder."""
     frames, about = data.frames, Table(show_header=False)
     about.add_column(style="cyan", no_wrap=True)

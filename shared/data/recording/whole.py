@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from shared.data.episodes import find_episodes
-from shared.data.files.columns import Columns
+from shared.data.recording.columns import Columns
+from shared.data.recording.ends import find_episodes
 from shared.datasets.frames import Frames
 from shared.environments.tasks import Environment
 

@@ -1,0 +1,248 @@
+"""Reads a file in D4RL's form (or another of `source`) into transitions.
+
+The two forms of the format are read differently:
+
+With `next_observations` every row is a transition of its own, the last row and
+timeout rows included, because the file holds what their action led to.  (D4RL's
+own `qlearning_dataset` ignores the key and drops them, about one row in a
+thousand.)  Only rows whose next observation is demonstrably the next episode's
+reset are left out.
+
+Without it the next observation is row i+1, so an episode's last row has none:
+it is dropped unless it is terminal, and the file's very last row is never used,
+exactly as `qlearning_dataset` does.  A terminal row that ends its episode gets
+its own observation as the next one: the bootstrap is masked there, and no other
+episode's start must leak in.
+
+Returns and lengths of episodes are taken over all rows of the file, dropped
+ones included.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.data.catalog import Entry, datasets, lookup_own, official_entry
+from shared.data.checks.table import find_faults
+from shared.data.files.attributes import Attributes
+from shared.data.files.source import form_of, read_source
+from shared.data.recording import jumps
+from shared.data.recording.columns import Columns, Fault
+from shared.data.recording.ends import Episodes, find_episodes, leaked_resets
+from shared.data.recording.filler import without_fillers
+from shared.data.recording.units import (
+    PLAIN,
+    Options,
+    Range,
+    chosen_range,
+    offset_noted,
+    to_unit,
+)
+from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.states import states_of
+from shared.datasets.dataset import Dataset
+from shared.datasets.row_data import RowData
+from shared.environments.tasks import Environment
+from shared.errors import DataError
+from shared.types import Transition
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A file as far as it can be read, and all its faults; what `data inspect` shows.
+
+    Attributes:
+        columns: all rows, actions as they are stored; None if the form is wrong.
+        action_range: what the actions are scaled from; None if they are in [-1, 1].
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    source: str
+    environment: Environment | None
+    attributes: Attributes
+    keys: tuple[str, ...]
+    columns: Columns | None
+    faults: list[Fault]
+    action_range: Range | None = None
+
+
+def read_dataset(
+    path: Path,
+    *,
+    name: str | None = None,
+    observation: str = "state",
+    official: bool = False,
+    options: Options = PLAIN,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Read and validate a file or folder of any form, as states or as pixels.
+
+    Arguments:
+        path: file or folder.
+        name: data set (or task) that it is meant to be; None reads it off the file.
+        observation: "state" or "pixels".
+        official: it came through the catalog's download path.
+        options: what the user says of it.
+        cache: folder of unpacked frames, as of `read_vd4rl`.
+        progress: called with (frames read, frames in total).
+
+    Raises:
+        DataError: unreadable, broken, hostile or wrong in form or meaning.
+    """
+    pixels = observation == "pixels"
+    if pixels or form_of(path) == "vd4rl":
+        about = {"name": name, "official": official, "options": options}
+        found = read_vd4rl(path, images=pixels, cache=cache, progress=progress, **about)
+        return found if pixels else states_of(found)
+    return read_states(path, name=name, official=official, options=options)
+
+
+def read_states(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    official: bool = False,
+    options: Options = PLAIN,
+) -> RowData:
+    """Read and validate rows.
+
+    Arguments:
+        path: HDF5 file with D4RL's keys, or another form of `source`.
+        name: data set (or task) that the file is meant to be; None reads it off the file.
+        official: the file came through the catalog's download path.
+        options: what the user says of it.
+
+    Raises:
+        DataError: unreadable, broken, hostile or wrong in form or meaning.
+    """
+    file = examine(path, name=name, official=official, options=options)
+    errors = [fault.sentence for fault in file.faults if fault.severity == "error"]
+    if errors:
+        more = f"  ({len(errors) - 1} more: see 'data inspect')" if len(errors) > 1 else ""
+        raise DataError(f"{file.path}: {errors[0]}{more}")
+    assert file.columns is not None
+    columns = _in_unit(file.columns, file.action_range)
+    episodes = find_episodes(columns, file.environment)
+    transitions, kept = to_transitions(columns, episodes, file.environment)
+    if not len(transitions.reward):
+        raise DataError(f"{file.path}: has no usable transition; record longer episodes.")
+    return RowData(
+        name=file.name,
+        path=file.path,
+        sha256=file.sha256,
+        source=file.source,
+        transitions=transitions,
+        episode=episodes.number[kept],
+        episode_returns=episodes.returns,
+        episode_lengths=episodes.lengths,
+        episode_finished=episodes.finished,
+        environment=None if file.environment is None else file.environment.name,
+        attributes=file.attributes,
+        warnings=tuple(f"{file.path.name}: {fault.sentence}" for fault in file.faults),
+        action_range=file.action_range,
+        observation_offset=offset_noted(file.attributes, columns.observation.shape[1]),
+        cut_jumps=options.cut_jumps,
+    )
+
+
+def examine(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    official: bool = False,
+    options: Options = PLAIN,
+) -> Examined:
+    """Read a file and find its faults without raising for them.
+
+    Raises:
+        DataError: the file cannot be opened safely, or `name` is unknown.
+    """
+    path = Path(path)
+    entry = None if name is None else lookup_own(name)
+    # What a simulator shows is not shifted, so neither is what is compared with it.
+    source = read_source(path, shift=entry is None or not entry.environment.simulator)
+    columns, faults, bounds = source.columns, list(source.faults), None
+    collected = source.attributes.get("source") == "collected"
+    if collected:
+        told = datasets().get(str(source.attributes.get("dataset")))
+    else:
+        told = source.known or (official_entry(path.name) if entry is None else None)
+    if entry is not None and told is not None and not _agrees(told, entry):
+        sentence = f"the file is '{told.name}', but it is used as '{entry.name}'."
+        faults.append(Fault("name", "warning", sentence))
+    entry = entry or told
+    environment = None if entry is None else entry.environment
+    if columns is not None:
+        size = columns.action.shape[1]
+        bounds = chosen_range(options, source.attributes, size, str(path))
+        columns, found = _mended(columns, environment, options)
+        scaled = _in_unit(columns, bounds)
+        faults += found + find_faults(scaled, environment, declared=bounds is not None)
+    label = "official" if official or source.known is not None else "yours"
+    return Examined(
+        name=path.resolve().stem if entry is None else entry.name,
+        path=path,
+        sha256=source.sha256,
+        source="collected" if collected else label,
+        environment=environment,
+        attributes=source.attributes,
+        keys=source.keys,
+        columns=columns,
+        faults=faults,
+        action_range=bounds,
+    )
+
+
+def _in_unit(columns: Columns, bounds: Range | None) -> Columns:
+    if bounds is None:
+        return columns
+    return columns._replace(action=to_unit(columns.action, bounds))
+
+
+def _mended(
+    columns: Columns, environment: Environment | None, options: Options
+) -> tuple[Columns, list[Fault]]:
+    """The rows without what is none, cut where the user wants it; each told in a sentence."""
+    told = []
+    columns, fillers = without_fillers(columns)
+    if fillers:
+        sentence = (
+            f"{fillers:,} rows behind the ends of episodes lead from the last observation to the "
+            "reset, as next-step autoreset records them; they are left out."
+        )
+        told.append(Fault("filler-rows", "warning", sentence))
+    if options.cut_jumps:
+        columns, count = jumps.cut(columns, environment)
+        sentence = f"episodes are cut at {count:,} jumps that no flag marks, as cut_jumps says."
+        told += [Fault("cut-jumps", "warning", sentence)] if count else []
+    return columns, told
+
+
+def _agrees(told: Entry, used: Entry) -> bool:
+    """May a file of one data set be used as another, or as one of a task?"""
+    return told == used if used.file else told.environment == used.environment
+
+
+def to_transitions(
+    columns: Columns, episodes: Episodes, environment: Environment | None
+) -> tuple[Transition, np.ndarray]:
+    """Transitions of the usable rows, and the numbers of those rows."""
+    observation, terminal, last = columns.observation, columns.terminal, episodes.last
+    if columns.next_observation is not None:
+        kept = np.flatnonzero(~leaked_resets(columns, last, environment))
+        following = columns.next_observation
+    else:
+        usable = ~last | terminal
+        usable[-1] = False
+        kept = np.flatnonzero(usable)
+        own = (last & terminal)[:-1, None]
+        following = np.where(own, observation[:-1], observation[1:])
+    action = np.clip(columns.action, -1, 1)
+    rows: Any = (observation, action, columns.reward, terminal, following)
+    return Transition(*(x[kept] for x in rows)), kept
