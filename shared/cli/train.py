@@ -146,6 +146,7 @@ def train_command(family: str) -> click.Command:
         from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
+        from shared.data.catalog import canonical_name
         from shared.loading.load import load_observations
         from shared.record.run_folder import require_empty
         from shared.runs import config, experiment, reuse, sweep_runs
@@ -178,6 +179,7 @@ def train_command(family: str) -> click.Command:
                     raise ConfigError("--observation pixels needs --env NAME; see 'data list'.")
                 loaded = load_observations(None, data=data, source=source)
                 dataset = loaded.name
+            dataset = canonical_name(dataset)
             plan = plan_of(family, dataset, context.params)
             swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
             if swept and model is None:

@@ -15,7 +15,7 @@ import os
 import urllib.parse
 from pathlib import Path
 
-from shared.data.catalog import Entry
+from shared.data.catalog import Entry, official_path
 from shared.data.files.signature import require_hdf5
 from shared.errors import DataError
 from shared.loading.fetch_folder import Unreachable, fetch_folder, is_offline
@@ -26,11 +26,6 @@ from shared.storage.locks import exclusive
 D4RL_SERVER = "https://rail.eecs.berkeley.edu/datasets/offline_rl"
 LOCOMOTION_MIRROR = "https://huggingface.co/datasets/imone/D4RL/resolve/main"
 """A public copy of the `gym_mujoco_v2` folder, without the folder's name."""
-
-
-def official_path(entry: Entry, data_dir: Path) -> Path:
-    """Where the official file of a data set lives in the cache."""
-    return data_dir / "official" / entry.file
 
 
 def addresses(entry: Entry) -> tuple[str, ...]:
