@@ -20,6 +20,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import descend
 from shared.models.networks import Normalizer
+from shared.ranges import Amount, Count, Positive, Share, Size, Sizes
 from shared.types import Spec
 
 PLAIN = Reusable(
@@ -55,31 +56,31 @@ class AbstractDreamer(AbstractAlgorithm):
     observations = ("state", "pixels")
     reusable = PLAIN
 
-    deterministic: int = hyperparameter("length of the deterministic state h")
+    deterministic: Size = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
-    stochastic: int = hyperparameter("length of s; of a discrete one, the number of its variables")
-    classes: int = hyperparameter("classes of each variable of a discrete s")
+    stochastic: Size = hyperparameter("length of s; of a discrete one, the number of its variables")
+    classes: Size = hyperparameter("classes of each variable of a discrete s")
     state_from: Literal["history", "observation"] = hyperparameter(
         "what s is inferred from; 'observation' where one tells the whole state"
     )
-    hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of every part of the model")
-    window: int = hyperparameter("observations in a training window")
-    model_steps: int = hyperparameter("updates of the world model")
-    model_batch_size: int = hyperparameter("windows a model update")
-    model_learning_rate: float = hyperparameter("Adam step size of the model")
+    hidden_sizes: Sizes = hyperparameter("hidden layers of every part of the model")
+    window: Size = hyperparameter("observations in a training window")
+    model_steps: Count = hyperparameter("updates of the world model")
+    model_batch_size: Size = hyperparameter("windows a model update")
+    model_learning_rate: Positive = hyperparameter("Adam step size of the model")
     model_cosine_decay: bool = hyperparameter("the model's step size falls to 0 along a cosine")
-    model_clip: float = hyperparameter("ceiling of the model's gradient norm")
+    model_clip: Positive = hyperparameter("ceiling of the model's gradient norm")
     learned_std: bool = hyperparameter("learn the spread of observations and rewards; false = 1")
-    kl_balance: float | None = hyperparameter(
+    kl_balance: Share | None = hyperparameter(
         "share of the state's KL's gradient to its prior; null = off"
     )
-    free_nats: float = hyperparameter("nats of the state's KL that are free")
-    cnn_depth: int = hyperparameter("channels of the first convolution; pixels alone")
-    cnn_patch: int = hyperparameter("pixels a side of the patches before it; 1 = none")
-    pixel_std: float = hyperparameter("standard deviation of every decoded pixel value")
-    steps: int = hyperparameter("updates of what acts, in the frozen model")
-    validate_every: int = hyperparameter("updates between two looks at held-out episodes")
-    validation_windows: int = hyperparameter("held-out windows looked at")
+    free_nats: Amount = hyperparameter("nats of the state's KL that are free")
+    cnn_depth: Size = hyperparameter("channels of the first convolution; pixels alone")
+    cnn_patch: Size = hyperparameter("pixels a side of the patches before it; 1 = none")
+    pixel_std: Positive = hyperparameter("standard deviation of every decoded pixel value")
+    steps: Count = hyperparameter("updates of what acts, in the frozen model")
+    validate_every: Count = hyperparameter("updates between two looks at held-out episodes")
+    validation_windows: Size = hyperparameter("held-out windows looked at")
 
     def make_model(self, spec: Spec, *, prior_members: int = 1, key: PRNGKeyArray) -> WorldModel:
         """A fresh world model for data of this `spec`."""

@@ -10,6 +10,7 @@ from clap.dreamer import PLAIN, AbstractDreamer, normalized
 from clap.flow_latents import FlowLatentActions
 from clap.latent_actions import DirectActions, GaussianLatentActions
 from shared.algorithm import hyperparameter
+from shared.ranges import Amount, Positive, Size
 
 
 class AbstractLatentDreamer(AbstractDreamer):
@@ -24,12 +25,12 @@ class AbstractLatentDreamer(AbstractDreamer):
     )
 
     latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
-    latent_action: int = hyperparameter("length of the latent action u")
-    action_std: float = hyperparameter("standard deviation of the action decoder")
-    latent_action_free_nats: float = hyperparameter("nats of the latent action's KL that are free")
-    flow_layers: int = hyperparameter("layers of the flow")
-    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
-    flow_noise: float = hyperparameter("half width of noise on the flow's training actions")
+    latent_action: Size = hyperparameter("length of the latent action u")
+    action_std: Positive = hyperparameter("standard deviation of the action decoder")
+    latent_action_free_nats: Amount = hyperparameter("nats of the latent action's KL that are free")
+    flow_layers: Size = hyperparameter("layers of the flow")
+    flow_hidden_size: Size = hyperparameter("width of the flow's conditioners")
+    flow_noise: Amount = hyperparameter("half width of noise on the flow's training actions")
 
     def make_model(self, spec, *, prior_members=1, key):
         model = super().make_model(spec, prior_members=prior_members, key=key)

@@ -27,6 +27,7 @@ from shared.errors import ConfigError
 from shared.models.learner import Metrics, descend
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 from shared.types import Transition
 
 
@@ -52,34 +53,36 @@ class AbstractModelBased(AbstractAlgorithm):
         ),
     )
 
-    members: int = hyperparameter("models in the ensemble")
-    elites: int = hyperparameter("models that imagine: those with the lowest held-out errors")
-    model_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each model")
-    model_steps: int = hyperparameter("updates of the ensemble")
-    model_batch_size: int = hyperparameter("rows an update, of every model its own")
-    model_learning_rate: float = hyperparameter("Adam step size of the models")
-    weight_decay: tuple[float, ...] = hyperparameter("of each layer's weights, the first one first")
-    validate_every: int = hyperparameter("updates between two looks at held-out rows")
-    validation_rows: int = hyperparameter("held-out rows looked at, at most")
-    rollouts: int = hyperparameter("imagined episodes at a time")
-    rollout_length: int = hyperparameter("steps of an imagined episode, at most")
-    rollout_every: int = hyperparameter("updates of the policy between two times of imagining")
-    rollouts_kept: int = hyperparameter("times whose imagined rows are kept")
+    members: Size = hyperparameter("models in the ensemble")
+    elites: Size = hyperparameter("models that imagine: those with the lowest held-out errors")
+    model_hidden_sizes: Sizes = hyperparameter("hidden layers of each model")
+    model_steps: Count = hyperparameter("updates of the ensemble")
+    model_batch_size: Size = hyperparameter("rows an update, of every model its own")
+    model_learning_rate: Positive = hyperparameter("Adam step size of the models")
+    weight_decay: tuple[Amount, ...] = hyperparameter(
+        "of each layer's weights, the first one first"
+    )
+    validate_every: Count = hyperparameter("updates between two looks at held-out rows")
+    validation_rows: Size = hyperparameter("held-out rows looked at, at most")
+    rollouts: Size = hyperparameter("imagined episodes at a time")
+    rollout_length: Size = hyperparameter("steps of an imagined episode, at most")
+    rollout_every: Size = hyperparameter("updates of the policy between two times of imagining")
+    rollouts_kept: Size = hyperparameter("times whose imagined rows are kept")
     termination: Literal["none", "hopper", "walker2d"] = hyperparameter(
         "the rule by which imagined episodes end; 'none' = never"
     )
-    penalty_scale: float = hyperparameter("price of the models' doubt")
-    steps: int = hyperparameter("updates of actor and critics")
-    batch_size: int = hyperparameter("rows an update")
-    real_fraction: float = hyperparameter("share of recorded rows in a batch")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor and of log alpha")
+    penalty_scale: Amount = hyperparameter("price of the models' doubt")
+    steps: Count = hyperparameter("updates of actor and critics")
+    batch_size: Size = hyperparameter("rows an update")
+    real_fraction: Share = hyperparameter("share of recorded rows in a batch")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
     actor_cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    alpha: float | None = hyperparameter("weight of the entropy; null = learned")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    alpha: Amount | None = hyperparameter("weight of the entropy; null = learned")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
     normalize_observations: bool = hyperparameter("standardise the observations of the policy")
 
     def __check_init__(self):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnf.mmd import mmd_command
 from cnf.moons import (
     AMPLITUDES,
     BASES,
@@ -66,7 +67,10 @@ def moons(
 
 @click.group()
 def figures():
-    """Draw figures of the paper."""
+    """Draw figures of the papers."""
+
+
+figures.add_command(mmd_command)
 
 
 @figures.command(name="moons")

@@ -9,6 +9,7 @@ compiled program is cached by its values.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -81,7 +82,10 @@ class Reusable(NamedTuple):
 
 
 def hyperparameter(help_text: str, **keywords: Any) -> Any:
-    """A documented field of an algorithm; its value comes from `configs/*.yaml`."""
+    """A documented field of an algorithm; its value comes from `configs/*.yaml`.
+
+    The field's type says which values it may have: `batch_size: Size`, see `shared/ranges.py`.
+    """
     return eqx.field(static=True, metadata={"help": help_text}, **keywords)
 
 
@@ -93,12 +97,14 @@ class AbstractAlgorithm(eqx.Module):
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
+        values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
+    values: ClassVar[Path | None] = None
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:

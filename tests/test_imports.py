@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 FAMILIES = ("cnf", "clap")
 PACKAGES = (*FAMILIES, "shared", "configs")
 
-GROUND = {"errors", "types", "entry_points", "algorithm"}
+GROUND = {"errors", "types", "ranges", "entry_points", "algorithm"}
 """What everybody may know; of these, too, each may import only those before it."""
 # The wings of `shared`, and which others each may import, besides the ground and itself.
 WINGS = {

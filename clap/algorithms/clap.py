@@ -71,6 +71,7 @@ from shared.algorithm import hyperparameter
 from shared.models.latent_actions import check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.networks import Normalizer
+from shared.ranges import Amount, Level, Positive, Rate, Share, Size, Sizes
 from shared.types import is_zero
 
 
@@ -88,36 +89,36 @@ class CLAP(AbstractLatentDreamer):
     """Constrained Latent Action Policies; fields are the hyperparameters."""
 
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
-    support: float | None = hyperparameter("half width of the box in prior stds; null = no box")
-    latent_clip: float = hyperparameter("half width of the box of a flow, at most 1")
-    batch_size: int = hyperparameter("windows an agent update")
+    support: Positive | None = hyperparameter("half width of the box in prior stds; null = no box")
+    latent_clip: Rate = hyperparameter("half width of the box of a flow, at most 1")
+    batch_size: Size = hyperparameter("windows an agent update")
     recorded_states: Literal["sampled", "likeliest", "remembered"] = hyperparameter(
         "states along recorded windows: samples, the likeliest, or the likeliest along whole "
         "episodes, inferred once (what an acting policy sees)"
     )
-    starts: int = hyperparameter("dreams an agent update")
-    horizon: int = hyperparameter("actions in a dream")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each value")
-    agent_learning_rate: float = hyperparameter("Adam step size of actor and values")
+    starts: Size = hyperparameter("dreams an agent update")
+    horizon: Size = hyperparameter("actions in a dream")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    value_hidden_sizes: Sizes = hyperparameter("hidden layers of each value")
+    agent_learning_rate: Positive = hyperparameter("Adam step size of actor and values")
     agent_cosine_decay: bool = hyperparameter("the agent's step size falls to 0 along a cosine")
-    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and values")
-    discount: float = hyperparameter("discount of future rewards")
-    lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
-    entropy_scale: float = hyperparameter("weight of the bounded variable's entropy")
-    tau: float | None = hyperparameter("Polyak rate of target values; null = no target")
+    agent_clip: Positive = hyperparameter("ceiling of the gradient norms of actor and values")
+    discount: Share = hyperparameter("discount of future rewards")
+    lambda_: Share = hyperparameter("of the lambda returns; 1 = n-step returns")
+    entropy_scale: Amount = hyperparameter("weight of the bounded variable's entropy")
+    tau: Rate | None = hyperparameter("Polyak rate of target values; null = no target")
     stop_box_gradient: bool = hyperparameter("stop the actor's gradient at mu and sigma")
-    value_members: int = hyperparameter("values in the ensemble, whose minimum counts")
+    value_members: Size = hyperparameter("values in the ensemble, whose minimum counts")
     value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
     data_bounds: bool = hyperparameter("keep rewards and values of dreams within the data's")
-    dream_value_weight: float = hyperparameter("weight of value regression on dreams")
-    real_value_weight: float = hyperparameter("weight of value regression on recorded windows")
-    expectile: float = hyperparameter("of the values of recorded windows; 0.5 = their mean")
-    imitation_weight: float = hyperparameter("weight of imitating recorded actions that did well")
+    dream_value_weight: Amount = hyperparameter("weight of value regression on dreams")
+    real_value_weight: Amount = hyperparameter("weight of value regression on recorded windows")
+    expectile: Level = hyperparameter("of the values of recorded windows; 0.5 = their mean")
+    imitation_weight: Amount = hyperparameter("weight of imitating recorded actions that did well")
     imitation_by: Literal["advantage", "episode"] = hyperparameter(
         "what did well: single actions by their values, or whole episodes by their return"
     )
-    imitation_temperature: float = hyperparameter(
+    imitation_temperature: Positive = hyperparameter(
         "of the imitated advantages, in units of values; of episodes, in standard deviations"
     )
 

@@ -49,6 +49,7 @@ from shared.algorithm import hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -66,19 +67,19 @@ class LOMPO(AbstractDreamer):
 
     reusable = ENSEMBLE
 
-    prior_members: int = hyperparameter("priors in the ensemble")
-    penalty_scale: float = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
-    windows: int = hyperparameter("windows an update, whose states give the rows")
-    batch_size: int = hyperparameter("recorded rows an update, and imagined ones")
-    horizon: int = hyperparameter("actions in a dream")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on dreamed actions")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
+    prior_members: Size = hyperparameter("priors in the ensemble")
+    penalty_scale: Amount = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
+    windows: Size = hyperparameter("windows an update, whose states give the rows")
+    batch_size: Size = hyperparameter("recorded rows an update, and imagined ones")
+    horizon: Size = hyperparameter("actions in a dream")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on dreamed actions")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    agent_clip: Positive = hyperparameter("ceiling of the gradient norms of actor and critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
 
     title = "LOMPO: actor-critic on latent states, recorded and dreamed with a penalty"
     paper = "Rafailov et al. 2021, Offline RL from Images with Latent Models (arXiv:2012.11547)"

@@ -28,12 +28,13 @@ from clap.model_based import AbstractModelBased, State
 from shared.algorithm import hyperparameter
 from shared.errors import ConfigError
 from shared.models.losses import td_target
+from shared.ranges import Size
 
 
 class MOBILE(AbstractModelBased):
     """Model-Bellman inconsistency penalised; fields are the hyperparameters."""
 
-    penalty_samples: int = hyperparameter("next states drawn of every elite for the penalty")
+    penalty_samples: Size = hyperparameter("next states drawn of every elite for the penalty")
     nonnegative_targets: bool = hyperparameter("raise targets below 0 to 0")
 
     title = "MOBILE: soft actor-critic in a model, with a price on disagreeing Bellman targets"

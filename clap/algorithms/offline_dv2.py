@@ -47,6 +47,7 @@ from clap.starts import draw_starts
 from shared.algorithm import hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.networks import Normalizer
+from shared.ranges import Amount, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -63,19 +64,19 @@ class OfflineDV2(AbstractDreamer):
 
     reusable = ENSEMBLE
 
-    prior_members: int = hyperparameter("priors in the ensemble")
-    penalty_scale: float = hyperparameter("weight of the priors' disagreement in the reward")
-    batch_size: int = hyperparameter("windows an agent update")
-    starts: int = hyperparameter("dreams an agent update")
-    horizon: int = hyperparameter("actions in a dream")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
-    agent_learning_rate: float = hyperparameter("Adam step size of actor and value")
-    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and value")
-    discount: float = hyperparameter("discount of future rewards")
-    lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
-    entropy_scale: float = hyperparameter("weight of the policy's entropy")
-    tau: float = hyperparameter("Polyak rate of the target value")
+    prior_members: Size = hyperparameter("priors in the ensemble")
+    penalty_scale: Amount = hyperparameter("weight of the priors' disagreement in the reward")
+    batch_size: Size = hyperparameter("windows an agent update")
+    starts: Size = hyperparameter("dreams an agent update")
+    horizon: Size = hyperparameter("actions in a dream")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
+    agent_learning_rate: Positive = hyperparameter("Adam step size of actor and value")
+    agent_clip: Positive = hyperparameter("ceiling of the gradient norms of actor and value")
+    discount: Share = hyperparameter("discount of future rewards")
+    lambda_: Share = hyperparameter("of the lambda returns; 1 = n-step returns")
+    entropy_scale: Amount = hyperparameter("weight of the policy's entropy")
+    tau: Rate = hyperparameter("Polyak rate of the target value")
 
     title = "Offline DV2: Dreamer on fixed data, with a penalty where an ensemble disagrees"
     paper = "Lu et al. 2023, Challenges and Opportunities in Offline RL (arXiv:2206.04779)"

@@ -33,6 +33,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
+from shared.ranges import Count, Positive, Rate, Real, Share, Size, Sizes
 
 LOG_STD_RANGE = (-20.0, 2.0)
 
@@ -49,18 +50,18 @@ class State(NamedTuple):
 class AWAC(AbstractAlgorithm):
     """Advantage-weighted actor critic; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("lambda of the advantage weights")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("lambda of the advantage weights")
     normalize_weights: bool = hyperparameter("weights of a batch add up to its size; no ceiling")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     title = "AWAC: advantage-weighted actor critic"
     paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"

@@ -40,6 +40,7 @@ from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 NOISE_CLIP = 0.5
 """Ceiling of latents of the clone and of the policy's noise inside the MMD (authors' code)."""
@@ -63,26 +64,26 @@ class State(NamedTuple):
 class BEAR(AbstractAlgorithm):
     """Bootstrapping error reduction; fields are the hyperparameters."""
 
-    samples: int = hyperparameter("actions a state in target, actor loss, MMD and acting")
-    kernel_width: float = hyperparameter("sigma of the Laplacian kernel")
-    mmd_limit: float = hyperparameter("MMD that the multiplier aims at; the paper's epsilon")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    match_steps: int = hyperparameter("updates in which the actor only lowers the MMD")
-    steps: int = hyperparameter("updates of the policy after that")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    multiplier_learning_rate: float = hyperparameter("Adam step size of the log multiplier")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    samples: Size = hyperparameter("actions a state in target, actor loss, MMD and acting")
+    kernel_width: Positive = hyperparameter("sigma of the Laplacian kernel")
+    mmd_limit: Amount = hyperparameter("MMD that the multiplier aims at; the paper's epsilon")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    match_steps: Count = hyperparameter("updates in which the actor only lowers the MMD")
+    steps: Count = hyperparameter("updates of the policy after that")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    multiplier_learning_rate: Positive = hyperparameter("Adam step size of the log multiplier")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.

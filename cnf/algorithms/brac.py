@@ -30,6 +30,7 @@ from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -45,17 +46,17 @@ class State(NamedTuple):
 class BRAC(AbstractAlgorithm):
     """Behaviour regularised actor-critic; fields are the hyperparameters."""
 
-    clone_steps: int = hyperparameter("updates of the cloned policy")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows an update, of both phases")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of clone and actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    clone_learning_rate: float = hyperparameter("Adam step size of the clone")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    penalty_scale: float = hyperparameter("weight of the divergence; the paper's alpha")
+    clone_steps: Count = hyperparameter("updates of the cloned policy")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows an update, of both phases")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    clone_learning_rate: Positive = hyperparameter("Adam step size of the clone")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    penalty_scale: Amount = hyperparameter("weight of the divergence; the paper's alpha")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "BRAC-v: behaviour regularised actor-critic with a KL value penalty"

@@ -45,6 +45,7 @@ from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -63,37 +64,37 @@ class CNF(AbstractAlgorithm):
 
     encoder: Literal["flow", "vae"] = hyperparameter("action encoder")
     base: Literal["uniform", "normal"] = hyperparameter("base distribution of the flow")
-    latent_clip: float | None = hyperparameter(
+    latent_clip: Positive | None = hyperparameter(
         "half width of the box for a normal latent; null = none"
     )
     learn_in: Literal["action", "latent"] = hyperparameter("space of the actor loss")
-    flow_layers: int = hyperparameter("layers of the flow")
-    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the encoder")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("AdamW step size of the encoder")
-    pretrain_weight_decay: float = hyperparameter("decoupled weight decay of the encoder")
-    pretrain_clip: float = hyperparameter("ceiling of the encoder's gradient norm")
-    search_members: int = hyperparameter(
+    flow_layers: Size = hyperparameter("layers of the flow")
+    flow_hidden_size: Size = hyperparameter("width of the flow's conditioners")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the encoder")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("AdamW step size of the encoder")
+    pretrain_weight_decay: Amount = hyperparameter("decoupled weight decay of the encoder")
+    pretrain_clip: Positive = hyperparameter("ceiling of the encoder's gradient norm")
+    search_members: Size = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
     )
-    validate_every: int = hyperparameter("updates between two validation passes")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    validate_every: Count = hyperparameter("updates between two validation passes")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("lambda of the advantage weights")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("lambda of the advantage weights")
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
-    reward_shift: float = hyperparameter("added to every reward (-1 on mazes)")
+    reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
 
     title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"

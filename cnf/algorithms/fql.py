@@ -36,6 +36,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import MLP, Critics, Normalizer
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class VelocityField(eqx.Module):
@@ -84,19 +85,19 @@ class State(NamedTuple):
 class FQL(AbstractAlgorithm):
     """Flow Q-learning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    flow_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the flow's velocity")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the one-step actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the flow's velocity")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the one-step actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("layer normalisation in the critics")
-    flow_learning_rate: float = hyperparameter("Adam step size of the flow")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    flow_steps: int = hyperparameter("Euler steps from noise to the flow's action")
-    alpha: float = hyperparameter("weight of the distillation against Q")
+    flow_learning_rate: Positive = hyperparameter("Adam step size of the flow")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    flow_steps: Size = hyperparameter("Euler steps from noise to the flow's action")
+    alpha: Amount = hyperparameter("weight of the distillation against Q")
     normalize_q: bool = hyperparameter("divide the actor loss's Q by its mean size")
     target_minimum: bool = hyperparameter("smaller target critic in place of their mean")
     normalize_observations: bool = hyperparameter("standardise observations")

@@ -36,6 +36,7 @@ from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import MLP, Critics
+from shared.ranges import Count, DropRate, Level, Positive, Rate, Real, Share, Size, Sizes
 
 LOG_STD_RANGE = (-5.0, 2.0)
 ORTHOGONAL_GAIN = 2**0.5
@@ -63,24 +64,24 @@ class State(NamedTuple):
 class IQL(AbstractAlgorithm):
     """Implicit Q-learning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    value_learning_rate: float = hyperparameter("Adam step size of the value")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    value_learning_rate: Positive = hyperparameter("Adam step size of the value")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    expectile: float = hyperparameter("of the value regression; 0.5 is the mean")
-    temperature: float = hyperparameter("of the advantage weights; the paper's 1/beta")
-    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
-    return_span: float | None = hyperparameter(
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
+    temperature: Positive = hyperparameter("of the advantage weights; the paper's 1/beta")
+    dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    reward_shift: float = hyperparameter("added to every reward after scaling")
+    reward_shift: Real = hyperparameter("added to every reward after scaling")
 
     title = "IQL: implicit Q-learning by expectile regression"
     paper = "Kostrikov et al. 2021, Offline RL with Implicit Q-Learning (arXiv:2110.06169)"

@@ -36,6 +36,7 @@ from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import MLP, Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Level, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -54,22 +55,22 @@ class State(NamedTuple):
 class LAPO(AbstractAlgorithm):
     """Latent-variable advantage-weighted policy optimization; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the latent actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of critics and value")
-    vae_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of critics and value")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of all targets")
-    expectile: float = hyperparameter("weight of rows with a positive advantage in the VAE")
-    kl_weight: float = hyperparameter("weight of the VAE's KL term")
-    latent_clip: float = hyperparameter("half width of the policy's box in latent space")
-    latent_noise: float = hyperparameter("standard deviation of the noise in the value target")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the latent actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of critics and value")
+    vae_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of critics and value")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of all targets")
+    expectile: Level = hyperparameter("weight of rows with a positive advantage in the VAE")
+    kl_weight: Amount = hyperparameter("weight of the VAE's KL term")
+    latent_clip: Positive = hyperparameter("half width of the policy's box in latent space")
+    latent_noise: Amount = hyperparameter("standard deviation of the noise in the value target")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_scale: float = hyperparameter("factor of every reward (100 in AntMaze)")
+    reward_scale: Positive = hyperparameter("factor of every reward (100 in AntMaze)")
 
     title = "LAPO: latent policy with an advantage-weighted VAE"
     paper = "Chen et al. 2022, Latent-Variable Advantage-Weighted Policy Optimization"

@@ -29,6 +29,7 @@ from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -45,18 +46,18 @@ class Onestep(AbstractAlgorithm):
     """One step of policy improvement; fields are the hyperparameters."""
 
     improvement: Literal["exponential", "reverse-kl"] = hyperparameter("operator of the last phase")
-    clone_steps: int = hyperparameter("updates of the cloned policy")
-    value_steps: int = hyperparameter("updates of the behaviour policy's critics")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows an update, of all phases")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of clone and actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of clone and actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("of the weights, or weight of the divergence")
-    samples: int = hyperparameter("actions of the clone behind the advantage's baseline")
+    clone_steps: Count = hyperparameter("updates of the cloned policy")
+    value_steps: Count = hyperparameter("updates of the behaviour policy's critics")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows an update, of all phases")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of clone and actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("of the weights, or weight of the divergence")
+    samples: Size = hyperparameter("actions of the clone behind the advantage's baseline")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "One-step RL: a single improvement on the behaviour policy's values"

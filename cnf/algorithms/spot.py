@@ -43,6 +43,7 @@ from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -61,32 +62,32 @@ class State(NamedTuple):
 class SPOT(AbstractAlgorithm):
     """Supported policy optimization; fields are the hyperparameters."""
 
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
-    lambda_: float = hyperparameter("weight of the density penalty")
-    density_samples: int = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
-    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
-    lambda_decay_steps: int = hyperparameter("online steps in which lambda_ would fall to 0")
-    lambda_floor: float = hyperparameter("share of lambda_ that stays online")
-    online_discount: float | None = hyperparameter("discount online; null = as before")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
+    lambda_: Amount = hyperparameter("weight of the density penalty")
+    density_samples: Size = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
+    dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
+    lambda_decay_steps: Size = hyperparameter("online steps in which lambda_ would fall to 0")
+    lambda_floor: Share = hyperparameter("share of lambda_ that stays online")
+    online_discount: Share | None = hyperparameter("discount online; null = as before")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members = "vae", 1

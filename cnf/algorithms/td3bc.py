@@ -29,6 +29,7 @@ from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -45,19 +46,19 @@ class State(NamedTuple):
 class TD3BC(AbstractAlgorithm):
     """TD3 plus behaviour cloning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
-    alpha: float = hyperparameter("weight of the normalised Q against cloning")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
+    alpha: Amount = hyperparameter("weight of the normalised Q against cloning")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "TD3+BC: TD3 with a behaviour cloning term"

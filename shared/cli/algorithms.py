@@ -14,7 +14,7 @@ def algorithms_command(family: str) -> click.Command:
     @click.option("--preset", default="paper", show_default=True)
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
 
         console = make_console()
         if name is None:
@@ -28,33 +28,36 @@ def algorithms_command(family: str) -> click.Command:
 def _list(console, family: str) -> None:
     from rich.table import Table
 
-    from shared.runs import experiment, registry
+    from shared.runs import registry
 
-    table = Table("name", "what", "phases", "paper", title=f"{family} algorithms")
-    for name, algorithm_class in registry.algorithms(family).items():
-        phases = experiment.plan(family, name, "").build().phases()
-        steps = ", ".join(f"{p.name} {p.steps:,}" for p in phases)
-        table.add_row(name, algorithm_class.title, steps, algorithm_class.paper)
+    table = Table("name", "what", "paper", title=f"{family} algorithms")
+    for name in registry.names(family):
+        table.add_row(name, *registry.about(family, name))
     console.print(table)
 
 
 def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     import dataclasses
     import inspect
+    import typing
 
     from rich.table import Table
 
+    from shared.ranges import range_of
     from shared.runs import experiment, registry
     from shared.training.settings import RunSettings
 
     algorithm_class = registry.find(family, name)
     console.print(inspect.getdoc(inspect.getmodule(algorithm_class)) or "", markup=False)
     plan = experiment.plan(family, name, dataset, preset=preset)
-    table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
-    run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
-    fields = {
-        f.name: (plan.hyperparameters[f.name], f) for f in dataclasses.fields(algorithm_class)
-    }
-    for key, (value, field) in {**fields, **run}.items():
-        table.add_row(key, str(value), field.metadata["help"])
+    phases = ", ".join(f"{p.name} {p.steps:,}" for p in plan.build().phases())
+    console.print(f"phases and their updates: {phases}", markup=False)
+    title = f"--set KEY=VALUE  ({preset})"
+    table = Table("key", "value", "range", "meaning", title=title)
+    values = plan.hyperparameters | dataclasses.asdict(plan.settings)
+    for owner in (algorithm_class, RunSettings):
+        hints = typing.get_type_hints(owner, include_extras=True)
+        for field in dataclasses.fields(owner):
+            value, allowed = str(values[field.name]), range_of(hints[field.name])
+            table.add_row(field.name, value, allowed, field.metadata["help"])
     console.print(table)

@@ -35,10 +35,10 @@ def list_command(data_dir: Path, long: bool) -> None:
     """All data sets, and which of them are on disk."""
     from rich.table import Table
 
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.catalog import datasets
-    from shared.data.report.tables import bytes_of
     from shared.loading.places import official_path
+    from shared.storage.sizes import bytes_of
 
     table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
     more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
@@ -218,8 +218,8 @@ def inspect_command(
     name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
     contact sheet is drawn.
     """
-    from shared.comparison.table import make_console
-    from shared.data.catalog import datasets
+    from shared.comparison.console import make_console
+    from shared.data.catalog import canonical_name, datasets
     from shared.data.files.source import form_of
     from shared.data.reader import examine
     from shared.data.recording.units import Options
@@ -227,8 +227,8 @@ def inspect_command(
     from shared.loading.places import official_path
 
     official = False
-    if not file.exists() and str(file) in datasets():
-        entry = datasets()[str(file)]
+    if not file.exists() and canonical_name(str(file)) in datasets():
+        entry = datasets()[canonical_name(str(file))]
         name = name or entry.name
         file, official = official_path(entry, data_dir), entry.is_ours
     stem = file.resolve().stem
@@ -249,7 +249,7 @@ def inspect_command(
 
 
 def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.report.contact_sheet import draw_contact_sheet
     from shared.data.report.tables import print_frames
     from shared.data.vd4rl.reader import read_vd4rl

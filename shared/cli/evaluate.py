@@ -44,7 +44,7 @@ def evaluate_command() -> click.Command:
         import numpy as np
         from rich.table import Table
 
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
         from shared.runs import trained
 
         rows = trained.evaluate_run(run, episodes=episodes)

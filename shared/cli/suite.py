@@ -32,13 +32,14 @@ def train_suite(context: click.Context, family: str) -> None:
         ConfigError: an unknown suite, or options that contradict it.
         UserError: one or more data sets failed; the others were trained.
     """
+    from shared.data.suites import data_sets
     from shared.runs import suites
 
     options = context.params
     for name, flag in CONTRADICTORY.items():
         if options[name]:
             raise ConfigError(f"--benchmark chooses its own data sets and runs; leave out {flag}.")
-    names = suites.data_sets(options["benchmark"])
+    names = data_sets(options["benchmark"])
     out = options["out"] or _default_out(options)
     plans = {name: _plan(family, name, options) for name in names}
     states = {name: suites.status(out / name, plan) for name, plan in plans.items()}
@@ -70,7 +71,7 @@ def _plan(family: str, dataset: str, options: dict):
 def _print_plan(plans: dict, states: dict, options: dict) -> None:
     from rich.table import Table
 
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.catalog import lookup
     from shared.loading.places import default_data_dir
     from shared.runs import estimates, suites

@@ -146,6 +146,7 @@ def train_command(family: str) -> click.Command:
         from shared.cli.again import data_of_run
         from shared.cli.progress import show_progress
         from shared.cli.suite import train_suite
+        from shared.data.catalog import canonical_name
         from shared.loading.request import DataRequest
         from shared.record.run_folder import require_empty
         from shared.runs import config, experiment, reuse, sweep_runs
@@ -173,7 +174,7 @@ def train_command(family: str) -> click.Command:
                     "train needs --env NAME (see 'data list'), --data PATH or --resume RUN."
                 )
             loaded, named = None, dataset
-            dataset = dataset or data.resolve().stem
+            dataset = canonical_name(dataset or data.resolve().stem)
             plan = plan_of(family, dataset, context.params)
             request = DataRequest(
                 named,

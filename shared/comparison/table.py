@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from shared.comparison.across import Aggregate
+from shared.comparison.console import make_console
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
 from shared.comparison.statistics import Interval
@@ -110,12 +110,6 @@ def aggregate_cells(row: Aggregate) -> list[str]:
         format_number(row.score_iqm),
         format_interval(row.score_iqm_interval),
     ]
-
-
-def make_console(width: int | None = None) -> Console:
-    """A console of this `width`; without one, that of the terminal, or 160 into a pipe or file."""
-    console = Console(width=width)
-    return console if width or console.is_terminal else Console(width=160)
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

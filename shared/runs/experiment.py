@@ -11,13 +11,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from shared.runs import config, registry
+from shared.data.catalog import canonical_name
 from shared.environments.simulators import has_simulator
 from shared.errors import ConfigError, RunError
+from shared.record.run_folder import RunFolder, versions
+from shared.runs import config, registry
 from shared.training import loop, online, program
 from shared.training.loggers import make_loggers
 from shared.training.progress import Progress
-from shared.record.run_folder import RunFolder, versions
 from shared.training.settings import RunSettings
 
 
@@ -59,8 +60,7 @@ class Plan:
         family, name, dataset = values["family"], values["algorithm"], values["dataset"]
         found = registry.find(family, name)
         # A run of an earlier version lacks the settings that came later.
-        file = getattr(found, "values", None)
-        filled = config.resolve(found, name, dataset=dataset, file=file)
+        filled = config.resolve(found, name, dataset=dataset, file=found.values)
         filled |= values["hyperparameters"]
         checked = config.check(found, filled, where="config.yaml")
         settings = config.resolve(RunSettings, "run", dataset=dataset, overrides=values["run"])
@@ -90,6 +90,7 @@ def plan(
         ConfigError: an unknown algorithm, preset or key, or a value of the wrong type.
     """
     overrides = dict(overrides or {})
+    dataset = canonical_name(dataset)
     algorithm_class = registry.find(family, algorithm)
     run_keys = {key for key in RunSettings.__dataclass_fields__ if key in overrides}
     run_overrides = {key: overrides.pop(key) for key in run_keys}
@@ -105,10 +106,12 @@ def plan(
         pixels=pixels,
         overrides=overrides,
         also_known=known,
-        file=getattr(algorithm_class, "values", None),
+        file=algorithm_class.values,
     )
+    # An algorithm may have presets that say nothing of how a run is carried out.
+    of_run = preset if preset in config.load_values("run")["presets"] else "paper"
     settings = config.resolve(
-        RunSettings, "run", dataset=dataset, preset=preset, pixels=pixels, overrides=run_overrides
+        RunSettings, "run", dataset=dataset, preset=of_run, pixels=pixels, overrides=run_overrides
     )
     _check_online(
         family, algorithm, RunSettings(**settings), config.build(algorithm_class, hyperparameters)

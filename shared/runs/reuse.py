@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shared.runs import experiment
 from shared.algorithm import Reusable
 from shared.errors import ConfigError, DataError, RunError
+from shared.record.leaves import arrays_of
+from shared.record.run_folder import RunFolder
+from shared.runs import experiment
 from shared.runs.experiment import Plan
 from shared.runs.trained import load_state
-from shared.record.leaves import arrays_of
 from shared.training.progress import Progress
-from shared.record.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,15 +10,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from shared.runs import experiment
 from shared.errors import ConfigError
+from shared.record.run_folder import RunFolder, require_empty
+from shared.runs import experiment
 from shared.runs.experiment import Plan
 from shared.runs.reuse import FrozenModel, load_model_again, reusable_part
-from shared.training.sweep import Sweep, SweptState, name_of
 from shared.training import loop, program, sweep_folder
 from shared.training.progress import Progress
-from shared.record.run_folder import RunFolder, require_empty
 from shared.training.settings import RunSettings
+from shared.training.sweep import Sweep, SweptState, name_of
 
 
 def start(

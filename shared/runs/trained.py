@@ -9,10 +9,10 @@ import numpy as np
 
 from shared.environments.rendering import Pixels
 from shared.errors import RunError
+from shared.record.run_folder import RunFolder
 from shared.runs.experiment import Plan, observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
-from shared.record.run_folder import RunFolder
 from shared.types import Spec
 
 

@@ -5,9 +5,9 @@ import typing
 
 import pytest
 
-from shared.runs import config, experiment, registry
 from shared.data.catalog import CATALOG
 from shared.errors import ConfigError
+from shared.runs import config, experiment, registry
 
 ALGORITHMS = [
     (family, name) for family in registry.FAMILIES for name in registry.algorithms(family)

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from tiny import tiny_plan
 
 from cnf.cli import main
-from shared.runs import experiment, trained
 from shared.environments.simulators import make_environment
 from shared.errors import RunError
+from shared.runs import experiment, trained
 from shared.runs.q_errors import Rollout, compare, discounted_returns, metrics, play, q_errors
 from shared.runs.state_distance import compare as compare_distances
 from shared.runs.state_distance import nearest, recorded, state_distances

@@ -7,12 +7,13 @@ from click.testing import CliRunner
 
 from clap.cli import main as clap
 from cnf.cli import main as cnf
-from shared.runs import estimates, suites
 from shared.behavior.record import record as record_file
+from shared.data import suites
 from shared.data.catalog import CATALOG
 from shared.environments.tasks import ENVIRONMENTS
-from shared.loading.places import collected_path
 from shared.errors import ConfigError
+from shared.loading.places import collected_path
+from shared.runs import estimates
 from shared.runs.experiment import plan
 
 FAMILY_SETS = {"vd4rl": 8, "vd4rl-humanoid": 4, "clap-d4rl": 16, "d4rl": 12, "d4rl-locomotion": 9}

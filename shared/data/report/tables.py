@@ -14,6 +14,7 @@ from shared.datasets.frame_data import FrameData
 from shared.datasets.frame_store import estimate
 from shared.environments.scores import normalized_score
 from shared.errors import printable
+from shared.storage.sizes import bytes_of
 
 _QUANTILES = (("minimum", 0.0), ("10 %", 0.1), ("median", 0.5), ("90 %", 0.9), ("maximum", 1.0))
 _SOURCES = {
@@ -70,12 +71,6 @@ def print_frames(data: FrameData, console: Console) -> None:
     console.print(table)
     for warning in data.warnings:
         console.print(f"[yellow]warning[/] {warning}")
-
-
-def bytes_of(path: Path) -> int:
-    """Bytes of a file, or of everything in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(x.stat().st_size for x in files if x.is_file())
 
 
 def _about(file: Examined) -> Table:
