@@ -25,7 +25,8 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -139,6 +140,11 @@ class BRAC(AbstractAlgorithm):
         kl = jax.vmap(squashed_divergence, (None, None, 0))(actor, clone, s)
         loss = jnp.mean(self.penalty_scale * kl - q)
         return loss, {"actor_loss": loss, "divergence": jnp.mean(kl)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

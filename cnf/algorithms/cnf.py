@@ -39,7 +39,7 @@ import optax
 
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_target
@@ -229,6 +229,9 @@ class CNF(AbstractAlgorithm):
         actor = state.actor.model
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Q(s, a), the smallest of the critics, of an action in a simulator."""

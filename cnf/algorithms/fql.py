@@ -32,7 +32,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import MLP, Critics, Normalizer
@@ -197,6 +198,11 @@ class FQL(AbstractAlgorithm):
         scale = jax.lax.stop_gradient(jnp.mean(jnp.abs(q))) if self.normalize_q else 1.0
         loss = -jnp.mean(q) / scale + self.alpha * distillation
         return loss, {"actor_loss": loss, "distillation": distillation}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

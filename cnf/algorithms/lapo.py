@@ -29,8 +29,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.latent_actions import check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
@@ -181,9 +182,9 @@ class LAPO(AbstractAlgorithm):
     def vae_loss(self, vae, s, a, advantage, *, key):
         """The weighted loss of the VAE over a batch; the weights carry no gradient."""
         keys = jax.random.split(key, s.shape[0])
-        error, kl = jax.vmap(lambda s, a, k: vae.loss(s, a, key=k))(s, a, keys)
+        losses = jax.vmap(lambda s, a, k: vae.loss(s, a, key=k))(s, a, keys)
         weight = jnp.where(advantage > 0, self.expectile, 1 - self.expectile)
-        loss = jnp.mean(weight * (error + self.kl_weight * kl))
+        loss = jnp.mean(weight * losses)
         return loss, {"vae_loss": loss, "advantage": jnp.mean(advantage)}
 
     def actor_loss(self, actor, vae, critic, s):
@@ -194,6 +195,11 @@ class LAPO(AbstractAlgorithm):
 
         loss = -jnp.mean(jax.vmap(q)(s))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, self.reward_scale)
 
     def act(self, state, memory, observation, *, key):
         s, vae = state.normalizer(observation), state.target_vae

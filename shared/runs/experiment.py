@@ -58,8 +58,7 @@ class Plan:
         family, name, dataset = values["family"], values["algorithm"], values["dataset"]
         found = registry.find(family, name)
         # A run of an earlier version lacks the settings that came later.
-        file = getattr(found, "values", None)
-        filled = config.resolve(found, name, dataset=dataset, file=file)
+        filled = config.resolve(found, name, dataset=dataset, file=found.values)
         filled |= values["hyperparameters"]
         checked = config.check(found, filled, where="config.yaml")
         settings = config.resolve(RunSettings, "run", dataset=dataset, overrides=values["run"])
@@ -104,7 +103,7 @@ def plan(
         pixels=pixels,
         overrides=overrides,
         also_known=known,
-        file=getattr(algorithm_class, "values", None),
+        file=algorithm_class.values,
     )
     settings = config.resolve(
         RunSettings, "run", dataset=dataset, preset=preset, pixels=pixels, overrides=run_overrides
