@@ -22,7 +22,11 @@ Differences from the paper:
     - Odd action sizes are split unevenly.  Padding hopper's three dimensions to
       four makes the likelihood unbounded.
     - Validation episodes are held out whole; a split by rows leaks neighbours.
-    - Target critics and a weight ceiling of 100 are the authors' code, not the text.
+    - Target critics, a weight ceiling of 100, and for the flow AdamW with a ceiling of 0.1 on
+      the gradient's norm are the authors' code, not the text (Adam).
+    - The flow's conditioners have ReLU activations; the authors' have PReLU, with learned slopes.
+    - Actor and critics have two hidden layers outside of maze2d, where the paper chooses between
+      two and three for every data set.
     - The advantage uses a policy sample of its own (`baseline_sample: separate`, the
       authors' code); Algorithm 2 as printed shares one (`shared`), which saves a decode.
     - The random search over learning rate, weight decay and batch size is one

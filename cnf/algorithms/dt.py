@@ -9,8 +9,8 @@
     loss      min  mean of |a^_t - a_t|^2 over the K steps
     acting    R_1 = target_return, then R_{t+1} = R_t - r_t
 
-K = `context`.  Training windows end where their episode ends; the padding behind it is
-hidden and carries no loss.  The last K observations, actions and returns to go are the
+K = `context`.  Training windows end where their episode ends or a terminal lies; the padding
+behind it is hidden and carries no loss.  The last K observations, actions and returns to go are the
 policy's memory; `rewarded` lowers the return to go.
 
 Differences from the paper:
@@ -96,7 +96,7 @@ class DT(AbstractAlgorithm):
     layers: int = hyperparameter("blocks of the transformer")
     heads: int = hyperparameter("attention heads of a block")
     width: int = hyperparameter("length of a token")
-    dropout: float = hyperparameter("share of activations dropped in training")
+    dropout: float = hyperparameter("share of activations and attention dropped in training")
     learning_rate: float = hyperparameter("AdamW step size")
     weight_decay: float = hyperparameter("decoupled weight decay")
     warmup_steps: int = hyperparameter("updates in which the step size grows to its value")

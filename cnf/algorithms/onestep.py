@@ -13,8 +13,13 @@ a^' is the action that the data takes at s' (rows without one are not drawn).  C
 values and policy are three phases; nothing learned later flows back.  The policy
 starts from the clone, and `act` plays it during the last phase.
 
-Differences from the paper: the advantage's baseline is the mean of `samples` actions
-of the clone; the divergence of the two tanh-Gaussians is exact.
+Differences from the paper:
+    - Clone and policy are the tanh of a Gaussian; the authors' are a Gaussian for the clone and
+      one truncated to [-1, 1] for the policy, with a log-std in [-5, 0].  The divergence is exact
+      here, where they average over 10 samples.
+    - Two critics and their minimum; the authors' default is a single one (they offer both).
+    - The target critics move at every update, the authors' at every second one.
+    - The advantage's baseline is the mean of `samples` actions of the clone, as in their code.
 """
 
 from typing import Literal, NamedTuple
