@@ -50,6 +50,11 @@ class TransitionDataset(eqx.Module):
         return self.transitions.observation
 
     @property
+    def action(self) -> Float[Array, "rows action"]:
+        """Of every row."""
+        return self.transitions.action
+
+    @property
     def reward(self) -> Float[Array, "rows"]:
         """Of every row."""
         return self.transitions.reward
