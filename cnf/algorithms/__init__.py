@@ -21,6 +21,7 @@ from cnf.algorithms.td3bc import TD3BC
 
 ALGORITHMS = {
     "cnf": CNF,
+    "cnf-vae": CNF,
     "plas": PLAS,
     "spot": SPOT,
     "lapo": LAPO,

@@ -15,8 +15,9 @@ f = `latent_space` (frozen in the second phase: gradient passes through it to th
 actor, never into it), pi = `actor`, Q = `critic`, Q' = `target_critic`.
 
 Ablations by configuration: `base: normal` with `latent_clip: null` (figure 5) or
-1, 2, 3 (figure 6); `encoder: vae` (CNF-VAE, figure 7); `learn_in: latent` (AWAC
-entirely in latent space, A.4: log-likelihood of encoded actions in place of (6)).
+1, 2, 3 (figure 6); `learn_in: latent` (AWAC entirely in latent space, A.4:
+log-likelihood of encoded actions in place of (6)).  CNF-VAE (figure 7) is the algorithm
+`cnf-vae`: the VAE is trained as PLAS trains it, and may be that of a run of PLAS.
 
 Differences from the paper:
     - Odd action sizes are split unevenly.  Padding hopper's three dimensions to
@@ -41,14 +42,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.errors import ConfigError
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
+
+REUSABLE_FLOW = reusable_encoder(
+    *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
+    *("pretrain_weight_decay", "pretrain_clip", "search_members"),
+)
 
 
 class State(NamedTuple):
@@ -82,7 +89,7 @@ class CNF(AbstractAlgorithm):
     search_members: int = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
     )
-    validate_every: int = hyperparameter("updates between two validation passes")
+    validate_every: int = hyperparameter("updates between two validation passes; 0 = keep the last")
     validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
     steps: int = hyperparameter("updates of the policy")
     batch_size: int = hyperparameter("rows a policy update")
@@ -97,16 +104,26 @@ class CNF(AbstractAlgorithm):
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
+    normalize_observations: bool = hyperparameter("standardise observations")
     reward_shift: float = hyperparameter("added to every reward (-1 on mazes)")
 
-    title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
+    density_samples = 1  # of a VAE; nobody asks for its density here
+
+    title = "CNF: policies in the latent space of a conditional flow, or (cnf-vae) of PLAS's VAE"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
-    reusable = reusable_encoder(
-        *("encoder", "base", "flow_layers", "flow_hidden_size", "vae_hidden_sizes"),
-        *("pretrain_weight_decay", "pretrain_clip", "search_members"),
-    )
+
+    @property
+    def reusable(self):
+        """The encoder: a VAE is the same as PLAS's, and may be its."""
+        return REUSABLE_VAE if self.encoder == "vae" else REUSABLE_FLOW
 
     def __check_init__(self):
+        decay, clip = self.pretrain_weight_decay, self.pretrain_clip
+        if self.encoder == "vae" and (decay > 0 or clip < math.inf):
+            raise ConfigError(
+                f"encoder is 'vae', but pretrain_weight_decay {decay:g} and pretrain_clip {clip:g} "
+                "are a flow's; choose the algorithm cnf-vae, which trains it as PLAS does."
+            )
         bounded = self.encoder == "flow" and self.base == "uniform"
         check_clip(self.latent_clip, 1.0 if bounded else math.inf)
 
@@ -129,7 +146,7 @@ class CNF(AbstractAlgorithm):
             key=k_critic,
         )
         return State(
-            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
+            Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
             Learner.create(actor, self.actor_optimizer),
