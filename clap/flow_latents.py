@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from clap.latent_actions import AbstractModelActions
-from shared.models.flow import ConditionalFlow, FrozenFlow, freeze
+from shared.models.flow import ConditionalFlow, FrozenFlow
 from shared.types import Scalar
 
 FIRST_ACTIONS = 1024
@@ -63,19 +63,16 @@ class FlowLatentActions(AbstractModelActions):
         key: PRNGKeyArray,
     ) -> "FlowLatentActions":
         """The same with ActNorm set from a first batch of windows."""
-        assert isinstance(self.flow, ConditionalFlow)
         k_pick, k_noise = jax.random.split(key)
         weight = acted.astype(jnp.float32).ravel()
         pick = jax.random.choice(k_pick, weight.size, (FIRST_ACTIONS,), p=weight / weight.sum())
         condition, action = (x.reshape(weight.size, -1)[pick] for x in (features, actions))
         action = self.dequantized(action, jax.random.normal(k_noise, action.shape))
-        return eqx.tree_at(lambda s: s.flow, self, self.flow.initialize(condition, action))
+        return eqx.tree_at(lambda s: s.flow, self, self.flow.start(condition, action))
 
     def frozen(self) -> "FlowLatentActions":
-        """The same with its linear maps inverted once and for all, see `freeze` of the flow."""
-        if isinstance(self.flow, FrozenFlow):
-            return self
-        return eqx.tree_at(lambda s: s.flow, self, freeze(self.flow))
+        """The same with its linear maps inverted once and for all, see `ConditionalFlow.frozen`."""
+        return eqx.tree_at(lambda s: s.flow, self, self.flow.frozen())
 
     def dequantized(
         self, action: Float[Array, "*batch action"], noise: Float[Array, "*batch action"]

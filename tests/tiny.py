@@ -43,7 +43,6 @@ VARIANTS = {
     "cnf (random search)": {"search_members": 2, "steps": 0},
     "cnf (normal base, no clip)": {"base": "normal"},
     "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0, "pretrain_steps": 0},
-    "cnf (VAE encoder)": {"encoder": "vae", "latent_clip": 2.0},
     "cnf (AWAC in latent space)": {"learn_in": "latent", "pretrain_steps": 0},
     "cnf (normal base, AWAC in latent space)": {
         **{"learn_in": "latent", "base": "normal", "pretrain_steps": 0},

@@ -2,6 +2,7 @@
 
 ALGORITHMS = {
     "cnf": "cnf.algorithms.cnf:CNF",
+    "cnf-vae": "cnf.algorithms.cnf:CNF",
     "plas": "cnf.algorithms.plas:PLAS",
     "spot": "cnf.algorithms.spot:SPOT",
     "lapo": "cnf.algorithms.lapo:LAPO",

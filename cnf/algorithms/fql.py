@@ -15,7 +15,7 @@ v = `flow`, mu = `actor`, and mu_v(s, z) is the end of the flow: `flow_steps` Eu
 of dx/dt = v(t, s, x) from x = z, clipped to [-1, 1]; no gradient passes through it.
 Q is the mean of the critics, in the target (`target_minimum: true` for the smaller
 one, Adroit) and in the actor loss.  `normalize_q` divides the Q of the actor loss
-by its mean size.
+by its mean size.  `reward_shift` is added to every reward (-1 in AntMaze, the authors' code).
 
 The policy is stochastic: a sample is mu(s, z).  Its deterministic mode, which the
 paper does not define, is mu(s, 0).
@@ -32,11 +32,12 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import MLP, Critics, Normalizer
-from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 
 
 class VelocityField(eqx.Module):
@@ -101,6 +102,7 @@ class FQL(AbstractAlgorithm):
     normalize_q: bool = hyperparameter("divide the actor loss's Q by its mean size")
     target_minimum: bool = hyperparameter("smaller target critic in place of their mean")
     normalize_observations: bool = hyperparameter("standardise observations")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     title = "FQL: flow Q-learning with a distilled one-step policy"
     paper = "Park et al. 2025, Flow Q-Learning (arXiv:2502.02538)"
@@ -180,7 +182,7 @@ class FQL(AbstractAlgorithm):
         a_next = jnp.clip(state.actor.model(s_next, noise), -1.0, 1.0)
         q = state.target_critic(s_next, a_next)
         next_value = jnp.min(q) if self.target_minimum else jnp.mean(q)
-        return td_target(reward, terminal, next_value, self.discount)
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
 
     def flow_loss(self, flow, s, a, start, time):
         """Equation 5 over a batch: flow matching along straight lines."""
@@ -198,6 +200,11 @@ class FQL(AbstractAlgorithm):
         scale = jax.lax.stop_gradient(jnp.mean(jnp.abs(q))) if self.normalize_q else 1.0
         loss = -jnp.mean(q) / scale + self.alpha * distillation
         return loss, {"actor_loss": loss, "distillation": distillation}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import MLP, Critics
@@ -186,6 +186,12 @@ class IQL(AbstractAlgorithm):
         """Target y of equation 6, for one transition."""
         scaled = state.reward_scale * reward + self.reward_shift
         return td_target(scaled, terminal, value(s_next), self.discount)
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, state.reward_scale, self.reward_shift)
+
+    def critic_value(self, state, observation, action):
+        return jnp.min(state.critic.model(observation, action))
 
     def act(self, state, memory, observation, *, key):
         actor = state.actor.model

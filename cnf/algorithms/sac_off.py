@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -130,6 +131,11 @@ class SACOff(AbstractAlgorithm):
     def alpha_loss(self, log_alpha, excess):
         """Equation 18; `excess` is the mean of log pi(a~|s) - n."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

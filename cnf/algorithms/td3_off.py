@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -128,6 +129,11 @@ class TD3Off(AbstractAlgorithm):
         """The deterministic policy gradient over a batch."""
         loss = -jnp.mean(jax.vmap(critic.first)(s, jax.vmap(actor)(s)))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

@@ -105,6 +105,11 @@ class SequenceDataset(eqx.Module):
         return self.places.reward
 
     @property
+    def terminal(self) -> Bool[Array, "frames"]:
+        """Of every frame; false where there is no action."""
+        return self.places.terminal
+
+    @property
     def acted(self) -> Bool[Array, "frames"]:
         """Which frames have an action: all but the last of every episode."""
         return jnp.ones(self.reward.shape, bool).at[self.episodes.last].set(False)

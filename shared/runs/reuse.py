@@ -102,7 +102,7 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
 
 def reusable_part(plan: Plan) -> Reusable:
     """What another run may take over from one of this plan; a ConfigError if nothing."""
-    part = type(plan.build()).reusable
+    part = plan.build().reusable
     if part is None:
         raise ConfigError(f"{plan.algorithm} has no model that another run could take over.")
     return part

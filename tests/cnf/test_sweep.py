@@ -64,7 +64,7 @@ def test_a_sweep_is_not_fine_tuned(hopper_random, tmp_path):
         sweep_runs.start(plans, grid({"tau": [0.1, 0.2]}), hopper_random, tmp_path / "no", NO_MODEL)
 
 
-@pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "plas", "spot"])
+@pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "cnf-vae", "plas", "spot"])
 def test_reusable_parts_name_what_there_is(name):
     plan = tiny_plan(name)
     part, algorithm = reuse.reusable_part(plan), plan.build()

@@ -46,7 +46,7 @@ def test_rollouts_and_values_are_those_of_the_policy(run, hopper_random):
                 observation, reward, terminal, _, _ = simulator.step(action)
                 assert rollout.reward[t] == np.float32(reward)
             assert terminal == rollout.terminal
-            q, return_ = compare(algorithm, one, rollout)
+            q, return_ = compare(algorithm, one, rollout, algorithm.learned_reward(one))
             pairs = zip(rollout.observation, rollout.action, strict=True)
             expected = [slow.critics(one.critic.model, s, a).min() for s, a in pairs]
             np.testing.assert_allclose(q, expected, rtol=1e-4, atol=1e-5)
@@ -67,8 +67,27 @@ def test_a_time_limit_leaves_out_its_last_rows(run):
     for (steps, terminal), count in cases.items():
         zeros = np.zeros((steps, 11), np.float32), np.zeros((steps, 3), np.float32)
         rollout = Rollout(*zeros, np.ones(steps, np.float32), terminal)
-        assert [len(x) for x in compare(algorithm, one, rollout)] == [count, count]
+        found = compare(algorithm, one, rollout, algorithm.learned_reward(one))
+        assert [len(x) for x in found] == [count, count]
     np.testing.assert_allclose(discounted_returns(np.ones(3), 0.5), [1.75, 1.5, 1.0])
+
+
+def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
+    """SPOT's critics learn with `online_discount` there, and not before."""
+    settings = {"online_discount": 0.5, "reward_shift": -1.0, "steps": 4}
+    offline, fine_tuned = (
+        experiment.start(tiny_plan("spot", **settings, **more), hopper_random, tmp_path / str(i))
+        for i, more in enumerate(({}, {"online_steps": 20, "online_block": 20}))
+    )
+    for path, discount in ((offline, 0.99), (fine_tuned, 0.5)):
+        _, _, algorithm, state, position = trained.load_state(path)
+        step = position["global_step"]
+        (rollout,) = play(algorithm, state, "hopper", seeds=(0,), step=step, episodes=1)[0]
+        assert rollout.terminal
+        reward, steps = rollout.reward - 1.0, len(rollout.reward)
+        expected = [discount ** np.arange(steps - t) @ reward[t:] for t in range(steps)]
+        (row,) = q_errors(path, episodes=1)
+        np.testing.assert_allclose(row["return_"], np.mean(expected), rtol=1e-5)
 
 
 def test_the_command(run, hopper_random, tmp_path):

@@ -12,7 +12,7 @@ from shared.errors import NonFiniteError, RunError
 from shared.runs import experiment, trained
 from shared.training import loop
 
-CASE = "cnf (VAE encoder)"
+CASE = "cnf-vae"
 """Two phases with all that a phase can have, and soon compiled."""
 MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
 
