@@ -7,8 +7,10 @@ from cnf.algorithms.bear import BEAR
 from cnf.algorithms.brac import BRAC
 from cnf.algorithms.cnf import CNF
 from cnf.algorithms.cql import CQL
+from cnf.algorithms.dsrl import DSRL
 from cnf.algorithms.dt import DT
 from cnf.algorithms.fql import FQL
+from cnf.algorithms.ifql import IFQL
 from cnf.algorithms.iql import IQL
 from cnf.algorithms.lapo import LAPO
 from cnf.algorithms.onestep import Onestep
@@ -32,6 +34,8 @@ ALGORITHMS = {
     "iql": IQL,
     "awac": AWAC,
     "cql": CQL,
+    "dsrl": DSRL,
+    "ifql": IFQL,
     "fql": FQL,
     "onestep": Onestep,
     "dt": DT,

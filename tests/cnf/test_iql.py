@@ -7,6 +7,8 @@ import pytest
 import slow
 from tiny import tiny_plan
 
+from cnf.algorithms.iql import expectile_loss
+
 
 @pytest.fixture(scope="module")
 def case():
@@ -24,8 +26,8 @@ def q_of(state, batch):
 
 def test_the_value_loss(case):
     algorithm, state, batch = case
-    q = q_of(state, batch)
-    loss, _ = algorithm.value_loss(state.value.model, batch.observation, q.astype(np.float32))
+    q = jnp.asarray(q_of(state, batch), jnp.float32)
+    loss, _ = expectile_loss(state.value.model, batch.observation, q, algorithm.expectile)
     terms = []
     for i in range(slow.ROWS):
         u = q[i] - value(state.value.model, batch.observation[i])
