@@ -26,8 +26,9 @@ def q_of(state, batch):
 
 def test_the_value_loss(case):
     algorithm, state, batch = case
-    q = jnp.asarray(q_of(state, batch), jnp.float32)
-    loss, _ = expectile_loss(state.value.model, batch.observation, q, algorithm.expectile)
+    q = q_of(state, batch)
+    asked = jnp.asarray(q, jnp.float32)
+    loss, _ = expectile_loss(state.value.model, batch.observation, asked, algorithm.expectile)
     terms = []
     for i in range(slow.ROWS):
         u = q[i] - value(state.value.model, batch.observation[i])
