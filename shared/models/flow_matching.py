@@ -15,6 +15,8 @@ decoder, not the differential equation behind it, and `log_prob` is the exact de
 actions before they are clipped.
 """
 
+from functools import partial
+
 import distrax
 import equinox as eqx
 import jax
@@ -131,16 +133,20 @@ class FlowMatching(AbstractLatentActionSpace):
         """All steps backwards: the noise, and log|det| of the steps forwards from it."""
         x, log_det = action, jnp.zeros(())
         for i in reversed(range(self.flow_steps)):
-
-            def forward(x, i=i):
-                return self._forward(condition, x, i)
-
-            def newton(_, x, forward=forward, end=x):
-                return x - jnp.linalg.solve(jax.jacfwd(forward)(x), forward(x) - end)
-
-            x = jax.lax.fori_loop(0, NEWTON_STEPS, newton, x)
-            log_det = log_det + jnp.linalg.slogdet(jax.jacfwd(forward)(x))[1]
+            x, step_log_det = self._backward(condition, x, i)
+            log_det = log_det + step_log_det
         return x, log_det
+
+    def _backward(self, condition, end, i):
+        """Where Euler step i began that ends at `end`, by Newton's method; and its log|det|."""
+        forward = partial(self._forward, condition, i=i)
+        slope = jax.jacfwd(forward)
+
+        def newton(_, x):
+            return x - jnp.linalg.solve(slope(x), forward(x) - end)
+
+        x = jax.lax.fori_loop(0, NEWTON_STEPS, newton, end)
+        return x, jnp.linalg.slogdet(slope(x))[1]
 
 
 def draw_matching(
