@@ -32,6 +32,9 @@ SMALL = {
     "target_samples": 3,
     "act_samples": 3,
     "flow_steps": 3,
+    "decoder_steps": 8,
+    "decoder_batch_size": 32,
+    "critics": 3,
     "context": 5,
     "layers": 1,
     "heads": 2,
@@ -49,6 +52,7 @@ VARIANTS = {
     },
     "cnf (shared baseline sample)": {"baseline_sample": "shared", "pretrain_steps": 0},
     "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
+    "dsrl (frozen decoder)": {"decoder_beside": False},
     "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},
     "onestep (reverse KL)": {"improvement": "reverse-kl", "clone_steps": 0, "value_steps": 0},
 }

@@ -14,6 +14,8 @@ ALGORITHMS = {
     "iql": "cnf.algorithms.iql:IQL",
     "awac": "cnf.algorithms.awac:AWAC",
     "cql": "cnf.algorithms.cql:CQL",
+    "dsrl": "cnf.algorithms.dsrl:DSRL",
+    "ifql": "cnf.algorithms.ifql:IFQL",
     "fql": "cnf.algorithms.fql:FQL",
     "onestep": "cnf.algorithms.onestep:Onestep",
     "dt": "cnf.algorithms.dt:DT",
