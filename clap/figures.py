@@ -169,16 +169,21 @@ def _load(run: Path, data: Path | None):
     """Record, algorithm, state of the first seed, and data of a run with a world model."""
     import jax
 
-    from shared.cli.again import data_of_run
     from shared.errors import ConfigError
-    from shared.runs.experiment import load_again
+    from shared.loading.request import DataRequest
+    from shared.runs.carry_out import load_again
     from shared.runs.trained import load_state
 
     _, record, algorithm, state, _ = load_state(run)
     if not hasattr(state, "world_model"):
         raise ConfigError(f"{run}: '{record['algorithm']}' has no world model to look into.")
     one = jax.tree.map(lambda x: x[0], state)
-    return record, algorithm, one, load_again(run, record, lambda r: data_of_run(r, data))
+    return (
+        record,
+        algorithm,
+        one,
+        load_again(run, record, lambda r: DataRequest.of_record(r, data).load()),
+    )
 
 
 def draw(samples: ActionSamples, path: Path, title: str) -> None:

@@ -124,6 +124,9 @@ class AbstractModelBased(AbstractAlgorithm):
         adam = optax.adam
         return Optimizers(adam(falling), adam(self.critic_learning_rate), adam(rate))
 
+    def schedules(self):
+        return ("actor_cosine_decay",) if self.actor_cosine_decay else ()
+
     def phases(self):
         model = Phase(
             "model",

@@ -8,9 +8,13 @@ import importlib
 
 _API = {
     "load_data": "shared.loading.request",
-    "plan": "shared.runs.experiment",
-    "start": "shared.runs.experiment",
-    "resume": "shared.runs.experiment",
+    "DataRequest": "shared.loading.request",
+    "Request": "shared.runs.request",
+    "train": "shared.runs.start",
+    "start": "shared.runs.start",
+    "make_plan": "shared.runs.plan",
+    "train_plan": "shared.runs.start",
+    "resume": "shared.runs.resume",
     "evaluate_run": "shared.runs.trained",
     "load_policy": "shared.runs.trained",
     "read_run": "shared.comparison.read",

@@ -155,6 +155,13 @@ class AbstractAlgorithm(eqx.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no critic of actions")
 
+    def schedules(self) -> tuple[str, ...]:
+        """Hyperparameters, now in force, whose schedule ends at the last of the `steps`.
+
+        A run that goes on behind its planned end leaves such a schedule; its user is told.
+        """
+        return ()
+
     def initial_memory(self, state: State) -> Memory:
         """The recurrent carry at the start of an episode; `()` if there is none."""
         return ()

@@ -42,6 +42,12 @@ class SystemPackageError(UserError):
     exit_code = 6
 
 
+class Interrupted(UserError):
+    """Ctrl-C; the message says where the run stopped and how it goes on."""
+
+    exit_code = 130
+
+
 def printable(name: str, limit: int = 60) -> str:
     """A name from a file, safe to print: no control characters, bounded length."""
     text = ascii(name)[1:-1]

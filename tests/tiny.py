@@ -1,6 +1,7 @@
 """Every registered algorithm and every ablation at toy size."""
 
-from shared.runs import experiment, registry
+from shared.runs import registry
+from shared.runs.plan import make_plan
 
 TINY = {
     "steps": 12,
@@ -68,7 +69,7 @@ def tiny_plan(case: str, seeds=(0,), **more):
     fields = registry.find("cnf", name).__dataclass_fields__
     small = {key: value for key, value in SMALL.items() if key in fields}
     overrides = TINY | small | VARIANTS.get(case, {}) | more
-    return experiment.plan("cnf", name, "hopper-random", seeds=seeds, overrides=overrides)
+    return make_plan("cnf", name, "hopper-random", seeds=seeds, overrides=overrides)
 
 
 def cases() -> list[str]:

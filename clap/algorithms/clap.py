@@ -152,6 +152,9 @@ class CLAP(AbstractLatentDreamer):
         steps = self.steps if self.agent_cosine_decay else None
         return agent_adam(self.agent_clip, self.agent_learning_rate, steps)
 
+    def schedules(self):
+        return ("agent_cosine_decay",) if self.agent_cosine_decay else ()
+
     def phases(self):
         if self.policy == "prior":
             return (self.model_phase(evaluates=True),)

@@ -127,6 +127,9 @@ class IQL(AbstractAlgorithm):
     def value_optimizer(self):
         return optax.adam(self.value_learning_rate)
 
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
+
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
 

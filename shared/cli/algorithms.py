@@ -3,6 +3,7 @@
 import click
 
 from shared.cli.completion import complete_algorithm
+from shared.runs.plan import make_plan
 
 
 def algorithms_command(family: str) -> click.Command:
@@ -44,12 +45,12 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from rich.table import Table
 
     from shared.ranges import range_of
-    from shared.runs import experiment, registry
+    from shared.runs import registry
     from shared.training.settings import RunSettings
 
     algorithm_class = registry.find(family, name)
     console.print(inspect.getdoc(inspect.getmodule(algorithm_class)) or "", markup=False)
-    plan = experiment.plan(family, name, dataset, preset=preset)
+    plan = make_plan(family, name, dataset, preset=preset)
     phases = ", ".join(f"{p.name} {p.steps:,}" for p in plan.build().phases())
     console.print(f"phases and their updates: {phases}", markup=False)
     title = f"--set KEY=VALUE  ({preset})"

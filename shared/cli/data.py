@@ -88,12 +88,12 @@ def fetch_command(name: str, size: str, data_dir: Path) -> None:
     Of V-D4RL a whole folder is fetched, file by file.  LATENT_POLICIES_MIRROR names a
     server of your own that is tried first, LATENT_POLICIES_OFFLINE=1 forbids downloads.
     """
-    from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
     from shared.loading.fetch import fetch
+    from shared.training.progress import loading_bar
 
     entry = lookup(name)
-    with show_progress(entry.name) as update:
+    with loading_bar(entry.name) as update:
         path = fetch(
             entry,
             data_dir,
@@ -137,10 +137,10 @@ def collect_command(
     With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
     layout, with a contact sheet; a recording that was stopped goes on.
     """
-    from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
     from shared.loading.places import collected_path
     from shared.loading.stand_ins import collect
+    from shared.training.progress import loading_bar
 
     entry = lookup(name)
     workers = workers or os.cpu_count() or 1
@@ -153,7 +153,7 @@ def collect_command(
     path = collected_path(entry.name, rows, seed, data_dir) if out is None else out
     if path.exists() and not force:
         raise DataError(f"{path}: exists already; use --force to replace it, or another --out.")
-    with show_progress(entry.name) as update:
+    with loading_bar(entry.name) as update:
         collect(
             entry.name,
             rows,
@@ -168,11 +168,11 @@ def collect_command(
 
 
 def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
-    from shared.cli.progress import show_progress
     from shared.data.report.contact_sheet import draw_contact_sheet
     from shared.loading.stand_ins import collect_pixels
+    from shared.training.progress import loading_bar
 
-    with show_progress(name) as update:
+    with loading_bar(name) as update:
         folder = collect_pixels(
             name,
             frames,

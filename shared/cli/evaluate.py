@@ -105,13 +105,13 @@ def _q_error_table(run: Path, episodes: int):
 def _distance_table(run: Path, data: Path | None, episodes: int):
     from rich.table import Table
 
-    from shared.cli.again import data_of_run
+    from shared.loading.request import DataRequest
     from shared.record.run_folder import RunFolder
-    from shared.runs.experiment import load_again
+    from shared.runs.carry_out import load_again
     from shared.runs.state_distance import state_distances
 
     record = RunFolder.open(run, write=False).record
-    loaded = load_again(run, record, lambda record: data_of_run(record, data))
+    loaded = load_again(run, record, lambda r: DataRequest.of_record(r, data).load())
     title = "Distance to the nearest recorded state, and of held-out episodes"
     table = Table("seed", "states", "median", "99 %", "data: median", "99 %", "beyond", title=title)
     for row in state_distances(run, loaded, episodes=episodes):

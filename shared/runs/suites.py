@@ -15,7 +15,7 @@ from shared.errors import RunError
 from shared.loading.fetch import is_offline
 from shared.loading.places import collected_path, official_folder, official_path
 from shared.record.run_folder import RunFolder
-from shared.runs.experiment import Plan
+from shared.runs.plan import Plan
 
 
 def foresee_source(entry: Entry, source: str | None, data_dir: Path, rows: int) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from shared.environments.rendering import Pixels
 from shared.errors import RunError
 from shared.record.run_folder import RunFolder
-from shared.runs.experiment import Plan, observation_shape
+from shared.runs.plan import Plan
+from shared.runs.run_record import observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
 from shared.types import Spec

@@ -18,7 +18,7 @@ class Log:
     def __init__(self, run, seeds, phase_steps, progress, mirrors):
         self.run, self.source, self.seeds = run, run.record["source"], seeds
         self.offsets = np.concatenate([[0], np.cumsum(phase_steps)]).tolist()
-        self.progress, self.mirrors = progress, mirrors
+        self.progress, self.mirrors, self.step = progress, mirrors, 0
 
     def global_step(self, position: Position) -> int:
         """Updates since the start of the run, over all phases."""
@@ -27,6 +27,7 @@ class Log:
     def metrics(self, phase, position, metrics, seconds, count) -> None:
         """One row a seed and call."""
         step, rows = self.global_step(position), []
+        self.step = step
         for i, seed in enumerate(self.seeds):
             values = {name: float(value[i]) for name, value in metrics.items()}
             rows.append(
@@ -43,6 +44,26 @@ class Log:
                 mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
         self.run.metrics.append(rows)
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
+
+    def continuing(self, phases, position: Position) -> None:
+        """Say where a run goes on that is not at its start."""
+        self.step = self.global_step(position)
+        if self.step:
+            phase = phases[position.index]
+            self.progress.tell(
+                f"continuing at update {position.step:,} of {phase.steps:,} of phase '{phase.name}'"
+            )
+
+    def interrupted(self) -> str:
+        """What was reached, what is kept, and how the run goes on."""
+        path, latest = self.run.path, self.run.checkpoints.latest
+        kept = self.run.checkpoints.read_progress()["global_step"] if latest else 0
+        lost = "" if kept == self.step else f" (its last checkpoint is of update {kept:,})"
+        family = self.run.record["family"]
+        return (
+            f"interrupted at update {self.step:,}{lost}; continue with: "
+            f"{family} train --resume {path}"
+        )
 
     def submit(self, evaluator, phase, state, position) -> None:
         """Start an evaluation of this position."""

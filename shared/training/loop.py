@@ -18,7 +18,7 @@ import numpy as np
 
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.environments.rendering import Pixels
-from shared.errors import NonFiniteError
+from shared.errors import Interrupted, NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
@@ -96,6 +96,7 @@ def train(
     try:
         # Of this thread, hence of training alone: evaluation has one of its own.
         with jax.default_matmul_precision(settings.matmul_precision):
+            log.continuing(phases, position)
             if position.step:  # the evaluation of a checkpoint's own step comes after it
                 evaluate_if_due(context, state, phases[position.index], position)
             for index in range(position.index, len(phases)):
@@ -103,6 +104,8 @@ def train(
                 progress.begin(phases[index].name, phases[index].steps, first)
                 state = run_phase(context, state, phases[index], Position(index, first), begin)
         log.scores(evaluator, wait=True)
+    except KeyboardInterrupt:
+        raise Interrupted(log.interrupted()) from None
     finally:
         evaluator.close()
     return state

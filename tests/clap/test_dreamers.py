@@ -19,7 +19,7 @@ from clap.prior_ensemble import draw_members, log_prob_spread, mean_disagreement
 from clap.rssm import RSSM
 from clap.states import DiscreteStates, GaussianStates
 from shared.datasets.windows import EpisodeWindow
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 from shared.training import program
 from shared.types import Spec, Window
 
@@ -37,7 +37,7 @@ def tiny_plan(name, **more):
     if name == "lompo":
         known = {k: v for k, v in known.items() if k not in VALUES_ALONE}
     overrides = known | {"prior_members": MEMBERS} | CASES[name] | more
-    return experiment.plan("clap", name, "hopper-random", seeds=(0, 5), overrides=overrides)
+    return make_plan("clap", name, "hopper-random", seeds=(0, 5), overrides=overrides)
 
 
 @pytest.fixture(scope="module", params=CASES)

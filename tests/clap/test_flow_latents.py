@@ -11,7 +11,7 @@ from flows import noisy
 from clap.flow_latents import FlowLatentActions
 from shared.errors import ConfigError
 from shared.models.policies import BoundedLatentPolicy
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 
 FEATURE, ACTION = 6, 3
 
@@ -138,7 +138,7 @@ def test_no_sample_mode_or_gradient_step_leaves_the_box(events):
 def test_a_clip_beyond_the_latents_is_refused():
     overrides = TINY | {"latent_actions": "flow", "latent_clip": 1.5}
     with pytest.raises(ConfigError, match="latent_clip is 1.5"):
-        experiment.plan("clap", "clap", "hopper-random", overrides=overrides)
+        make_plan("clap", "clap", "hopper-random", overrides=overrides)
 
 
 def test_actnorm_starts_from_the_actions_of_a_first_batch():

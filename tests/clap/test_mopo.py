@@ -20,7 +20,10 @@ from clap.imagination import aleatoric_doubt, imagine
 from clap.imagined_rows import ImaginedRows
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment, reuse, trained
+from shared.runs import frozen_model, trained
+from shared.runs.plan import make_plan
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import program
 from shared.types import Transition
 
@@ -39,7 +42,7 @@ SHOWN = {"replay": None, "view": None}
 
 
 def tiny_plan(name: str, **overrides):
-    return experiment.plan("clap", name, "hopper-random", seeds=SEEDS, overrides=overrides)
+    return make_plan("clap", name, "hopper-random", seeds=SEEDS, overrides=overrides)
 
 
 class Finished(NamedTuple):
@@ -62,7 +65,7 @@ def precision():
 def mopo(hopper_random, tmp_path_factory) -> Finished:
     plan = tiny_plan("mopo", **TINY)
     folder = tmp_path_factory.mktemp("mopo") / "run"
-    experiment.start(plan, hopper_random, folder)
+    train_plan(plan, hopper_random, folder)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
@@ -72,11 +75,11 @@ def mobile(mopo, hopper_random, tmp_path_factory) -> Finished:
     part = MOBILE.reusable
     taken = (*part.keys, part.steps)
     rest = {key: value for key, value in TINY.items() if key not in taken}
-    overrides = reuse.model_overrides(mopo.folder, rest | {"penalty_samples": 2})
+    overrides = frozen_model.model_overrides(mopo.folder, rest | {"penalty_samples": 2})
     plan = tiny_plan("mobile", **overrides)
     folder = tmp_path_factory.mktemp("mobile") / "run"
-    model = reuse.load_model(mopo.folder, plan, hopper_random)
-    reuse.start(plan, hopper_random, folder, model)
+    model = frozen_model.load_model(mopo.folder, plan, hopper_random)
+    train_plan(plan, hopper_random, folder, model)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
@@ -121,7 +124,7 @@ def test_shapes_and_types_are_stable(finished, hopper_random):
 def test_chunk_size_does_not_change_a_bit(finished, hopper_random):
     state = program.init_state(finished.algorithm, hopper_random.spec, SEEDS)
     if finished.plan.algorithm == "mobile":
-        model = reuse.load_model(finished.folder, finished.plan, hopper_random)
+        model = frozen_model.load_model(finished.folder, finished.plan, hopper_random)
         state = jax.tree.map(jnp.array, model.put_into(state, SEEDS))
     state = run(finished.algorithm, state, hopper_random, SEEDS, chunk=2)
     assert not any(x.weak_type for x in jax.tree.leaves(state))
@@ -145,8 +148,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(mopo, hopper_random, tmp_path, mo
 
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        experiment.start(mopo.plan, hopper_random, tmp_path / "run")
-    experiment.resume(tmp_path / "run", load_data=lambda _: hopper_random)
+        train_plan(mopo.plan, hopper_random, tmp_path / "run")
+    resume(tmp_path / "run", load=lambda _: hopper_random)
     assert (tmp_path / "run/scores.csv").read_bytes() == (mopo.folder / "scores.csv").read_bytes()
     again = trained.load_state(tmp_path / "run")[3]
     for x, y in zip(leaves(again), leaves(mopo.state), strict=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 
 REWARDS = {
     **dict.fromkeys(("awac", "iql", "spot", "fql"), {"reward_shift": -1.0}),
@@ -31,15 +31,15 @@ VALUES = {
 
 @pytest.mark.parametrize(("algorithm", "dataset"), VALUES)
 def test_values_are_those_of_the_source(algorithm, dataset):
-    found = experiment.plan("cnf", algorithm, dataset).hyperparameters
+    found = make_plan("cnf", algorithm, dataset).hyperparameters
     expected = VALUES[algorithm, dataset]
     assert {key: found[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize("algorithm", REWARDS)
 def test_rewards_and_episodes_of_antmaze(algorithm):
-    plan = experiment.plan("cnf", algorithm, "antmaze-medium-play")
+    plan = make_plan("cnf", algorithm, "antmaze-medium-play")
     expected = REWARDS[algorithm]
     assert {key: plan.hyperparameters[key] for key in expected} == expected
     assert plan.settings.episodes == 100
-    assert experiment.plan("cnf", algorithm, "hopper-medium").settings.episodes == 10
+    assert make_plan("cnf", algorithm, "hopper-medium").settings.episodes == 10

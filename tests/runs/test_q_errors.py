@@ -10,8 +10,9 @@ from tiny import tiny_plan
 from cnf.cli import main
 from shared.environments.simulators import make_environment
 from shared.errors import RunError
-from shared.runs import experiment, trained
+from shared.runs import trained
 from shared.runs.q_errors import Rollout, compare, discounted_returns, metrics, play, q_errors
+from shared.runs.start import train_plan
 from shared.runs.state_distance import compare as compare_distances
 from shared.runs.state_distance import nearest, recorded, state_distances
 
@@ -19,7 +20,7 @@ from shared.runs.state_distance import nearest, recorded, state_distances
 @pytest.fixture(scope="module")
 def run(hopper_random, tmp_path_factory):
     plan = tiny_plan("iql", seeds=(0, 4), steps=4, return_span=100.0, reward_shift=-0.5)
-    return experiment.start(plan, hopper_random, tmp_path_factory.mktemp("q") / "run")
+    return train_plan(plan, hopper_random, tmp_path_factory.mktemp("q") / "run")
 
 
 def test_the_metrics():
@@ -76,7 +77,7 @@ def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
     """SPOT's critics learn with `online_discount` there, and not before."""
     settings = {"online_discount": 0.5, "reward_shift": -1.0, "steps": 4}
     offline, fine_tuned = (
-        experiment.start(tiny_plan("spot", **settings, **more), hopper_random, tmp_path / str(i))
+        train_plan(tiny_plan("spot", **settings, **more), hopper_random, tmp_path / str(i))
         for i, more in enumerate(({}, {"online_steps": 20, "online_block": 20}))
     )
     for path, discount in ((offline, 0.99), (fine_tuned, 0.5)):
@@ -93,7 +94,7 @@ def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
 def test_the_command(run, hopper_random, tmp_path):
     answer = CliRunner().invoke(main, ["evaluate", str(run), "--episodes", "1", "--q-error"])
     assert answer.exit_code == 0 and "too high" in answer.output, answer.output
-    cloned = experiment.start(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
+    cloned = train_plan(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
     with pytest.raises(RunError, match="'bc' has no critic"):
         q_errors(cloned)
 

@@ -14,7 +14,7 @@ from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
 from shared.loading.places import collected_path
 from shared.runs import estimates
-from shared.runs.experiment import plan
+from shared.runs.plan import make_plan as plan
 
 FAMILY_SETS = {"vd4rl": 8, "vd4rl-humanoid": 4, "clap-d4rl": 16, "d4rl": 12, "d4rl-locomotion": 9}
 

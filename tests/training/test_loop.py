@@ -9,7 +9,9 @@ from tiny import tiny_plan
 
 from shared.algorithm import Phase
 from shared.errors import NonFiniteError, RunError
-from shared.runs import experiment, trained
+from shared.runs import trained
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import loop
 
 CASE = "cnf-vae"
@@ -37,14 +39,14 @@ def arrays(run):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, hopper_random):
     """An uninterrupted run of both phases, two seeds."""
-    return experiment.start(
+    return train_plan(
         tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, tmp_path_factory.mktemp("a") / "run"
     )
 
 
 def test_two_equal_runs_share_every_bit(finished, hopper_random, tmp_path):
     plan = tiny_plan(CASE, seeds=(0, 1), **MORE)
-    again = experiment.start(plan, hopper_random, tmp_path / "run")
+    again = train_plan(plan, hopper_random, tmp_path / "run")
     assert bytes_of(again) == bytes_of(finished)
     for x, y in zip(arrays(again), arrays(finished), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -71,9 +73,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        experiment.start(tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, out)
+        train_plan(tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, out)
     monkeypatch.undo()
-    experiment.resume(out, load_data=lambda record: hopper_random)
+    resume(out, load=lambda record: hopper_random)
     assert bytes_of(out) == bytes_of(finished)
     for x, y in zip(arrays(out), arrays(finished), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -102,14 +104,14 @@ def test_the_tables(finished):
 def test_a_new_run_never_overwrites(finished, hopper_random):
     before = bytes_of(finished)
     with pytest.raises(RunError):
-        experiment.start(tiny_plan(CASE), hopper_random, finished)
+        train_plan(tiny_plan(CASE), hopper_random, finished)
     assert bytes_of(finished) == before
 
 
 def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_random, tmp_path):
     plan = tiny_plan("bc", learning_rate=1e30, steps=40, save_every=1, steps_per_call=1)
     with pytest.raises(NonFiniteError) as caught:
-        experiment.start(plan, hopper_random, tmp_path / "run")
+        train_plan(plan, hopper_random, tmp_path / "run")
     assert "phase 'policy', step" in str(caught.value)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
 
@@ -145,4 +147,4 @@ def test_resuming_with_other_data_is_refused(finished, hopper_random):
 
     other = dataclasses.replace(hopper_random, sha256="0" * 64)
     with pytest.raises(RunError, match="SHA-256"):
-        experiment.resume(finished, load_data=lambda record: other)
+        resume(finished, load=lambda record: other)

@@ -14,7 +14,10 @@ from shared.datasets.replay import MixedDataset, Replay
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
 from shared.record import run_folder
-from shared.runs import experiment, registry, trained
+from shared.runs import registry, trained
+from shared.runs.plan import Plan
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import online, program
 from shared.types import Transition
 
@@ -29,13 +32,13 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def finished(hopper_random, tmp_path_factory):
     out = tmp_path_factory.mktemp("online") / "run"
-    return experiment.start(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
+    return train_plan(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
 
 
 def contents(path, spec):
     """State and simulators of the last checkpoint."""
     run = run_folder.RunFolder.open(path, write=False)
-    plan = experiment.Plan.from_dict(run.config)
+    plan = Plan.from_dict(run.config)
     state = program.state_shapes(plan.build(), spec, plan.seeds)
     shown = online.nothing_shown("hopper", spec, plan.settings, plan.seeds)
     return run.checkpoints.restore((state, shown))[0]
@@ -58,9 +61,9 @@ def test_a_stopped_run_ends_with_the_same_bits(
     monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        experiment.start(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
+        train_plan(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
     monkeypatch.undo()
-    experiment.resume(out, load_data=lambda record: hopper_random)
+    resume(out, load=lambda record: hopper_random)
     ends = (contents(path, hopper_random.spec) for path in (out, finished))
     for x, y in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_array_equal(x, y)

@@ -14,10 +14,8 @@ from shared.algorithm import Reusable
 from shared.errors import ConfigError, DataError, RunError
 from shared.record.leaves import arrays_of
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment
-from shared.runs.experiment import Plan
+from shared.runs.plan import Plan
 from shared.runs.trained import load_state
-from shared.training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,47 +113,6 @@ def _hash(fields: dict[str, Any]) -> str:
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
-
-
-def start(plan: Plan, data, out: Path, model: FrozenModel, **options) -> Path:
-    """Train the agent of a plan on a frozen model; `options` as `experiment.start`.
-
-    Raises:
-        ConfigError: besides, there is nothing to train.
-    """
-    if not sum(phase.steps for phase in plan.build().phases()):
-        raise ConfigError(
-            f"nothing is left to train on the model of {model.record['run']}; evaluate that run."
-        )
-    return experiment.start(
-        plan,
-        data,
-        out,
-        prepare=lambda state: model.put_into(state, plan.seeds),
-        more_record={"model": model.record},
-        **options,
-    )
-
-
-def resume(path: Path, *, load_data, progress: Progress | None = None, loggers=()) -> Path:
-    """Carry a run on, on a model of its own or on another's.
-
-    Arguments and errors as `experiment.resume`.
-
-    Raises:
-        RunError: besides, a member of a sweep, which only goes on with all the others.
-    """
-    path = Path(path)
-    run = RunFolder.open(path, write=False)
-    if run.record.get("sweep"):
-        raise RunError(f"{path}: belongs to a sweep; carry that on with --resume {path.parent}.")
-    options = {"load_data": load_data, "progress": progress, "loggers": loggers}
-    if "model" in run.record:
-        plan = Plan.from_dict(run.config)
-        options["prepare"] = lambda state: load_model_again(run.record, plan, load_data).put_into(
-            state, plan.seeds
-        )
-    return experiment.resume(path, **options)
 
 
 def load_model_again(record: dict[str, Any], plan: Plan, load_data) -> FrozenModel:
