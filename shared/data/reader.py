@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from shared.data.catalog import Entry, datasets, lookup_own, official_entry
-from shared.data.checks.table import find_faults
+from shared.data.checks.table import OF_NUMBERS, find_faults
 from shared.data.files.attributes import Attributes
 from shared.data.files.source import form_of, read_source
 from shared.data.recording import jumps
@@ -184,6 +184,8 @@ def examine(
         columns, found = _mended(columns, environment, options)
         scaled = _in_unit(columns, bounds)
         faults += found + find_faults(scaled, environment, declared=bounds is not None)
+    elif source.rough is not None:
+        faults += [x for x in find_faults(source.rough, environment) if x.name in OF_NUMBERS]
     label = "official" if official or source.known is not None else "yours"
     return Examined(
         name=path.resolve().stem if entry is None else entry.name,

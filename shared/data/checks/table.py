@@ -46,6 +46,8 @@ def find_faults(
     return faults
 
 
+OF_NUMBERS = ("non-finite", "overflow", "constant-observations", "sizes", "action-range")
+"""What can be told of numbers without knowing where episodes end."""
 _SPOILING = ("non-finite", "overflow")
 
 CHECKS = (

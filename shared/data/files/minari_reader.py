@@ -25,7 +25,13 @@ from shared.data.files.folder import digest_of, require_inside
 from shared.data.files.hdf5 import read_hdf5
 from shared.data.files.signature import AGAIN
 from shared.data.recording.flags import one_less
-from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, values_lost
+from shared.data.recording.units import (
+    OFFSET_KEY,
+    RANGE_KEYS,
+    far_offset,
+    told_offset,
+    values_lost,
+)
 from shared.data.recording.whole import Episode
 from shared.errors import DataError, printable
 
@@ -164,6 +170,7 @@ def _in_float32(
     if offset is not None:
         before = np.asarray(attributes.get(OFFSET_KEY, 0.0))
         attributes[OFFSET_KEY] = (offset + before).tolist()
+        notes[told_offset(offset)] = None
     with np.errstate(over="ignore"):
         moved = (stored if offset is None else stored - offset).astype(np.float32)
     notes[f"'observations' holds {stored.dtype}; it is read as float32."] = None

@@ -23,9 +23,16 @@ from shared.data.files.layouts import WANTED, is_apart, read_apart
 from shared.data.files.minari_reader import minari_place, read_minari
 from shared.data.files.npz import comment_of, read_npz
 from shared.data.files.signature import require_hdf5
-from shared.data.recording.columns import KEYS, REQUIRED, Columns, Fault, to_columns
+from shared.data.recording.columns import (
+    KEYS,
+    REQUIRED,
+    Columns,
+    Fault,
+    rough_columns,
+    to_columns,
+)
 from shared.data.recording.flags import OTHER_ENDS
-from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset
+from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, told_offset
 from shared.data.recording.whole import to_columns as columns_of_episodes
 from shared.errors import DataError
 from shared.storage.checksum import read_note, verified_sha256
@@ -48,6 +55,7 @@ class Source(NamedTuple):
         keys: all keys of the file (of a folder: of its first file or episode).
         columns: all rows; None if a fault is an error.
         faults: of the form alone.
+        rough: where `columns` is None, what can be looked at nevertheless.
     """
 
     sha256: str
@@ -56,6 +64,7 @@ class Source(NamedTuple):
     keys: tuple[str, ...]
     columns: Columns | None
     faults: list[Fault]
+    rough: Columns | None = None
 
 
 @dataclass
@@ -134,7 +143,10 @@ def _read_file(path: Path, shift: Shift) -> Source:
     arrays = _shifted(arrays, attributes, shift)
     columns, faults = to_columns(arrays, keys)
     faults = [Fault("layout", "warning", note) for note in notes] + faults
-    return Source(digest, known, attributes, keys, columns, faults)
+    if shift.offset is not None:
+        faults.append(Fault("far-from-zero", "warning", told_offset(shift.offset)))
+    rough = rough_columns(arrays) if columns is None else None
+    return Source(digest, known, attributes, keys, columns, faults, rough)
 
 
 def _hdf5(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
