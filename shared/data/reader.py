@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.data.catalog import Entry, datasets, lookup_own, official_entry
+from shared.data.checks.ends import flag_offset
+from shared.data.checks.finite import filled
+from shared.data.checks.material import Material
 from shared.data.checks.table import OF_NUMBERS, find_faults
 from shared.data.files.attributes import Attributes
 from shared.data.files.source import form_of, read_source
@@ -199,8 +202,12 @@ def _mended(
         )
         told.append(Fault("filler-rows", "warning", sentence))
     if options.cut_jumps:
+        if offset := flag_offset(Material(filled(columns), environment)):
+            columns = jumps.moved(columns, offset)
+            sentence = f"flags are moved by {offset} rows to where observations jump (cut_jumps)."
+            told.append(Fault("moved-flags", "warning", sentence))
         columns, count = jumps.cut(columns, environment)
-        sentence = f"episodes are cut at {count:,} jumps that no flag marks, as cut_jumps says."
+        sentence = f"episodes are cut at {count:,} jumps that no flag marks (cut_jumps)."
         told += [Fault("cut-jumps", "warning", sentence)] if count else []
     return columns, told
 
