@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shared.datasets.windows import cut_window
+from shared.models.networks import Normalizer
 
 NEIGHBOURS = 20
 """Of every step, as in the paper."""
@@ -41,15 +42,15 @@ class ActionSamples(NamedTuple):
 
 def nearest_rows(
     observation: Float[np.ndarray, "rows observation"],
-    std: Float[np.ndarray, "observation"],
+    scale: Float[np.ndarray, "observation"],
     rows: Int[np.ndarray, "step"],
     count: int = NEIGHBOURS,
 ) -> Int[np.ndarray, "step count"]:
     """Row numbers of the `count` observations nearest to each of `rows`, itself among them.
 
-    The distance is Euclidean in units of `std`.
+    The distance is Euclidean in units of `scale`.
     """
-    scaled = observation / (std + 1e-3)
+    scaled = observation / scale
     found = []
     for row in rows:
         distance = np.sum((scaled - scaled[row]) ** 2, axis=1)
@@ -102,7 +103,8 @@ def action_samples(algorithm, state, data, *, steps: int, seed: int = 0) -> Acti
     first = np.flatnonzero(data.episode == episode)[0]
     first += generator.integers(lengths[episode] - steps + 1)
     observation = data.transitions.observation
-    rows = nearest_rows(observation, data.spec.observation_std, np.arange(first, first + steps))
+    scale = np.asarray(Normalizer.of(data.spec).scale)
+    rows = nearest_rows(observation, scale, np.arange(first, first + steps))
     made = sample_actions(
         algorithm, state, data.to_device(), rows.ravel(), key=jax.random.key(seed)
     )

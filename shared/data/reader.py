@@ -1,38 +1,21 @@
-"""Reads a file in D4RL's form (or another of `source`) into transitions.
-
-The two forms of the format are read differently:
-
-With `next_observations` every row is a transition of its own, the last row and
-timeout rows included, because the file holds what their action led to.  (D4RL's
-own `qlearning_dataset` ignores the key and drops them, about one row in a
-thousand.)  Only rows whose next observation is demonstrably the next episode's
-reset are left out.
-
-Without it the next observation is row i+1, so an episode's last row has none:
-it is dropped unless it is terminal, and the file's very last row is never used,
-exactly as `qlearning_dataset` does.  A terminal row that ends its episode gets
-its own observation as the next one: the bootstrap is masked there, and no other
-episode's start must leak in.
-
-Returns and lengths of episodes are taken over all rows of the file, dropped
-ones included.
-"""
+"""Reads a data set of any form, checks it, and gives it as a `Dataset`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from shared.data.catalog import Entry, datasets, lookup_own, official_entry
-from shared.data.checks.table import find_faults
+from shared.data.checks.ends import flag_offset
+from shared.data.checks.finite import filled
+from shared.data.checks.material import Material
+from shared.data.checks.table import OF_NUMBERS, find_faults
 from shared.data.files.attributes import Attributes
 from shared.data.files.source import form_of, read_source
 from shared.data.recording import jumps
 from shared.data.recording.columns import Columns, Fault
-from shared.data.recording.ends import Episodes, find_episodes, leaked_resets
+from shared.data.recording.ends import find_episodes
 from shared.data.recording.filler import without_fillers
+from shared.data.recording.transitions import to_transitions
 from shared.data.recording.units import (
     PLAIN,
     Options,
@@ -47,7 +30,6 @@ from shared.datasets.dataset import Dataset
 from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.errors import DataError
-from shared.types import Transition
 
 
 @dataclass(frozen=True)
@@ -184,6 +166,8 @@ def examine(
         columns, found = _mended(columns, environment, options)
         scaled = _in_unit(columns, bounds)
         faults += found + find_faults(scaled, environment, declared=bounds is not None)
+    elif source.rough is not None:
+        faults += [x for x in find_faults(source.rough, environment) if x.name in OF_NUMBERS]
     label = "official" if official or source.known is not None else "yours"
     return Examined(
         name=path.resolve().stem if entry is None else entry.name,
@@ -218,8 +202,12 @@ def _mended(
         )
         told.append(Fault("filler-rows", "warning", sentence))
     if options.cut_jumps:
+        if offset := flag_offset(Material(filled(columns), environment)):
+            columns = jumps.moved(columns, offset)
+            sentence = f"flags are moved by {offset} rows to where observations jump (cut_jumps)."
+            told.append(Fault("moved-flags", "warning", sentence))
         columns, count = jumps.cut(columns, environment)
-        sentence = f"episodes are cut at {count:,} jumps that no flag marks, as cut_jumps says."
+        sentence = f"episodes are cut at {count:,} jumps that no flag marks (cut_jumps)."
         told += [Fault("cut-jumps", "warning", sentence)] if count else []
     return columns, told
 
@@ -227,22 +215,3 @@ def _mended(
 def _agrees(told: Entry, used: Entry) -> bool:
     """May a file of one data set be used as another, or as one of a task?"""
     return told == used if used.file else told.environment == used.environment
-
-
-def to_transitions(
-    columns: Columns, episodes: Episodes, environment: Environment | None
-) -> tuple[Transition, np.ndarray]:
-    """Transitions of the usable rows, and the numbers of those rows."""
-    observation, terminal, last = columns.observation, columns.terminal, episodes.last
-    if columns.next_observation is not None:
-        kept = np.flatnonzero(~leaked_resets(columns, last, environment))
-        following = columns.next_observation
-    else:
-        usable = ~last | terminal
-        usable[-1] = False
-        kept = np.flatnonzero(usable)
-        own = (last & terminal)[:-1, None]
-        following = np.where(own, observation[:-1], observation[1:])
-    action = np.clip(columns.action, -1, 1)
-    rows: Any = (observation, action, columns.reward, terminal, following)
-    return Transition(*(x[kept] for x in rows)), kept

@@ -14,6 +14,7 @@ from shared.datasets.windows import (
     episode_rows,
     place_windows,
 )
+from shared.errors import DataError
 from shared.types import Spec, Transition
 
 
@@ -102,7 +103,15 @@ class TransitionDataset(eqx.Module):
         """Rows of `sarsa_rows` and the action that the data takes next.
 
         Behind a terminal row there is none, and what is returned means nothing.
+
+        Raises:
+            DataError: no row has a next action.
         """
+        if not self.sarsa_rows.shape[0]:
+            raise DataError(
+                "no row of the data has a next action, which this algorithm learns from; record "
+                "longer episodes, or choose another algorithm."
+            )
         pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
         index = self.sarsa_rows[pick]
         following = jnp.minimum(index + 1, self.transitions.reward.shape[0] - 1)

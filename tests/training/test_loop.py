@@ -1,13 +1,16 @@
 """The training loop as a whole: tables, resume, NaN, other writers."""
 
 import csv
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from tiny import tiny_plan
 
 from shared.algorithm import Phase
+from shared.datasets.suspects import suspicion
 from shared.errors import NonFiniteError, RunError
 from shared.runs import trained
 from shared.runs.resume import resume
@@ -114,6 +117,23 @@ def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_rand
         train_plan(plan, hopper_random, tmp_path / "run")
     assert "phase 'policy', step" in str(caught.value)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_numbers_of_the_data_are_blamed_where_they_are_too_large(hopper_random, tmp_path):
+    rows = hopper_random.transitions
+    large = dataclasses.replace(
+        hopper_random, transitions=rows._replace(reward=rows.reward * np.float32(1e25))
+    )
+    with pytest.raises(NonFiniteError, match="the data's 'reward' reaches .*e\\+25; scale it"):
+        experiment.start(tiny_plan("td3bc", steps=4), large, tmp_path / "run")
+
+
+def test_a_simulator_is_blamed_for_its_own_numbers(hopper_random):
+    shown = jax.tree.map(lambda x: x[None, :3], hopper_random.transitions)
+    dataset = hopper_random.to_device()
+    assert suspicion(dataset, shown) is None and suspicion(dataset) is None
+    shown = shown._replace(reward=np.float32([[0, np.nan, 0]]))
+    assert suspicion(dataset, shown).startswith("the simulator gave a reward that is not finite")
 
 
 def test_a_phase_without_updates_does_not_start():

@@ -123,14 +123,31 @@ def one_row(material: Material) -> str | None:
 
 def shifted_flags(material: Material) -> str | None:
     """The jump to the next episode's start comes some rows before or after the flag."""
+    offset = flag_offset(material)
+    if not offset:
+        return None
+    rows = "one row" if abs(offset) == 1 else f"{abs(offset)} rows"
+    when, where = ("late", "before") if offset < 0 else ("early", "behind")
+    return (
+        f"'terminals' and 'timeouts' seem to come {rows} {when}, first in row "
+        f"{material.flagged.argmax():,}: observations jump {where} the flagged rows; flag the last "
+        "row of each episode."
+    )
+
+
+def flag_offset(material: Material) -> int:
+    """How many rows behind the flagged ones observations jump, before them if negative; 0 if at.
+
+    The mean square of the step, in deviations, is compared over all ends at once, so resets
+    that no single step betrays are found as well.
+    """
     observation, std = material.columns.observation, material.scaled[1]
     ends = np.flatnonzero(material.flagged)
     # Farther away than half an episode, the flag of the one before is nearer.
-    reach = int(np.diff(ends, prepend=-1).max(initial=2)) // 2 + 1 if len(ends) else 1
-    reach = min(max(reach, 1), _REACH)
+    reach = min(int(np.diff(ends, prepend=-1).max(initial=2)) // 2 + 1, _REACH)
     ends = ends[(ends > reach) & (ends < len(observation) - reach - 2)]
     if len(ends) < 5 or material.quirk == CONTINUING:
-        return None
+        return 0
     ends = ends[:: max(1, len(ends) // 200)]
 
     def jump(rows: np.ndarray) -> float:
@@ -141,13 +158,4 @@ def shifted_flags(material: Material) -> str | None:
     offsets = sorted((k for k in range(-reach, reach + 1) if k), key=abs)
     found = [jump(ends + k) for k in offsets]
     best = int(np.argmax(found))
-    if found[best] <= 3 * flagged or found[best] <= 2 * usual:
-        return None
-    offset = offsets[best]
-    rows = "one row" if abs(offset) == 1 else f"{abs(offset)} rows"
-    when = "late" if offset < 0 else "early"
-    return (
-        f"'terminals' and 'timeouts' seem to come {rows} {when}, first in row "
-        f"{ends[0]:,}: observations jump {'before' if offset < 0 else 'behind'} the "
-        "flagged rows; flag the last row of each episode."
-    )
+    return offsets[best] if found[best] > max(3 * flagged, 2 * usual) else 0

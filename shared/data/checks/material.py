@@ -118,3 +118,12 @@ def inner_rows(last: Bool[np.ndarray, "rows"]) -> Int[np.ndarray, "sampled"]:
     ended = last[:-4] | last[1:-3] | last[2:-2] | last[3:-1]
     rows = np.flatnonzero(~ended) + 2
     return rows[:: max(1, len(rows) // SAMPLE)]
+
+
+def constant_of(material: Material, key: str) -> str:
+    """The constant columns of a key, if there are others too."""
+    low, high = material.extremes[key]
+    constant = np.flatnonzero(low == high)
+    if not 0 < len(constant) < len(low):
+        return ""
+    return ", ".join(map(str, constant[:8])) + (", ..." if len(constant) > 8 else "")

@@ -9,7 +9,7 @@ row here.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from shared.data.checks import alignment, ends, numbers, repeats, rewards
+from shared.data.checks import actions, alignment, ends, finite, numbers, repeats, rewards
 from shared.data.checks.material import Material
 from shared.data.recording.columns import Columns, Fault
 from shared.environments.tasks import Environment
@@ -40,20 +40,22 @@ def find_faults(
         if sentence is not None:
             faults.append(Fault(check.name, check.severity, sentence))
             if check.name in _SPOILING:  # the others are looked for in what is left
-                material = Material(numbers.filled(columns), environment, declared)
+                material = Material(finite.filled(columns), environment, declared)
             if check.name == "constant-observations":
                 break  # what follows would only repeat it
     return faults
 
 
+OF_NUMBERS = ("non-finite", "overflow", "constant-observations", "sizes", "action-range")
+"""What can be told of numbers without knowing where episodes end."""
 _SPOILING = ("non-finite", "overflow")
 
 CHECKS = (
-    Check("non-finite", "error", numbers.non_finite),
-    Check("overflow", "error", numbers.overflow),
+    Check("non-finite", "error", finite.non_finite),
+    Check("overflow", "error", finite.overflow),
     Check("constant-observations", "error", numbers.all_constant),
     Check("sizes", "error", numbers.sizes),
-    Check("action-range", "error", numbers.action_range),
+    Check("action-range", "error", actions.action_range),
     Check("no-ends", "error", ends.no_ends),
     Check("inverted-flags", "error", ends.inverted),
     Check("misaligned", "error", alignment.misaligned),
@@ -77,18 +79,18 @@ CHECKS = (
     Check("returns-range", "warning", rewards.returns_range),
     Check("cumulative-rewards", "warning", rewards.cumulative),
     Check("rewards-at-ends", "warning", rewards.only_at_ends),
-    Check("huge", "warning", numbers.huge),
+    Check("huge", "warning", finite.huge),
     Check("outliers", "warning", numbers.outliers),
     Check("normalised-observations", "warning", numbers.normalised),
     Check("constant-columns", "warning", numbers.constant_columns),
     Check("coarse-columns", "warning", numbers.coarse_columns),
     Check("tiny-columns", "warning", numbers.tiny_columns),
     Check("clock", "warning", repeats.clock),
-    Check("action-rounding", "warning", numbers.action_rounding),
-    Check("action-scale", "warning", numbers.action_scale),
-    Check("saturated-actions", "warning", numbers.saturated),
-    Check("constant-actions", "warning", numbers.constant_actions),
-    Check("constant-motors", "warning", numbers.constant_motors),
+    Check("action-rounding", "warning", actions.action_rounding),
+    Check("action-scale", "warning", actions.action_scale),
+    Check("saturated-actions", "warning", actions.saturated),
+    Check("constant-actions", "warning", actions.constant_actions),
+    Check("constant-motors", "warning", actions.constant_motors),
     Check("duplicates", "warning", repeats.duplicates),
     Check("duplicated-episodes", "warning", repeats.duplicated_episodes),
     Check("padding", "warning", repeats.padding),

@@ -19,9 +19,12 @@ import h5py
 import numpy as np
 
 from shared.data.files.signature import AGAIN
+from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS
 from shared.errors import DataError
 
 MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES, MAXIMUM_NUMBERS = 256, 1 << 16, 1024
+LISTS = (*RANGE_KEYS, OFFSET_KEY)
+"""Attributes that hold a number for each motor or column."""
 CHILD_SECONDS, WALL_SECONDS = 2, 60.0
 """Processor time of the reading alone, where the system can limit it; and of everything."""
 _CHILD = """
@@ -74,7 +77,7 @@ def tell_attributes(path: str, seconds: int) -> None:
 def plain_attributes(record: dict) -> Attributes:
     """The small, plain values of a mapping that was read from JSON; the rest is left out."""
     plain = {str(k): v for k, v in record.items() if isinstance(v, str | int | float | bool)}
-    plain |= {str(k): v for k, v in record.items() if _are_numbers(v)}
+    plain |= {str(k): v for k, v in record.items() if k in LISTS and _are_numbers(v)}
     return {k: v for k, v in plain.items() if len(str(v)) <= MAXIMUM_BYTES}
 
 
@@ -99,7 +102,7 @@ def _plain(file: h5py.File) -> Attributes:
         attribute = h5py.h5a.open(file.id, name.encode())
         space = attribute.get_space()
         scalar = space.get_simple_extent_type() == h5py.h5s.SCALAR
-        few = space.get_simple_extent_ndims() == 1
+        few = name in LISTS and space.get_simple_extent_ndims() == 1
         few = few and space.get_simple_extent_npoints() <= MAXIMUM_NUMBERS
         if not (scalar or few):
             continue

@@ -13,26 +13,30 @@ Pictures are (T + 1, height, width, 3) uint8; JPEGs are refused.
 Format: Minari (Younis et al., 2024), versions 0.4 and 0.5, its `hdf5` storage.
 """
 
-import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from shared.data.files.attributes import Attributes, plain_attributes
 from shared.data.files.folder import digest_of, require_inside
 from shared.data.files.hdf5 import read_hdf5
+from shared.data.files.minari_metadata import metadata_of, range_of, refuse_jpegs, spaces_of
 from shared.data.files.signature import AGAIN
 from shared.data.recording.flags import one_less
-from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, values_lost
+from shared.data.recording.units import (
+    OFFSET_KEY,
+    far_offset,
+    told_offset,
+    values_lost,
+)
 from shared.data.recording.whole import Episode
 from shared.errors import DataError, printable
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 RECORD = "latent_policies"
 """Where `metadata.json` says what a converted set was made of."""
-_METADATA_BYTES = 1 << 24
 FLAT = ("actions", "rewards", "terminations", "truncations")
 _WANTED = re.compile(rf"episode_\d{{1,9}}/(observations(/.+)?|{'|'.join(FLAT)})")
 
@@ -74,13 +78,13 @@ def read_minari(path: str | Path, *, shift: bool = True) -> MinariSet:
     files = [place / MAIN, place / METADATA]
     for file in files:
         require_inside(path, file)
-    about = _metadata(files[1])
+    about = metadata_of(files[1])
     stored = about.get("data_format", "hdf5")
     if stored != "hdf5":
         kind = printable(str(stored))
         raise DataError(f"{path}: is stored as '{kind}'; write it with data_format='hdf5'.")
-    spaces = _spaces(about)
-    _refuse_jpegs(files[0], about, spaces)
+    spaces = spaces_of(about)
+    refuse_jpegs(files[0], about, spaces)
     found: dict[int, dict[str, np.ndarray]] = {}
     for key, array in read_hdf5(files[0], _WANTED, many=True).arrays.items():
         group, _, name = key.partition("/")
@@ -104,52 +108,9 @@ def read_minari(path: str | Path, *, shift: bool = True) -> MinariSet:
         notes[f"the observation joins {', '.join(joined)}, in this order."] = None
     record = about.get(RECORD)
     attributes = plain_attributes(record) if isinstance(record, dict) else {}
-    attributes |= _action_range(about)
+    attributes |= range_of(about)
     episodes = _in_float32(episodes, attributes, shift, notes)
     return MinariSet(episodes, digest_of(files), attributes, (*leaves, *FLAT), list(notes))
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _METADATA_BYTES:
-            raise ValueError("too long")
-        about = json.loads(path.read_text("utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("no mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or printable(str(error), 120)
-        raise DataError(f"{path}: cannot be read ({reason}); {AGAIN}.") from error
-    return about
-
-
-def _spaces(about: dict[str, Any]) -> dict[str, dict]:
-    """Key -> JSON of the space of every array in an observation, in order; empty if unknown."""
-
-    def walk(space: Any, prefix: str) -> dict[str, dict]:
-        if not isinstance(space, dict):
-            return {}
-        parts = space.get("subspaces")
-        if isinstance(parts, list):
-            parts = {f"_index_{i}": x for i, x in enumerate(parts)}
-        if not isinstance(parts, dict):
-            return {prefix: space}
-        return {k: v for name, x in parts.items() for k, v in walk(x, f"{prefix}/{name}").items()}
-
-    try:
-        return walk(json.loads(about["observation_space"]), "observations")
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
-
-
-def _action_range(about: dict[str, Any]) -> Attributes:
-    """The bounds of the actions' space, if they are plain numbers."""
-    try:
-        space = json.loads(about["action_space"])
-        return plain_attributes(
-            {key: np.ravel(space[key.removeprefix("action_")]).tolist() for key in RANGE_KEYS}
-        )
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
 
 
 def _in_float32(
@@ -164,6 +125,7 @@ def _in_float32(
     if offset is not None:
         before = np.asarray(attributes.get(OFFSET_KEY, 0.0))
         attributes[OFFSET_KEY] = (offset + before).tolist()
+        notes[told_offset(offset)] = None
     with np.errstate(over="ignore"):
         moved = (stored if offset is None else stored - offset).astype(np.float32)
     notes[f"'observations' holds {stored.dtype}; it is read as float32."] = None
@@ -189,19 +151,6 @@ def _extra_flags(found: dict[int, dict[str, np.ndarray]]) -> list[str]:
                 sentence = f"'{key}' has one entry more than its rows; the {place} is left out."
                 told[sentence] = None
     return list(told)
-
-
-def _refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) -> None:
-    """Pictures from 32 x 32 on are JPEG files of variable length, unless Minari is told not to."""
-    for key, space in spaces.items():
-        shape = space.get("shape")
-        sizes = [n for n in shape[:2] if isinstance(n, int)] if isinstance(shape, list) else []
-        large = len(sizes) == 2 and min(sizes) >= 32 and space.get("dtype") == "uint8"
-        if large and about.get("jpeg_encoding", True):
-            raise DataError(
-                f"{file}: '{key}' holds JPEG files, which are not decoded here; write the set with "
-                "jpeg_encoding=False."
-            )
 
 
 def _episode(what: str, arrays: dict[str, np.ndarray], leaves: list[str], notes: dict) -> Episode:

@@ -84,6 +84,25 @@ def to_columns(
     return Columns(*(columns.get(key) for key in KEYS)), faults
 
 
+def rough_columns(arrays: dict[str, np.ndarray]) -> Columns | None:
+    """What can be looked at of arrays whose form is wrong; None if that is too little.
+
+    Flags that are missing or none are taken as false, whole numbers as real ones.
+    """
+    shapes = {"observations": 2, "actions": 2, "rewards": 1}
+    found: dict[str, Any] = {}
+    for key, axes in shapes.items():
+        x = arrays.get(key)
+        x = None if x is None else _squeeze(key, x)[0]
+        if x is None or x.ndim != axes or x.dtype.kind not in "biuf" or len(x) < 2:
+            return None
+        with np.errstate(over="ignore"):
+            found[key] = x.astype(np.float32)
+    if len({len(x) for x in found.values()}) > 1:
+        return None
+    return Columns(*found.values(), np.zeros(len(found["rewards"]), bool), None, None)
+
+
 def _error(name: str, sentence: str) -> Fault:
     return Fault(name, "error", sentence)
 

@@ -138,6 +138,17 @@ def far_offset(x: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "n"] | None:
     return offset
 
 
+def told_offset(offset: Float[np.ndarray, "n"]) -> str:
+    """A sentence on what is subtracted."""
+    columns = np.flatnonzero(offset)
+    told = ", ".join(f"{offset[k]:,.10g} in column {k}" for k in columns[:4])
+    more = ", ..." if len(columns) > 4 else ""
+    return (
+        f"key 'observations' is too far from zero for float32, so {told}{more} is subtracted, "
+        "as the policy does too."
+    )
+
+
 def is_coarse(x: Float[np.ndarray, "rows n"]) -> Bool[np.ndarray, "n"]:
     """Which columns vary by less than `LEVELS` steps of float32, and do vary; of a sample."""
     x = x[:: max(1, len(x) // (20 * _SAMPLE))].astype(np.float64)

@@ -17,6 +17,8 @@ from shared.errors import printable
 from shared.storage.sizes import bytes_of
 
 _QUANTILES = (("minimum", 0.0), ("10 %", 0.1), ("median", 0.5), ("90 %", 0.9), ("maximum", 1.0))
+COLUMNS = 40
+"""Of a wide observation, so many are listed one by one."""
 _SOURCES = {
     "official": "official D4RL file",
     "collected": "collected by this project, not D4RL",
@@ -88,6 +90,9 @@ def _about(file: Examined) -> Table:
     }
     if file.columns is not None:
         rows["rows"] = f"{len(file.columns.reward):,}"
+    if file.action_range is not None:
+        ends = zip(*file.action_range, strict=True)
+        rows["action range"] = ", ".join(f"{low:g} to {high:g}" for low, high in ends)
     for name, value in file.attributes.items():
         rows[f"attribute {printable(name)}"] = printable(str(value), 300)
     for key, value in rows.items():
@@ -122,16 +127,30 @@ def _episode_table(file: Examined, episodes: Episodes) -> Table:
 
 
 def _value_table(columns: Columns) -> Table:
+    """Ranges of every column over its finite numbers, and how many others there are."""
     table = Table("column", "shape")
-    for name in ("minimum", "mean", "maximum"):
+    for name in ("minimum", "mean", "maximum", "not finite"):
         table.add_column(name, justify="right")
     for name in ("observation", "action", "reward", "next_observation"):
         x = getattr(columns, name)
         if x is not None:
-            mean = x.mean(dtype=np.float64)
-            shape = " x ".join(map(str, x.shape))
-            table.add_row(name, shape, *(f"{v:,.4g}" for v in (x.min(), mean, x.max())))
+            table.add_row(name, " x ".join(map(str, x.shape)), *_range(x), style="bold")
+            parts = x.T[:COLUMNS] if x.ndim == 2 and x.shape[1] > 1 else ()
+            for k, part in enumerate(parts):
+                table.add_row(f"  {k}", "", *_range(part))
+            if x.ndim == 2 and x.shape[1] > COLUMNS:
+                table.add_row(f"  ... {x.shape[1] - COLUMNS} more", "")
     return table
+
+
+def _range(x: np.ndarray) -> tuple[str, ...]:
+    """Minimum, mean and maximum of the finite numbers, and the number of others if any."""
+    known = x[np.isfinite(x)]
+    others = f"{x.size - known.size:,}" if known.size < x.size else ""
+    if not known.size:
+        return "", "", "", others
+    values = (known.min(), known.mean(dtype=np.float64), known.max())
+    return *(f"{v:,.4g}" for v in values), others
 
 
 def plot_returns(file: Examined, target: Path) -> None:
