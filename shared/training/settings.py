@@ -35,6 +35,7 @@ class RunSettings:
     online_simulators: Size = _setting("simulators of a seed side by side in the online phase")
     replay_rows: Size = _setting("newest rows of the online phase that are kept")
     keep_checkpoints: Size = _setting("newest checkpoints kept, besides the best")
-    matmul_precision: Literal["default", "bfloat16"] = _setting(
-        "operands of hidden layers' products; bfloat16 is faster where the processor has it"
+    matmul_precision: Literal["default", "bfloat16", "float32"] = _setting(
+        "operands of products in training: as the device likes them (a GPU may round to TF32); "
+        "hidden layers' in bfloat16, faster where the processor has it; or all in full float32"
     )
