@@ -17,7 +17,7 @@ main = make_cli(
 
 
 def _mount_figures() -> None:
-    from clap.figures import figures
+    from clap.figures.commands import figures
 
     main.add_command(figures)
 

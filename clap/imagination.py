@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from clap.ensemble import Dynamics, Gaussians
-from clap.terminations import ended
+from clap.model.ensemble import Dynamics, Gaussians
+from clap.model.terminations import ended
 from shared.types import Transition
 
 
@@ -47,7 +47,7 @@ def imagine(
         act: `(observation, *, key) -> action`, for one observation in the units of the data.
         start: where episodes begin.
         length: steps of an episode, if it does not end before.
-        termination: the rule by which it does, see clap/terminations.py.
+        termination: the rule by which it does, see clap/model/terminations.py.
         key: draws actions, elites and answers.
     """
     size, elites = len(start), dynamics.elites

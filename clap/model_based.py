@@ -1,10 +1,10 @@
 """What MOPO and MOBILE share: an ensemble of models, short imagined episodes, soft actor-critic.
 
-    model    an ensemble of Gaussians on (s' - s, r), see clap/ensemble.py
+    model    an ensemble of Gaussians on (s' - s, r), see clap/model/ensemble.py
     imagine  every `rollout_every` updates: from `rollouts` recorded states the policy acts for
              `rollout_length` steps, each answered by an elite; see clap/imagination.py
     policy   soft actor-critic on batches of which `real_fraction` was recorded and the rest
-             imagined; see clap/soft_actor_critic.py
+             imagined; see shared/models/soft_actor_critic.py
 
 The imagined rows are part of the state, hence of every checkpoint: `rollouts` · `rollout_length` ·
 `rollouts_kept` rows, with the paper's values 1.25 million (135 MB of hopper's).
@@ -18,16 +18,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, targets_of
 from clap.imagination import imagine
-from clap.imagined_rows import ImaginedRows
-from clap.soft_actor_critic import Optimizers, SoftActorCritic
+from clap.model.ensemble import Dynamics, Ensemble, ensemble_loss, look, targets_of
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from shared.datasets.replay import RingBuffer
 from shared.errors import ConfigError
 from shared.models.learner import Metrics, descend
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
-from shared.types import Transition
+from shared.models.soft_actor_critic import Optimizers, SoftActorCritic
+from shared.types import Scalar, Transition
 
 
 class State(NamedTuple):
@@ -35,7 +35,7 @@ class State(NamedTuple):
 
     normalizer: Normalizer
     dynamics: Dynamics
-    imagined: ImaginedRows
+    imagined: RingBuffer
     agent: SoftActorCritic
 
 
@@ -103,7 +103,7 @@ class AbstractModelBased(AbstractAlgorithm):
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             Dynamics.create(Normalizer.of(spec), model, self.model_optimizer, self.elites),
-            ImaginedRows.empty(self.rollouts * self.rollout_length * self.rollouts_kept, n, m),
+            RingBuffer.empty(self.rollouts * self.rollout_length * self.rollouts_kept, n, m),
             SoftActorCritic.create(actor, critic, self.optimizers),
         )
 
@@ -207,6 +207,10 @@ class AbstractModelBased(AbstractAlgorithm):
     ) -> tuple[Float[Array, "batch"], Metrics]:
         """Targets y of the critics, and metrics; the first `real_rows` of the rows are real."""
 
+    def alpha_of(self, agent: SoftActorCritic) -> Scalar:
+        """Weight of the entropy: as it is fixed, or as it is learned, at most 1."""
+        return jnp.minimum(agent.alpha, 1.0) if self.alpha is None else self.alpha
+
     @property
     def real_rows(self) -> int:
         """Recorded rows in a batch."""
@@ -224,7 +228,7 @@ class AbstractModelBased(AbstractAlgorithm):
         s = jax.vmap(state.normalizer)(rows.observation)
         s_next = jax.vmap(state.normalizer)(rows.next_observation)
         y, metrics = self.targets(state, rows, s_next, key=k_next)
-        options = {"alpha": state.agent.alpha(self.alpha), "tau": self.tau, "key": k_actor}
+        options = {"alpha": self.alpha_of(state.agent), "tau": self.tau, "key": k_actor}
         agent, more = state.agent.improve(self.optimizers, s, rows.action, y, **options)
         return state._replace(agent=agent), metrics | more
 

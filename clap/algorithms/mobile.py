@@ -3,7 +3,7 @@
 "Model-Bellman Inconsistency for Model-based Offline Reinforcement Learning" (Sun et al., 2023).
 
     models   and imagined rows as of MOPO, rewards unchanged
-             -> clap/ensemble.py, clap/imagination.py
+             -> clap/model/ensemble.py, clap/imagination.py
     doubt    U(s, a) = std over elites k of
                        mean over samples s'_kj ~ f_k(s, a) of min_i Q'_i(s'_kj, a'_kj)
     critics  y = r - penalty_scale · U(s, a) + discount (1 - terminal) min_i Q'_i(s', a')

@@ -13,11 +13,10 @@ from dreams import TINY
 from clap.algorithms.clap import CLAP
 from clap.algorithms.lompo import LOMPO
 from clap.algorithms.offline_dv2 import OfflineDV2
-from clap.gaussian import Gaussian
 from clap.latent_rows import draw_recorded, join, rows_of_dreams
-from clap.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
-from clap.rssm import RSSM
-from clap.states import DiscreteStates, GaussianStates
+from clap.model.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
+from clap.model.rssm import RSSM
+from clap.model.states import DiscreteStates, Gaussian, GaussianStates
 from shared.datasets.windows import EpisodeWindow
 from shared.runs import experiment
 from shared.training import program

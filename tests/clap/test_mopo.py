@@ -15,14 +15,12 @@ from contract.test_contract import leaves, observations_of, play
 from slow import ensemble_member, mlp
 
 from clap.algorithms.mobile import MOBILE
-from clap.ensemble import targets_of
 from clap.imagination import aleatoric_doubt, imagine
-from clap.imagined_rows import ImaginedRows
+from clap.model.ensemble import targets_of
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
 from shared.runs import experiment, reuse, trained
 from shared.training import program
-from shared.types import Transition
 
 TINY = {
     **{"members": 3, "elites": 2, "model_hidden_sizes": [12, 11], "weight_decay": [1e-4] * 3},
@@ -272,13 +270,6 @@ def test_a_ring_that_is_not_full_shows_only_what_it_holds(finished):
         imagined = jax.tree.map(lambda x, seed=seed: x[seed], finished.state.imagined)
         heights = np.asarray(imagined.rows.observation)[: int(imagined.size), 0]
         assert (np.abs(heights) > 1e-3).all()
-    ring = ImaginedRows.empty(50, 1, 1)
-    row = Transition(
-        *(jnp.ones(x) for x in ((2, 1), (2, 1), (2,))), jnp.ones(2, bool), jnp.ones((2, 1))
-    )
-    assert (
-        ring.append(row, jnp.asarray([True, False])).draw(20, key=jax.random.key(0)).reward == 1
-    ).all()
 
 
 # ---- prices of doubt -------------------------------------------------------------------------

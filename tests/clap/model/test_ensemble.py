@@ -10,14 +10,12 @@ import pytest
 from contract.test_contract import leaves
 from slow import ensemble_member
 
-from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, predict
 from clap.imagination import aleatoric_doubt
-from clap.imagined_rows import ImaginedRows
-from clap.terminations import ended
+from clap.model.ensemble import Dynamics, Ensemble, ensemble_loss, look, predict
+from clap.model.terminations import ended
 from shared.environments.simulators import make_environment
 from shared.models.learner import Learner, descend
 from shared.models.networks import Normalizer
-from shared.types import Transition
 
 
 @pytest.fixture(scope="module")
@@ -95,34 +93,6 @@ def test_models_find_the_means_and_the_spread_of_a_known_system():
     found = predict(model, x)
     np.testing.assert_allclose(found.mean[..., 0], np.tile(x[:, 0], (2, 1)), atol=0.12)
     np.testing.assert_allclose(found.std, 0.3, rtol=0.25)
-
-
-def test_the_ring_keeps_the_newest_rows_in_order():
-    rng, ring, expected = np.random.default_rng(0), ImaginedRows.empty(7, 2, 1), []
-    assert int(ring.size) == 0
-    for number in range(6):
-        valid = rng.random(5) < 0.6
-        value = 10.0 * number + np.arange(5, dtype=np.float32)
-        rows = Transition(
-            np.stack([value, -value], 1),
-            value[:, None],
-            value,
-            value % 2 == 0,
-            value[:, None] + [[1, 2]],
-        )
-        rows = jax.tree.map(
-            lambda x: jnp.asarray(x, jnp.float32 if x.dtype != bool else bool), rows
-        )
-        ring = ring.append(rows, jnp.asarray(valid))
-        expected = (expected + list(value[valid]))[-7:]
-        size, place = int(ring.size), int(ring.place)
-        kept = np.asarray(ring.rows.reward)[:size]
-        ordered = np.roll(kept, -place) if size == 7 else kept
-        assert list(ordered) == expected
-    np.testing.assert_array_equal(ring.rows.observation[:, 1], -ring.rows.reward)
-    np.testing.assert_array_equal(ring.rows.terminal, ring.rows.reward % 2 == 0)
-    drawn = ring.draw(200, key=jax.random.key(0))
-    assert set(np.asarray(drawn.reward)) == set(expected)
 
 
 @pytest.mark.parametrize(
