@@ -1,6 +1,7 @@
 """What MOPO and MOBILE share: an ensemble of models, short imagined episodes, soft actor-critic.
 
-    model    an ensemble of Gaussians on (s' - s, r), see clap/model/ensemble.py
+    model    an ensemble of Gaussians on (s' - s, r), see clap/model/ensemble.py; where no rule of
+             termination is given, a classifier of ends, see clap/model/terminations.py
     imagine  every `rollout_every` updates: from `rollouts` recorded states the policy acts for
              `rollout_length` steps, each answered by an elite; see clap/imagination.py
     policy   soft actor-critic on batches of which `real_fraction` was recorded and the rest
@@ -11,7 +12,7 @@ The imagined rows are part of the state, hence of every checkpoint: `rollouts` Â
 """
 
 import abc
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +20,18 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.imagination import imagine
-from clap.model.ensemble import Dynamics, Ensemble, ensemble_loss, look, targets_of
-from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from clap.model.ensemble import Dynamics, Ensemble, evenly, targets_of
+from clap.model.terminations import (
+    LEARNED,
+    LearnedTermination,
+    ends_and_others,
+    remark,
+    rules,
+)
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
 from shared.datasets.replay import RingBuffer
 from shared.errors import ConfigError
-from shared.models.learner import Metrics, descend
+from shared.models.learner import Metrics
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 from shared.models.soft_actor_critic import Optimizers, SoftActorCritic
@@ -31,12 +39,13 @@ from shared.types import Scalar, Transition
 
 
 class State(NamedTuple):
-    """Everything that is remembered."""
+    """Everything that is remembered; `ending` where no rule of termination is given."""
 
     normalizer: Normalizer
     dynamics: Dynamics
     imagined: RingBuffer
     agent: SoftActorCritic
+    ending: LearnedTermination | None
 
 
 class AbstractModelBased(AbstractAlgorithm):
@@ -45,9 +54,9 @@ class AbstractModelBased(AbstractAlgorithm):
     reusable = Reusable(
         phase="model",
         steps="model_steps",
-        fields=("dynamics",),
+        fields=("dynamics", "ending"),
         keys=(
-            *("members", "elites", "model_hidden_sizes", "model_batch_size"),
+            *("termination", "members", "elites", "model_hidden_sizes", "model_batch_size"),
             *("model_learning_rate", "weight_decay", "validate_every", "validation_rows"),
         ),
     )
@@ -65,8 +74,8 @@ class AbstractModelBased(AbstractAlgorithm):
     rollout_length: int = hyperparameter("steps of an imagined episode, at most")
     rollout_every: int = hyperparameter("updates of the policy between two times of imagining")
     rollouts_kept: int = hyperparameter("times whose imagined rows are kept")
-    termination: Literal["none", "hopper", "walker2d"] = hyperparameter(
-        "the rule by which imagined episodes end; 'none' = never"
+    termination: str = hyperparameter(
+        "how imagined episodes end: a rule's name, 'none' = never, 'learned' = as in the data"
     )
     penalty_scale: float = hyperparameter("price of the models' doubt")
     steps: int = hyperparameter("updates of actor and critics")
@@ -83,6 +92,11 @@ class AbstractModelBased(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise the observations of the policy")
 
     def __check_init__(self):
+        if self.termination not in (LEARNED, *rules()):
+            raise ConfigError(
+                f"termination is '{self.termination}'; choose one of "
+                f"{', '.join((LEARNED, *rules()))}."
+            )
         layers = len(self.model_hidden_sizes) + 1
         if len(self.weight_decay) != layers:
             raise ConfigError(
@@ -96,16 +110,26 @@ class AbstractModelBased(AbstractAlgorithm):
 
     def init(self, spec, *, key):
         k_model, k_actor, k_critic = jax.random.split(key, 3)
+        k_ending = jax.random.fold_in(key, 1)
         n, m = spec.observation_size, spec.action_size
         model = Ensemble(self.members, n + m, n + 1, self.model_hidden_sizes, key=k_model)
         actor = BoundedLatentPolicy(n, m, self.actor_hidden_sizes, key=k_actor)
         critic = Critics(n, m, self.critic_hidden_sizes, key=k_critic)
+        learns, sizes = self.termination == LEARNED, (Normalizer.of(spec), self.model_hidden_sizes)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             Dynamics.create(Normalizer.of(spec), model, self.model_optimizer, self.elites),
             RingBuffer.empty(self.rollouts * self.rollout_length * self.rollouts_kept, n, m),
             SoftActorCritic.create(actor, critic, self.optimizers),
+            LearnedTermination.create(*sizes, self.model_optimizer, key=k_ending)
+            if learns
+            else None,
         )
+
+    def remarks(self, data):
+        if self.termination != LEARNED:
+            return ()
+        return (remark(data.name, bool(data.transitions.terminal.any())),)
 
     @property
     def model_optimizer(self) -> optax.GradientTransformation:
@@ -148,29 +172,30 @@ class AbstractModelBased(AbstractAlgorithm):
         return jax.tree.map(lambda x: x.reshape(self.members, -1, *x.shape[1:]), rows)
 
     def update_model(self, state, batch, *, key):
-        """One step of every model; nothing is random."""
+        """One step of every model, and of the classifier of ends; nothing is random."""
         del key
-        dynamics = state.dynamics
-        x = jax.vmap(jax.vmap(dynamics.inputs))(batch.observation, batch.action)
-        target = targets_of(batch)
-        learner, metrics = descend(
-            dynamics.learner,
-            self.model_optimizer,
-            lambda model: ensemble_loss(model, x, target, self.weight_decay),
-        )
-        return state._replace(dynamics=dynamics._replace(learner=learner)), metrics
+        dynamics, metrics = state.dynamics.improve(self.model_optimizer, batch, self.weight_decay)
+        state = state._replace(dynamics=dynamics)
+        if state.ending is None:
+            return state, metrics
+        rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        ending, more = state.ending.improve(self.model_optimizer, rows)
+        return state._replace(ending=ending), metrics | more
 
     def look_at_model(self, state, dataset, *, key):
-        """All models on the same held-out rows at every look, evenly spaced; of all, if none is."""
+        """All models on the same held-out rows at every look; of all rows, if none is held out."""
         del key
         held = dataset.validation_rows
         among = held if held.shape[0] else jnp.arange(dataset.reward.shape[0])
-        count = min(self.validation_rows, among.shape[0])
-        rows = dataset.rows(among[jnp.arange(count) * (among.shape[0] // count)])
+        rows = dataset.rows(evenly(among, self.validation_rows))
         x = jax.vmap(state.dynamics.inputs)(rows.observation, rows.action)
-        dynamics = look(state.dynamics, x, targets_of(rows))
-        best = jnp.mean(dynamics.error[dynamics.elites])
-        return state._replace(dynamics=dynamics), {"elite_error": best}
+        dynamics = state.dynamics.look(x, targets_of(rows))
+        state = state._replace(dynamics=dynamics)
+        metrics = {"elite_error": jnp.mean(dynamics.error[dynamics.elites])}
+        if state.ending is not None:
+            some = ends_and_others(among, dataset.terminal[among], self.validation_rows)
+            metrics |= state.ending.look(dataset.rows(some))
+        return state, metrics
 
     def imagine(self, state, dataset, *, key):
         """Short episodes of the policy in the models, from recorded states, into the buffer."""
@@ -180,7 +205,8 @@ class AbstractModelBased(AbstractAlgorithm):
         def act(s, *, key):
             return squashed_sample(state.agent.actor.model, state.normalizer(s), key=key)[0]
 
-        options = {"length": self.rollout_length, "termination": self.termination}
+        ended = rules()[self.termination] if state.ending is None else state.ending
+        options = {"length": self.rollout_length, "ended": ended}
         made = imagine(state.dynamics, act, start, **options, key=k_steps)
         rows, count = made.rows, jnp.sum(made.alive, dtype=jnp.float32)
         kept = rows._replace(reward=self.imagined_reward(rows.reward, made.doubt))
@@ -214,7 +240,7 @@ class AbstractModelBased(AbstractAlgorithm):
     @property
     def real_rows(self) -> int:
         """Recorded rows in a batch."""
-        return round(self.real_fraction * self.batch_size)
+        return int(self.real_fraction * self.batch_size)  # 12 of 256, as in the authors' code
 
     def draw(self, dataset, *, key):
         """The recorded part of a batch."""
@@ -231,6 +257,12 @@ class AbstractModelBased(AbstractAlgorithm):
         options = {"alpha": self.alpha_of(state.agent), "tau": self.tau, "key": k_actor}
         agent, more = state.agent.improve(self.optimizers, s, rows.action, y, **options)
         return state._replace(agent=agent), metrics | more
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
+
+    def critic_value(self, state, observation, action):
+        return jnp.min(state.agent.critic.model(state.normalizer(observation), action))
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.agent.actor.model

@@ -1,15 +1,33 @@
-"""Which states end an episode for good, by the known rules of gymnasium's (and D4RL's) robots.
+"""Where imagined episodes end for good: by a known rule, a user's own, or as the data teach.
 
-An imagined episode ends by these rules where the real one would.  Tasks without an entry have
-`none`: their imagined episodes never end.  Halfcheetah never falls; for all others it is an
-approximation, and nothing is learned in the place of a rule.
+    rule      of gymnasium's (and D4RL's) robots; an installed package may add its own
+    learned   at s' with p(terminal | s') > 1/2,  min  -log p(terminal | s')  on recorded rows
+
+A user's rule is a function `observation -> bool` that JAX can trace, in the units of the data:
+
+    [project.entry-points."latent_policies.terminations"]
+    my-robot = "my_package.robots:has_fallen"
 """
 
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from collections.abc import Callable
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from clap.model.ensemble import evenly
+from shared.entry_points import additions
+from shared.models.learner import Learner, Metrics, descend
+from shared.models.networks import MLP, Normalizer
+from shared.types import Transition
+
+LEARNED = "learned"
+"""The value of the hyperparameter `termination` where the data teach it."""
 HOPPER_LIMIT = 100.0
 """Of any number in a hopper's state but its height."""
+Rule = Callable[[Float[Array, "observation"]], Bool[Array, ""]]
 
 
 def _hopper(observation):
@@ -28,10 +46,89 @@ def _none(observation):
     return jnp.zeros((), bool)
 
 
-RULES = {"none": _none, "hopper": _hopper, "walker2d": _walker2d}
-"""Values of the hyperparameter `termination`."""
+def rules() -> dict[str, Rule]:
+    """The known rules by name, those of installed packages among them.
+
+    Raises:
+        ConfigError: a package's rule is broken or hides another.
+    """
+    known = {"none": _none, "hopper": _hopper, "walker2d": _walker2d}
+    group, form = "latent_policies.terminations", "a function of one observation"
+    return known | additions(group, "termination rule", {LEARNED, *known}, callable, form)
 
 
-def ended(rule: str, observation: Float[Array, "observation"]) -> Bool[Array, ""]:
-    """Does an episode end for good at this observation, which is in the units of the data?"""
-    return RULES[rule](observation)
+class LearnedTermination(NamedTuple):
+    """A classifier of states at which episodes end.
+
+    Attributes:
+        normalizer: of the observations that go in.
+        learner: a network whose output is the log-odds of an end.
+    """
+
+    normalizer: Normalizer
+    learner: Learner
+
+    @classmethod
+    def create(
+        cls,
+        normalizer: Normalizer,
+        hidden_sizes: tuple[int, ...],
+        optimizer: optax.GradientTransformation,
+        *,
+        key: PRNGKeyArray,
+    ) -> "LearnedTermination":
+        """Untrained."""
+        size = normalizer.mean.size
+        network = MLP(size, 1, hidden_sizes, activation=jax.nn.swish, key=key)
+        return cls(normalizer, Learner.create(network, optimizer))
+
+    def __call__(self, observation: Float[Array, "observation"]) -> Bool[Array, ""]:
+        """Does an episode end for good at this observation, which is in the units of the data?"""
+        return self.learner.model(self.normalizer(observation))[0] > 0
+
+    def improve(
+        self, optimizer: optax.GradientTransformation, rows: Transition
+    ) -> tuple["LearnedTermination", Metrics]:
+        """One step towards the terminals of these rows; leading axis = batch."""
+        seen = jax.vmap(self.normalizer)(rows.next_observation)
+        goes_on = jnp.where(rows.terminal, 0.0, 1.0)
+
+        def loss(network):
+            odds = jax.vmap(network)(seen)[:, 0]
+            nll = jnp.mean(jax.nn.softplus(odds) - (1 - goes_on) * odds)
+            return nll, {"termination_nll": nll}
+
+        learner, metrics = descend(self.learner, optimizer, loss)
+        return self._replace(learner=learner), metrics
+
+    def look(self, rows: Transition) -> Metrics:
+        """Which share of these ends it finds, and which share of other rows it takes for ends."""
+        told = jax.vmap(self)(rows.next_observation)
+        return {
+            "ends_found": _share(told, rows.terminal),
+            "ends_invented": _share(told, ~rows.terminal),
+        }
+
+
+def remark(name: str, has_terminals: bool) -> str:
+    """What a user should know of a data set called `name` whose ends are to be learned."""
+    ends = "end where a classifier trained on the data's terminals says so"
+    if not has_terminals:
+        ends = "never end, because no episode of the data ends with a terminal"
+    return (
+        f"No rule of termination is set for '{name}', so imagined episodes {ends}; if a rule "
+        f"holds, name it with --set termination=RULE ({', '.join(rules())})."
+    )
+
+
+def ends_and_others(
+    among: Int[Array, "some"], terminal: Bool[Array, "some"], count: int
+) -> Int[Array, "chosen"]:
+    """Row numbers `among` these, `count` at most: ends for up to a half, the rest evenly spaced."""
+    ends = among[jnp.argsort(~terminal)[: count // 2]]
+    return jnp.concatenate([ends, evenly(among, count - count // 2)])
+
+
+def _share(told: Bool[Array, "rows"], among: Bool[Array, "rows"]) -> Float[Array, ""]:
+    count = jnp.maximum(jnp.sum(among, dtype=jnp.float32), 1.0)
+    return jnp.sum(told & among, dtype=jnp.float32) / count

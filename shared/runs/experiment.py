@@ -174,6 +174,8 @@ def start(
         )
     record = make_record(plan, data, label) | (more_record or {})
     progress = progress or Progress()
+    for remark in plan.build().remarks(data):
+        progress.tell(remark)
     dataset = place(plan.settings, data, progress)
     names = program.metric_names(plan.build(), data.spec, dataset)
     run = RunFolder.create(Path(out), config=plan.to_dict(), record=record, metric_names=names)

@@ -53,6 +53,8 @@ def start(
     _check_settings(plans[0].settings)
     require_empty(out)
     progress = progress or Progress()
+    for remark in plans[0].build().remarks(data):
+        progress.tell(remark)
     dataset = experiment.place(plans[0].settings, data, progress)
     metrics = _metric_names(plans, swept, data.spec, dataset)
     runs = []

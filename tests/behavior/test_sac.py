@@ -61,7 +61,8 @@ def test_target_is_the_soft_bellman_target(state, batch):
     for i, own in enumerate(jax.random.split(key, 5)):
         action, log_prob = slow_sample(state, following[i], own)
         v = slow_critics(state.target_critic, following[i], action).min() - 0.2 * log_prob
-        assert y[i] == pytest.approx(reward[i] + 0.99 * (0.0 if terminal[i] else v), abs=1e-4)
+        expected = float(reward[i]) + 0.99 * (0.0 if terminal[i] else float(v))
+        assert y[i] == pytest.approx(expected, abs=1e-4)
 
 
 def test_losses_match_numpy(state, batch):

@@ -17,6 +17,7 @@ from slow import ensemble_member, mlp
 from clap.algorithms.mobile import MOBILE
 from clap.imagination import aleatoric_doubt, imagine
 from clap.model.ensemble import targets_of
+from clap.model.terminations import rules
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
 from shared.runs import experiment, reuse, trained
@@ -227,7 +228,7 @@ def test_imagined_episodes_hang_together_and_end_by_the_rule(mopo, hopper_random
     def act(s, *, key):
         return jnp.tanh(s[:3] + 0.1 * jax.random.normal(key, (3,)))
 
-    options = {"length": length, "termination": "hopper"}
+    options = {"length": length, "ended": rules()["hopper"]}
     made = jax.jit(lambda key: imagine(dynamics, act, starts, **options, key=key))
     rows, doubt, alive = jax.tree.map(
         lambda x: np.asarray(x).reshape(length, size, *x.shape[1:]), made(jax.random.key(0))
@@ -255,7 +256,7 @@ def test_answers_are_those_of_elites(mopo, hopper_random):
         del key
         return jnp.tanh(s[:3])
 
-    made = imagine(still, act, starts, length=1, termination="none", key=jax.random.key(0))
+    made = imagine(still, act, starts, length=1, ended=rules()["none"], key=jax.random.key(0))
     means = np.asarray(still.predict(starts, made.rows.action).mean)
     answers = np.asarray(targets_of(made.rows))
     gaps = np.abs(answers[None] - means[elites]).max(-1)

@@ -95,10 +95,11 @@ def test_merits_travel_beside_the_windows_and_rewards_stay_rewards(form, hopper_
     rows, episode = hopper_random.transitions, hopper_random.episode
     returns = np.bincount(episode, np.asarray(rows.reward, np.float64))[episode]
     expected = (returns - returns.mean()) / returns.std()
+    seen = np.asarray(windows.window.observation)
     for i, t in np.ndindex(6, 9):
         wanted = 0.0
         if windows.acted[i, t]:
-            place = (rows.observation == windows.window.observation[i, t]).all(1)
+            place = (rows.observation == seen[i, t]).all(1)
             (wanted,) = expected[place]
         np.testing.assert_allclose(merit[i, t], wanted, atol=1e-3)
     assert not windows.acted.all()

@@ -53,7 +53,7 @@ def test_sac_off():
     expected = slow.td_loss(agent.critic.model, s, batch.action, y)
     np.testing.assert_allclose(metrics["critic_loss"], expected, rtol=1e-3)
     critic, keys = agent.critic.model, jax.random.split(k_actor, slow.ROWS)
-    loss, actor_metrics = actor_loss(agent.actor.model, critic, np.float32(alpha), s, key=k_actor)
+    loss, actor_metrics = actor_loss(agent.actor.model, critic, float(alpha), s, key=k_actor)
     pairs = [sample(agent.actor.model, x, k) for x, k in zip(s, keys, strict=True)]
     q = [slow.critics(critic, x, a).min() for x, (a, _) in zip(s, pairs, strict=True)]
     log_probs = np.array([log_prob for _, log_prob in pairs])

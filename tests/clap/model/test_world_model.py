@@ -386,7 +386,7 @@ def elbo_of(model, y):
     data = EpisodeWindow(window, jnp.ones(len(y), bool), jnp.ones(len(y), bool))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clap.gaussian.MEAN_LIMIT", 1e4)  # so far off that means are linear
+        patch.setattr("clap.model.states.MEAN_LIMIT", 1e4)  # so far off that means are linear
         terms, posterior = judge(model, data)
     return {name: np.asarray(value, np.float64) for name, value in terms.items()}, posterior
 
