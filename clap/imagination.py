@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from clap.model.ensemble import Dynamics, Gaussians
-from clap.model.terminations import LearnedTermination, Rule
+from clap.model.terminations import AbstractTermination
 from shared.types import Transition
 
 
@@ -37,7 +37,7 @@ def imagine(
     start: Float[Array, "batch observation"],
     *,
     length: int,
-    ended: Rule | LearnedTermination,
+    ended: AbstractTermination,
     key: PRNGKeyArray,
 ) -> Imagined:
     """Play `length` steps from each start; an elite, drawn anew a step, answers every action.

@@ -20,14 +20,9 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.imagination import imagine
+from clap.model import terminations
 from clap.model.ensemble import Dynamics, Ensemble, evenly, targets_of
-from clap.model.terminations import (
-    LEARNED,
-    LearnedTermination,
-    ends_and_others,
-    remark,
-    rules,
-)
+from clap.model.terminations import AbstractTermination, ends_and_others, make_termination
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
 from shared.datasets.replay import RingBuffer
 from shared.errors import ConfigError
@@ -39,13 +34,13 @@ from shared.types import Scalar, Transition
 
 
 class State(NamedTuple):
-    """Everything that is remembered; `ending` where no rule of termination is given."""
+    """Everything that is remembered."""
 
     normalizer: Normalizer
     dynamics: Dynamics
     imagined: RingBuffer
     agent: SoftActorCritic
-    ending: LearnedTermination | None
+    ended: AbstractTermination
 
 
 class AbstractModelBased(AbstractAlgorithm):
@@ -54,7 +49,7 @@ class AbstractModelBased(AbstractAlgorithm):
     reusable = Reusable(
         phase="model",
         steps="model_steps",
-        fields=("dynamics", "ending"),
+        fields=("dynamics", "ended"),
         keys=(
             *("termination", "members", "elites", "model_hidden_sizes", "model_batch_size"),
             *("model_learning_rate", "weight_decay", "validate_every", "validation_rows"),
@@ -92,11 +87,7 @@ class AbstractModelBased(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise the observations of the policy")
 
     def __check_init__(self):
-        if self.termination not in (LEARNED, *rules()):
-            raise ConfigError(
-                f"termination is '{self.termination}'; choose one of "
-                f"{', '.join((LEARNED, *rules()))}."
-            )
+        terminations.check(self.termination)
         layers = len(self.model_hidden_sizes) + 1
         if len(self.weight_decay) != layers:
             raise ConfigError(
@@ -110,26 +101,25 @@ class AbstractModelBased(AbstractAlgorithm):
 
     def init(self, spec, *, key):
         k_model, k_actor, k_critic = jax.random.split(key, 3)
-        k_ending = jax.random.fold_in(key, 1)
         n, m = spec.observation_size, spec.action_size
-        model = Ensemble(self.members, n + m, n + 1, self.model_hidden_sizes, key=k_model)
+        sizes, adam = self.model_hidden_sizes, self.model_optimizer
+        standardised = Normalizer.of(spec)
+        model = Ensemble(self.members, n + m, n + 1, sizes, key=k_model)
         actor = BoundedLatentPolicy(n, m, self.actor_hidden_sizes, key=k_actor)
         critic = Critics(n, m, self.critic_hidden_sizes, key=k_critic)
-        learns, sizes = self.termination == LEARNED, (Normalizer.of(spec), self.model_hidden_sizes)
+        form, k_ended = (standardised, sizes, adam), jax.random.fold_in(key, 1)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
-            Dynamics.create(Normalizer.of(spec), model, self.model_optimizer, self.elites),
+            Dynamics.create(standardised, model, adam, self.elites),
             RingBuffer.empty(self.rollouts * self.rollout_length * self.rollouts_kept, n, m),
             SoftActorCritic.create(actor, critic, self.optimizers),
-            LearnedTermination.create(*sizes, self.model_optimizer, key=k_ending)
-            if learns
-            else None,
+            make_termination(self.termination, *form, key=k_ended),
         )
 
     def remarks(self, data):
-        if self.termination != LEARNED:
+        if self.termination != terminations.LEARNED:
             return ()
-        return (remark(data.name, bool(data.transitions.terminal.any())),)
+        return (terminations.remark(data.name, bool(data.transitions.terminal.any())),)
 
     @property
     def model_optimizer(self) -> optax.GradientTransformation:
@@ -175,12 +165,9 @@ class AbstractModelBased(AbstractAlgorithm):
         """One step of every model, and of the classifier of ends; nothing is random."""
         del key
         dynamics, metrics = state.dynamics.improve(self.model_optimizer, batch, self.weight_decay)
-        state = state._replace(dynamics=dynamics)
-        if state.ending is None:
-            return state, metrics
         rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
-        ending, more = state.ending.improve(self.model_optimizer, rows)
-        return state._replace(ending=ending), metrics | more
+        ended, more = state.ended.improve(self.model_optimizer, rows)
+        return state._replace(dynamics=dynamics, ended=ended), metrics | more
 
     def look_at_model(self, state, dataset, *, key):
         """All models on the same held-out rows at every look; of all rows, if none is held out."""
@@ -190,12 +177,10 @@ class AbstractModelBased(AbstractAlgorithm):
         rows = dataset.rows(evenly(among, self.validation_rows))
         x = jax.vmap(state.dynamics.inputs)(rows.observation, rows.action)
         dynamics = state.dynamics.look(x, targets_of(rows))
-        state = state._replace(dynamics=dynamics)
+        some = ends_and_others(among, dataset.terminal[among], self.validation_rows)
         metrics = {"elite_error": jnp.mean(dynamics.error[dynamics.elites])}
-        if state.ending is not None:
-            some = ends_and_others(among, dataset.terminal[among], self.validation_rows)
-            metrics |= state.ending.look(dataset.rows(some))
-        return state, metrics
+        metrics |= state.ended.look(dataset.rows(some))
+        return state._replace(dynamics=dynamics), metrics
 
     def imagine(self, state, dataset, *, key):
         """Short episodes of the policy in the models, from recorded states, into the buffer."""
@@ -205,8 +190,7 @@ class AbstractModelBased(AbstractAlgorithm):
         def act(s, *, key):
             return squashed_sample(state.agent.actor.model, state.normalizer(s), key=key)[0]
 
-        ended = rules()[self.termination] if state.ending is None else state.ending
-        options = {"length": self.rollout_length, "ended": ended}
+        options = {"length": self.rollout_length, "ended": state.ended}
         made = imagine(state.dynamics, act, start, **options, key=k_steps)
         rows, count = made.rows, jnp.sum(made.alive, dtype=jnp.float32)
         kept = rows._replace(reward=self.imagined_reward(rows.reward, made.doubt))

@@ -16,7 +16,7 @@ def make_falls(episodes=40, length=60, seed=0):
         for t in range(length):
             force = np.clip(0.8 * generator.normal() - 0.2 * state[0], -1, 1)
             velocity = state[1] + 0.2 * (2 * force - state[1])
-            after = np.array([state[0] + 0.1 * velocity, velocity])
+            after = np.array([state[0] + 0.3 * velocity, velocity])
             fallen = abs(after[0]) > LIMIT
             rows.append((state, [force], -abs(after[0]), fallen, t == length - 1, after))
             state = after

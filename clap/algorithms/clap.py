@@ -20,8 +20,11 @@ none` (a plain state-space model, as Dreamer), `policy: prior` (no agent: the pr
 samples, the jump start of section 4.1).
 
 Beyond the paper: `latent_actions: flow` (C-LAP-flow), CNF's flow as the latent action space,
-u = latent_clip · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`; and what the preset
-`stable` holds against the plain agent's falls on narrow data (configs/clap.yaml says why).
+u = latent_clip · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`.  The plain agent is
+unstable on narrow data; the preset `stable` keeps it up: values learn from recorded windows alone,
+in the units and bounds of the data, and the actor also imitates, inside the box, what did well
+(clap/recorded.py); s is inferred from the observation, or remembered along whole episodes
+(clap/model/rssm.py); configs/clap.yaml gives the reason of each.
 
 Differences from the paper:
     - Its table of hyperparameters is lost; where it names no value ours are our own.

@@ -27,8 +27,13 @@ Differences from the paper:
       is the code's.
     - Rows behind the end of a dreamed episode count as much as it is likely to go on; theirs
       end where this is less than a half.
-    - The network of one member has all of `hidden_sizes`; hidden activations are SELU (ReLU
-      in actor and critics) where theirs are ELU.
+    - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The network of one member
+      has all of `hidden_sizes` (theirs one layer), and so have all heads (theirs two or three);
+      hidden activations are SELU (ReLU in actor and critics) where theirs are ELU.
+    - Means of states are squashed to ±`MEAN_LIMIT` (clap/model/states.py).
+    - The deterministic policy acts on the likeliest posterior state, theirs on a sampled one; ours
+      samples the state, too, where a sampled policy is asked for.
+    - Critics judge [h, s], which no single observation tells: there is no `critic_value`.
     - `stochastic_kind: discrete` (log p_k of the one-hot vectors), states as observations,
       balanced KLs and `learned_std` are our own options.
 """

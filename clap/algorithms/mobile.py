@@ -16,8 +16,9 @@ Differences from the paper:
     - No entropy in the targets, and `nonnegative_targets` (rewards of these tasks are hardly ever
       negative), as in the authors' code.
     - U is the standard deviation with the divisor elites - 1, as there.
-    - What clap/algorithms/mopo.py says of models, held-out rows, bounds, alpha and tasks without a
+    - What clap/algorithms/mopo.py says of models, held-out rows, bounds, alpha and robots without a
       known rule of termination holds here too.
+    - Rewards are taken as they are; the authors normalise those of Adroit's human and cloned data.
 """
 
 import jax

@@ -25,7 +25,9 @@ Differences from the paper:
       has bounds of its log variances for itself.
     - Observations are standardised for the models, actions are taken as they are.
     - alpha is at most 1.
-    - Imagined episodes of tasks without a known rule never end (clap/model/terminations.py).
+    - Imagined episodes of robots without a known rule end where a classifier learns it from the
+      data's terminals (clap/model/terminations.py); the source knows a rule for each of its tasks.
+    - Rewards are taken as they are; the collection's script subtracts 1 on antmaze.
 """
 
 from clap.model_based import AbstractModelBased

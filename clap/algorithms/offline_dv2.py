@@ -20,14 +20,20 @@ The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the
 Differences from the paper:
     - States are Gaussian, as in C-LAP's comparison, and discrete ones an option.
     - The penalty, a mean of norms, is that of the authors' code, and so is its number.
-    - The network of one member has all of `hidden_sizes`; the GRU has no layer norm, hidden
+    - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The GRU has no layer norm,
+      the prior of one member has all of `hidden_sizes` (theirs one layer of 200), hidden
       activations are SELU (ReLU in the actor) where theirs are ELU, weights do not decay.
+    - Means of states are squashed to ±`MEAN_LIMIT` (clap/model/states.py).
     - The KL's free nats are those of each state, not of a batch's mean.
     - The policy is a tanh-Gaussian, theirs a truncated one.  Theirs stops the gradient that
       reaches its input; here it passes through the whole dream.
+    - A step of a dream counts by the probability that the episode lasts until it; theirs also by
+      the discount until it.
     - The target moves a little at every update, theirs is a copy at every hundredth.
     - Dreams start at `starts` states drawn from the windows, not at all of them, and an
-      episode can end within a dream.
+      episode can end within a dream (they learn no ends on these tasks).
+    - The deterministic policy acts on the likeliest posterior state; theirs samples the state and
+      takes the actor's mode there.
     - States as observations (they have pictures alone): `learned_std` is our own.
 """
 

@@ -9,9 +9,10 @@ A user's rule is a function `observation -> bool` that JAX can trace, in the uni
     my-robot = "my_package.robots:has_fallen"
 """
 
+import abc
 from collections.abc import Callable
-from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from clap.model.ensemble import evenly
 from shared.entry_points import additions
+from shared.errors import ConfigError
 from shared.models.learner import Learner, Metrics, descend
 from shared.models.networks import MLP, Normalizer
 from shared.types import Transition
@@ -57,10 +59,43 @@ def rules() -> dict[str, Rule]:
     return known | additions(group, "termination rule", {LEARNED, *known}, callable, form)
 
 
-class LearnedTermination(NamedTuple):
+class AbstractTermination(eqx.Module):
+    """Tells where imagined episodes end for good."""
+
+    @abc.abstractmethod
+    def __call__(self, observation: Float[Array, "observation"]) -> Bool[Array, ""]:
+        """Does an episode end at this observation, which is in the units of the data?"""
+
+    @abc.abstractmethod
+    def improve(
+        self, optimizer: optax.GradientTransformation, rows: Transition
+    ) -> tuple["AbstractTermination", Metrics]:
+        """One step towards the terminals of these rows (leading axis = batch), if it learns."""
+
+    @abc.abstractmethod
+    def look(self, rows: Transition) -> Metrics:
+        """How well it tells the ends among these rows, if it learns."""
+
+
+class KnownTermination(AbstractTermination):
+    """A rule, by its name among `rules`."""
+
+    rule: str = eqx.field(static=True)
+
+    def __call__(self, observation):
+        return rules()[self.rule](observation)
+
+    def improve(self, optimizer, rows):
+        return self, {}
+
+    def look(self, rows):
+        return {}
+
+
+class LearnedTermination(AbstractTermination):
     """A classifier of states at which episodes end.
 
-    Attributes:
+    Arguments:
         normalizer: of the observations that go in.
         learner: a network whose output is the log-odds of an end.
     """
@@ -68,40 +103,22 @@ class LearnedTermination(NamedTuple):
     normalizer: Normalizer
     learner: Learner
 
-    @classmethod
-    def create(
-        cls,
-        normalizer: Normalizer,
-        hidden_sizes: tuple[int, ...],
-        optimizer: optax.GradientTransformation,
-        *,
-        key: PRNGKeyArray,
-    ) -> "LearnedTermination":
-        """Untrained."""
-        size = normalizer.mean.size
-        network = MLP(size, 1, hidden_sizes, activation=jax.nn.swish, key=key)
-        return cls(normalizer, Learner.create(network, optimizer))
-
-    def __call__(self, observation: Float[Array, "observation"]) -> Bool[Array, ""]:
-        """Does an episode end for good at this observation, which is in the units of the data?"""
+    def __call__(self, observation):
         return self.learner.model(self.normalizer(observation))[0] > 0
 
-    def improve(
-        self, optimizer: optax.GradientTransformation, rows: Transition
-    ) -> tuple["LearnedTermination", Metrics]:
-        """One step towards the terminals of these rows; leading axis = batch."""
+    def improve(self, optimizer, rows):
         seen = jax.vmap(self.normalizer)(rows.next_observation)
-        goes_on = jnp.where(rows.terminal, 0.0, 1.0)
+        ends = jnp.where(rows.terminal, 1.0, 0.0)
 
         def loss(network):
             odds = jax.vmap(network)(seen)[:, 0]
-            nll = jnp.mean(jax.nn.softplus(odds) - (1 - goes_on) * odds)
+            nll = jnp.mean(jax.nn.softplus(odds) - ends * odds)
             return nll, {"termination_nll": nll}
 
         learner, metrics = descend(self.learner, optimizer, loss)
-        return self._replace(learner=learner), metrics
+        return LearnedTermination(self.normalizer, learner), metrics
 
-    def look(self, rows: Transition) -> Metrics:
+    def look(self, rows):
         """Which share of these ends it finds, and which share of other rows it takes for ends."""
         told = jax.vmap(self)(rows.next_observation)
         return {
@@ -110,13 +127,36 @@ class LearnedTermination(NamedTuple):
         }
 
 
-def remark(name: str, has_terminals: bool) -> str:
-    """What a user should know of a data set called `name` whose ends are to be learned."""
+def make_termination(
+    name: str,
+    normalizer: Normalizer,
+    hidden_sizes: tuple[int, ...],
+    optimizer: optax.GradientTransformation,
+    *,
+    key: PRNGKeyArray,
+) -> AbstractTermination:
+    """The rule of this name, or an untrained classifier with these hidden layers."""
+    if name != LEARNED:
+        return KnownTermination(name)
+    size = normalizer.mean.size
+    network = MLP(size, 1, hidden_sizes, activation=jax.nn.swish, key=key)
+    return LearnedTermination(normalizer, Learner.create(network, optimizer))
+
+
+def check(name: str) -> None:
+    """Raise a ConfigError unless there is such a value of `termination`."""
+    known = (LEARNED, *rules())
+    if name not in known:
+        raise ConfigError(f"termination is '{name}'; choose one of {', '.join(known)}.")
+
+
+def remark(dataset: str, has_terminals: bool) -> str:
+    """What a user should know before training on this data set, whose ends are to be learned."""
     ends = "end where a classifier trained on the data's terminals says so"
     if not has_terminals:
         ends = "never end, because no episode of the data ends with a terminal"
     return (
-        f"No rule of termination is set for '{name}', so imagined episodes {ends}; if a rule "
+        f"No rule of termination is set for '{dataset}', so imagined episodes {ends}; if a rule "
         f"holds, name it with --set termination=RULE ({', '.join(rules())})."
     )
 

@@ -17,7 +17,7 @@ from slow import ensemble_member, mlp
 from clap.algorithms.mobile import MOBILE
 from clap.imagination import aleatoric_doubt, imagine
 from clap.model.ensemble import targets_of
-from clap.model.terminations import rules
+from clap.model.terminations import KnownTermination
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
 from shared.runs import experiment, reuse, trained
@@ -228,7 +228,7 @@ def test_imagined_episodes_hang_together_and_end_by_the_rule(mopo, hopper_random
     def act(s, *, key):
         return jnp.tanh(s[:3] + 0.1 * jax.random.normal(key, (3,)))
 
-    options = {"length": length, "ended": rules()["hopper"]}
+    options = {"length": length, "ended": KnownTermination("hopper")}
     made = jax.jit(lambda key: imagine(dynamics, act, starts, **options, key=key))
     rows, doubt, alive = jax.tree.map(
         lambda x: np.asarray(x).reshape(length, size, *x.shape[1:]), made(jax.random.key(0))
@@ -256,7 +256,9 @@ def test_answers_are_those_of_elites(mopo, hopper_random):
         del key
         return jnp.tanh(s[:3])
 
-    made = imagine(still, act, starts, length=1, ended=rules()["none"], key=jax.random.key(0))
+    made = imagine(
+        still, act, starts, length=1, ended=KnownTermination("none"), key=jax.random.key(0)
+    )
     means = np.asarray(still.predict(starts, made.rows.action).mean)
     answers = np.asarray(targets_of(made.rows))
     gaps = np.abs(answers[None] - means[elites]).max(-1)
@@ -291,6 +293,18 @@ def test_mopo_alone_takes_the_price_from_imagined_rewards(finished, hopper_rando
         found = np.mean(state.imagined.rows.reward[seed, :size])
         expected = metrics["imagined_reward"][seed] - scale * metrics["imagined_doubt"][seed]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_critics_say_what_an_action_is_worth(finished):
+    """The smaller one, of a raw observation and of the data's own reward."""
+    algorithm, state = finished.algorithm, one_seed(finished.state)
+    s, a = jnp.linspace(0.5, 1.5, 11), jnp.asarray([0.1, -0.2, 0.3])
+    x = np.concatenate([np.asarray(state.normalizer(s)), a])
+    members = state.agent.critic.model.members
+    critics = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), members) for i in (0, 1)]
+    expected = min(mlp(critic, x)[0] for critic in critics)
+    np.testing.assert_allclose(algorithm.critic_value(state, s, a), expected, rtol=1e-4)
+    assert algorithm.learned_reward(state) == (0.99, 1.0, 0.0)
 
 
 def test_mobiles_targets_against_numpy(mobile, hopper_random):

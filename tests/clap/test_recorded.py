@@ -87,8 +87,8 @@ def test_merits_travel_beside_the_windows_and_rewards_stay_rewards(form, hopper_
     """Of rows and of frames: each row's own episode's, zero where there is no action."""
     data = form(hopper_random.to_device())
     options = {"by_episode": True, "key": jax.random.key(4)}
-    windows, merit = Recorded.draw(data, 6, 9, **options)
-    plain, nothing = Recorded.draw(data, 6, 9, by_episode=False, key=jax.random.key(4))
+    windows, merit = Recorded.draw(data, 40, 12, **options)
+    plain, nothing = Recorded.draw(data, 40, 12, by_episode=False, key=jax.random.key(4))
     assert nothing is None
     for x, y in zip(jax.tree.leaves(windows), jax.tree.leaves(plain), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -96,7 +96,7 @@ def test_merits_travel_beside_the_windows_and_rewards_stay_rewards(form, hopper_
     returns = np.bincount(episode, np.asarray(rows.reward, np.float64))[episode]
     expected = (returns - returns.mean()) / returns.std()
     seen = np.asarray(windows.window.observation)
-    for i, t in np.ndindex(6, 9):
+    for i, t in np.ndindex(40, 12):
         wanted = 0.0
         if windows.acted[i, t]:
             place = (rows.observation == seen[i, t]).all(1)

@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from falls import LIMIT, make_falls
 
 from clap.cli import main
-from clap.model.terminations import LearnedTermination, ends_and_others, rules
+from clap.model.terminations import ends_and_others, make_termination, rules
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
-from shared.loading.load import load_data
+from shared.loading.resolve import load_data
 from shared.models.networks import Normalizer
 from shared.runs import experiment
 from shared.training import program
@@ -88,20 +88,21 @@ def test_a_classifier_learns_the_limit_from_few_ends():
     assert 0.005 < np.mean(rows.terminal) < 0.05
     normalizer = Normalizer(jnp.mean(rows.observation, 0), jnp.std(rows.observation, 0))
     optimizer = optax.adam(3e-3)
-    ending = LearnedTermination.create(normalizer, (32, 32), optimizer, key=jax.random.key(0))
+    form = normalizer, (32, 32), optimizer
+    ended = make_termination("learned", *form, key=jax.random.key(0))
 
     @jax.jit
-    def learn(ending):
-        return jax.lax.scan(lambda e, _: e.improve(optimizer, rows), ending, length=300)
+    def learn(ended):
+        return jax.lax.scan(lambda e, _: e.improve(optimizer, rows), ended, length=300)
 
-    ending, metrics = learn(ending)
+    ended, metrics = learn(ended)
     assert metrics["termination_nll"][-1] < 0.1 * metrics["termination_nll"][0]
     others = rows_of(make_falls(seed=1))
-    told = np.asarray(jax.vmap(ending)(others.next_observation))
+    told = np.asarray(jax.vmap(ended)(others.next_observation))
     distance = np.abs(np.asarray(others.next_observation)[:, 0])
     clear = np.abs(distance - LIMIT) > 0.05
     np.testing.assert_array_equal(told[clear], distance[clear] > LIMIT)
-    found = ending.look(others)
+    found = ended.look(others)
     np.testing.assert_allclose(found["ends_found"], told[others.terminal].mean(), rtol=1e-5)
     np.testing.assert_allclose(found["ends_invented"], told[~others.terminal].mean(), rtol=1e-5)
 
@@ -114,12 +115,12 @@ def test_looks_see_ends_although_they_are_few():
 
 def test_imagined_rows_end_where_the_datas_falls_are(write, tmp_path):
     """Of a robot in no table, and the user is told before training starts."""
-    data = load_data("falls", data=write(make_falls(), "falls.hdf5"))
+    data = load_data(None, data=write(make_falls(), "falls.hdf5"))
     plan = experiment.plan("clap", "mopo", data.name, overrides=SMALL)
     assert plan.hyperparameters["termination"] == "learned"
     algorithm, keys = plan.build(), program.seed_keys((0,))
     (told,) = algorithm.remarks(data)
-    assert "'falls'" in told and "classifier" in told and "hopper, walker2d" in told
+    assert f"'{data.name}'" in told and "classifier" in told and "hopper, walker2d" in told
     dataset, state = data.to_device(), program.init_state(algorithm, data.spec, (0,))
     state, _ = program.run_updates(algorithm, 0, 600, state, dataset, keys, 0, 600)
     state, metrics = program.run_event(
