@@ -135,6 +135,10 @@ class AbstractAlgorithm(eqx.Module):
         """
         return None
 
+    def remarks(self, data: Any) -> tuple[str, ...]:
+        """Sentences that a user should read before training on `data`, an `OfflineData`."""
+        return ()
+
     def learned_reward(self, state: State, *, online: bool = False) -> LearnedReward | None:
         """Of the critics behind `critic_value`; None if there is no critic of actions.
 

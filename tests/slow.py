@@ -105,7 +105,7 @@ def softplus(x):
 
 
 def ensemble_member(ensemble, k, x):
-    """Mean and log variance of member k of `clap.ensemble.Ensemble` for one input."""
+    """Mean and log variance of member k of `clap.model.ensemble.Ensemble` for one input."""
     x = np.asarray(x, np.float64)
     for i, layer in enumerate(ensemble.layers):
         x = x @ np.asarray(layer.weight[k], np.float64) + np.asarray(layer.bias[k])

@@ -70,10 +70,6 @@ class TransitionDataset(eqx.Module):
         """Which rows hold an action: all."""
         return jnp.ones(self.reward.shape, bool)
 
-    def with_reward(self, reward: Float[Array, "rows"]) -> "TransitionDataset":
-        """The same rows with another number in the place of the reward; all else is as it was."""
-        return eqx.tree_at(lambda data: data.transitions.reward, self, reward)
-
     def observations_at(self, index: Int[Array, "batch"]) -> Float[Array, "batch *observation"]:
         """Those of these row numbers."""
         return self.observation[index]
@@ -120,6 +116,17 @@ class TransitionDataset(eqx.Module):
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` observations, from *all* episodes."""
         return draw_windows(self.transitions, self.episodes, None, batch_size, length, key=key)
+
+    def along_windows(
+        self, values: Float[Array, "rows"], batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "batch length"]:
+        """`values` of the rows along the windows that `draw_windows` draws with this key.
+
+        Zero where there is no action.
+        """
+        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        row, last = start[:, None] + jnp.arange(length)[None], self.episodes.last[episode][:, None]
+        return jnp.where(row <= last, values[jnp.minimum(row, last)], 0.0)
 
     def draw_training_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray

@@ -35,6 +35,12 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
         )
 
 
+def tell_remarks(plan: Plan, data: Dataset, progress: Progress) -> None:
+    """What the algorithm has to say of these data before it starts."""
+    for remark in plan.build().remarks(data):
+        progress.tell(remark)
+
+
 def place(settings: RunSettings, data: Dataset, progress: Progress):
     """The data where training wants them; of frames, `progress` is told first what they take."""
     options: dict[str, Any] = {"validation_fraction": settings.validation_fraction}

@@ -30,6 +30,7 @@ from shared.runs.carry_out import (
     model_again,
     new_run,
     place,
+    tell_remarks,
 )
 from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
@@ -86,6 +87,7 @@ def start(
     for plan in plans:
         check_plan(plan, data, model)
     require_empty(out)
+    tell_remarks(plans[0], data, progress)
     dataset = place(plans[0].settings, data, progress)
     reason = why_apart(plans, swept, data.spec, model)
     progress.tell(_how(reason, plans[0], model))

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from shared.datasets.rows import held_out
-from shared.models.networks import Normalizer
 from shared.errors import RunError
+from shared.models.networks import Normalizer
 from shared.runs.q_errors import play
 from shared.runs.trained import load_state
 

@@ -15,9 +15,9 @@ from contract.test_contract import leaves, observations_of, play
 from slow import ensemble_member, mlp
 
 from clap.algorithms.mobile import MOBILE
-from clap.ensemble import targets_of
 from clap.imagination import aleatoric_doubt, imagine
-from clap.imagined_rows import ImaginedRows
+from clap.model.ensemble import targets_of
+from clap.model.terminations import KnownTermination
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
 from shared.runs import frozen_model, trained
@@ -25,7 +25,6 @@ from shared.runs.plan import make_plan
 from shared.runs.resume import resume
 from shared.runs.start import train_plan
 from shared.training import program
-from shared.types import Transition
 
 TINY = {
     **{"members": 3, "elites": 2, "model_hidden_sizes": [12, 11], "weight_decay": [1e-4] * 3},
@@ -232,7 +231,7 @@ def test_imagined_episodes_hang_together_and_end_by_the_rule(mopo, hopper_random
     def act(s, *, key):
         return jnp.tanh(s[:3] + 0.1 * jax.random.normal(key, (3,)))
 
-    options = {"length": length, "termination": "hopper"}
+    options = {"length": length, "ended": KnownTermination("hopper")}
     made = jax.jit(lambda key: imagine(dynamics, act, starts, **options, key=key))
     rows, doubt, alive = jax.tree.map(
         lambda x: np.asarray(x).reshape(length, size, *x.shape[1:]), made(jax.random.key(0))
@@ -260,7 +259,9 @@ def test_answers_are_those_of_elites(mopo, hopper_random):
         del key
         return jnp.tanh(s[:3])
 
-    made = imagine(still, act, starts, length=1, termination="none", key=jax.random.key(0))
+    made = imagine(
+        still, act, starts, length=1, ended=KnownTermination("none"), key=jax.random.key(0)
+    )
     means = np.asarray(still.predict(starts, made.rows.action).mean)
     answers = np.asarray(targets_of(made.rows))
     gaps = np.abs(answers[None] - means[elites]).max(-1)
@@ -275,13 +276,6 @@ def test_a_ring_that_is_not_full_shows_only_what_it_holds(finished):
         imagined = jax.tree.map(lambda x, seed=seed: x[seed], finished.state.imagined)
         heights = np.asarray(imagined.rows.observation)[: int(imagined.size), 0]
         assert (np.abs(heights) > 1e-3).all()
-    ring = ImaginedRows.empty(50, 1, 1)
-    row = Transition(
-        *(jnp.ones(x) for x in ((2, 1), (2, 1), (2,))), jnp.ones(2, bool), jnp.ones((2, 1))
-    )
-    assert (
-        ring.append(row, jnp.asarray([True, False])).draw(20, key=jax.random.key(0)).reward == 1
-    ).all()
 
 
 # ---- prices of doubt -------------------------------------------------------------------------
@@ -302,6 +296,18 @@ def test_mopo_alone_takes_the_price_from_imagined_rewards(finished, hopper_rando
         found = np.mean(state.imagined.rows.reward[seed, :size])
         expected = metrics["imagined_reward"][seed] - scale * metrics["imagined_doubt"][seed]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_critics_say_what_an_action_is_worth(finished):
+    """The smaller one, of a raw observation and of the data's own reward."""
+    algorithm, state = finished.algorithm, one_seed(finished.state)
+    s, a = jnp.linspace(0.5, 1.5, 11), jnp.asarray([0.1, -0.2, 0.3])
+    x = np.concatenate([np.asarray(state.normalizer(s)), a])
+    members = state.agent.critic.model.members
+    critics = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), members) for i in (0, 1)]
+    expected = min(mlp(critic, x)[0] for critic in critics)
+    np.testing.assert_allclose(algorithm.critic_value(state, s, a), expected, rtol=1e-4)
+    assert algorithm.learned_reward(state) == (0.99, 1.0, 0.0)
 
 
 def test_mobiles_targets_against_numpy(mobile, hopper_random):

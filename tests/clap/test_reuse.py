@@ -152,3 +152,9 @@ def test_every_preset_builds(preset):
     assert hash(found.build()) == hash(found.build())
     plain = (found.hyperparameters["value_members"], found.hyperparameters["data_bounds"])
     assert (plain == (1, False)) == (preset in ("paper", "quick-paper"))
+
+
+def test_q_errors_of_a_world_model_are_refused_in_one_sentence(model):
+    answer = CliRunner().invoke(clap, ["evaluate", str(model), "--episodes", "1", "--q-error"])
+    assert answer.exit_code == RunError.exit_code
+    assert "'clap' has no critic of actions to be judged." in answer.output

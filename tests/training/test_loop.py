@@ -125,7 +125,7 @@ def test_numbers_of_the_data_are_blamed_where_they_are_too_large(hopper_random, 
         hopper_random, transitions=rows._replace(reward=rows.reward * np.float32(1e25))
     )
     with pytest.raises(NonFiniteError, match="the data's 'reward' reaches .*e\\+25; scale it"):
-        experiment.start(tiny_plan("td3bc", steps=4), large, tmp_path / "run")
+        train_plan(tiny_plan("td3bc", steps=4), large, tmp_path / "run")
 
 
 def test_a_simulator_is_blamed_for_its_own_numbers(hopper_random):

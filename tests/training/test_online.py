@@ -10,7 +10,7 @@ import pytest
 import slow
 from tiny import tiny_plan
 
-from shared.datasets.replay import MixedDataset, Replay
+from shared.datasets.replay import MixedDataset, RingBuffer
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
 from shared.record import run_folder
@@ -119,16 +119,17 @@ def make_rows(values):
 
 
 def test_draws_come_from_both_and_old_rows_give_way(hopper_random):
-    replay = Replay.empty(1000, 11, 3)
-    blank = Replay(make_rows(np.zeros(1000)), replay.written)
+    replay = RingBuffer.empty(1000, 11, 3)
+    blank = replay._replace(rows=make_rows(np.zeros(1000)))
     for first in range(0, 2500, 500):
         blank = blank.append(make_rows(np.arange(first, first + 500)))
     assert set(np.asarray(blank.rows.reward)) == set(range(1500, 2500))
     data = hopper_random.to_device()
     full = jax.tree.map(lambda x: jnp.full_like(x, 7), replay.rows)
     draw = jax.jit(lambda r, key: MixedDataset(data, r).draw(4000, key=key).observation[:, 0])
-    for written, share in ((0, 0.0), (600, 600 / 3600), (5000, 1000 / 4000)):
-        drawn = draw(Replay(full, jnp.asarray(written, jnp.int32)), jax.random.key(written))
+    for size, share in ((0, 0.0), (600, 600 / 3600), (1000, 1000 / 4000)):
+        held = replay._replace(rows=full, size=jnp.asarray(size, jnp.int32))
+        drawn = draw(held, jax.random.key(size))
         assert np.mean(np.asarray(drawn) == 7) == pytest.approx(share, abs=0.03)
 
 

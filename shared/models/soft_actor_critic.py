@@ -1,22 +1,29 @@
-"""Soft actor-critic (Haarnoja et al. 2018) on rows and targets that somebody else makes.
+"""Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905): the one that all its users share.
 
-critics  min  sum_i (Q_i(s, a) - y)²
-actor    a~ ~ pi(.|s),  min  alpha log pi(a~|s) - min_i Q_i(s, a~)
-alpha    min  -log alpha (log pi(a~|s) - n),  n numbers in an action; alpha at most 1
-targets  Q' <- (1 - tau) Q' + tau Q
+    critics  y = r + discount (1 - terminal) (min_i Q'_i(s', a') - alpha log pi(a'|s')),  a' ~ pi
+             min  sum_i (Q_i(s, a) - y)²                                            (5, 6)
+    actor    a~ ~ pi(.|s),  min  alpha log pi(a~|s) - min_i Q_i(s, a~)               (7)
+    alpha    min  -log alpha (log pi(a~|s) - n),  n numbers in an action             (18)
+    targets  Q' <- (1 - tau) Q' + tau Q
+
+pi is the tanh of a Gaussian.  Rows, and targets that are not these, come from the caller.
+
+Differences from the paper: the third loss is on log alpha, as in the authors' code, which keeps
+alpha positive; the first is a sum of squares without the factor 1/2.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from shared.models.learner import Learner, Metrics, descend, polyak
-from shared.models.losses import td_loss
+from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics
-from shared.models.policies import BoundedLatentPolicy, squashed_sample
+from shared.models.policies import AbstractGaussianPolicy, squashed_sample
 from shared.types import Scalar
 
 
@@ -38,19 +45,26 @@ class SoftActorCritic(NamedTuple):
 
     @classmethod
     def create(
-        cls, actor: BoundedLatentPolicy, critic: Critics, optimizers: Optimizers
+        cls,
+        actor: AbstractGaussianPolicy,
+        critic: Critics,
+        optimizers: Optimizers,
+        *,
+        alpha: float = 1.0,
     ) -> "SoftActorCritic":
-        """Untrained; alpha begins at 1."""
+        """Untrained, with an entropy of this weight."""
+        log_alpha = jnp.full((), math.log(alpha), jnp.float32)
         return cls(
             Learner.create(actor, optimizers.actor),
             Learner.create(critic, optimizers.critic),
-            Learner.create(jnp.zeros(()), optimizers.log_alpha),
-            critic,
+            Learner.create(log_alpha, optimizers.log_alpha),
+            jax.tree.map(jnp.copy, critic),  # its own buffers, so that all can be donated
         )
 
-    def alpha(self, fixed: Scalar | None) -> Scalar:
-        """Weight of the entropy: the learned one, unless it is `fixed`."""
-        return jnp.minimum(jnp.exp(self.log_alpha.model), 1.0) if fixed is None else fixed
+    @property
+    def alpha(self) -> Float[Array, ""]:
+        """The learned weight of the entropy."""
+        return jnp.exp(self.log_alpha.model)
 
     def next_values(
         self, s_next: Float[Array, "batch observation"], *, key: PRNGKeyArray
@@ -62,6 +76,21 @@ class SoftActorCritic(NamedTuple):
             return jnp.min(self.target_critic(s, a)), log_prob
 
         return jax.vmap(value)(s_next, jax.random.split(key, len(s_next)))
+
+    def targets(
+        self,
+        reward: Float[Array, "batch"],
+        terminal: Bool[Array, "batch"],
+        s_next: Float[Array, "batch observation"],
+        *,
+        alpha: Scalar,
+        discount: Scalar,
+        key: PRNGKeyArray,
+    ) -> Float[Array, "batch"]:
+        """Soft Bellman targets y (equations 5 and 6)."""
+        value, log_prob = self.next_values(s_next, key=key)
+        target = jax.vmap(td_target, (0, 0, 0, None))
+        return target(reward, terminal, value - alpha * log_prob, discount)
 
     def improve(
         self,
@@ -85,9 +114,7 @@ class SoftActorCritic(NamedTuple):
         )
         excess = actor_metrics["log_prob"] - a.shape[1]
         log_alpha, alpha_metrics = descend(
-            self.log_alpha,
-            optimizers.log_alpha,
-            lambda model: (-model * excess, {"alpha": jnp.exp(model)}),
+            self.log_alpha, optimizers.log_alpha, lambda model: alpha_loss(model, excess)
         )
         slow = polyak(self.target_critic, critic.model, tau)
         agent = SoftActorCritic(actor, critic, log_alpha, slow)
@@ -95,15 +122,22 @@ class SoftActorCritic(NamedTuple):
 
 
 def actor_loss(
-    actor: BoundedLatentPolicy,
+    actor: AbstractGaussianPolicy,
     critic: Critics,
     alpha: Scalar,
     s: Float[Array, "batch observation"],
     *,
     key: PRNGKeyArray,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """Mean of alpha log pi(a~|s) - min_i Q_i(s, a~)."""
+    """Mean of alpha log pi(a~|s) - min_i Q_i(s, a~) (equation 7)."""
     keys = jax.random.split(key, len(s))
     a, log_prob = jax.vmap(lambda s, k: squashed_sample(actor, s, key=k))(s, keys)
     loss = jnp.mean(alpha * log_prob - jnp.min(jax.vmap(critic)(s, a), axis=1))
     return loss, {"actor_loss": loss, "log_prob": jnp.mean(log_prob)}
+
+
+def alpha_loss(
+    log_alpha: Float[Array, ""], excess: Float[Array, ""]
+) -> tuple[Float[Array, ""], Metrics]:
+    """-log alpha times `excess`, the mean of log pi(a~|s) - n (equation 18)."""
+    return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}

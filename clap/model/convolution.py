@@ -149,6 +149,21 @@ class PixelDecoder(Module):
         return _from_blocks(blocks, 2)[1 : width + 1, 1 : width + 1]
 
 
+def pixel_pair(
+    shape: tuple[int, ...],
+    embedding_size: int,
+    visible_size: int,
+    depth: int,
+    patch: int,
+    *,
+    key: PRNGKeyArray,
+) -> tuple[PixelEncoder, PixelDecoder]:
+    """Encoder to `embedding_size` numbers and decoder of `visible_size`; the rest as of `Sizes`."""
+    k_encoder, k_decoder = jax.random.split(key)
+    encoder = PixelEncoder(shape, embedding_size, depth, patch=patch, key=k_encoder)
+    return encoder, PixelDecoder(visible_size, shape, depth, patch=patch, key=k_decoder)
+
+
 def _times(x: Float[Array, "*places n"], layer: nn.Linear) -> Float[Array, "*places m"]:
     """The layer at every place."""
     return x @ layer.weight.T + jnp.reshape(layer.bias, (1,) * (x.ndim - 1) + (-1,))

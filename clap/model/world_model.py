@@ -24,13 +24,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from clap.gaussian import log_normal, regularizer
-from clap.latent_actions import AbstractModelActions
-from clap.prior_ensemble import draw_members
-from clap.rssm import RSSM, Latent
+from clap.model.latent_actions import AbstractModelActions
+from clap.model.prior_ensemble import draw_members
+from clap.model.rssm import RSSM, Latent
+from clap.model.states import log_normal, regularizer
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Metrics
-from shared.models.networks import MLP, selu
+from shared.models.networks import MLP, Normalizer, selu
 
 LOG_STD_RANGE = (-4.0, 1.0)
 """Of the learned standard deviations of observations and rewards."""
@@ -135,7 +135,6 @@ class WorldModel(eqx.Module):
         *,
         balance: float | None,
         free_nats: float,
-        action_free_nats: float,
     ) -> tuple[dict[str, Float[Array, "time"]], Float[Array, "time"]]:
         """Every term at every step of one window (padding zeroed), and the loss of each step.
 
@@ -150,11 +149,8 @@ class WorldModel(eqx.Module):
         goes_on = jnp.concatenate([jnp.ones(1), jnp.where(window.terminal[:-1], 0.0, 1.0)])
         arrived = observed & jnp.concatenate([jnp.zeros(1, bool), acted[:-1]])
 
-        def action_terms(feature, action, noise):
-            return self.actions.terms(feature, action, noise, free_nats=action_free_nats)
-
         decoded = jax.vmap(self.decoder_terms)(latents, window.observation, reward, goes_on)
-        acts = jax.vmap(action_terms)(self.rssm.visible(latents), window.action, noise.action)
+        acts = jax.vmap(self.actions.terms)(self.rssm.visible(latents), window.action, noise.action)
         masks = {"observation_nll": observed, "reward_nll": arrived, "continue_nll": arrived}
         terms = {name: jnp.where(masks[name], decoded[name], 0.0) for name in decoded}
         terms["state_kl"] = jnp.where(observed, posterior.kl_divergence(prior), 0.0)
@@ -203,3 +199,9 @@ class WorldModel(eqx.Module):
             return self.rssm.observe(window.observation, window.action, noise)[0]
 
         return jax.vmap(observe)(batch.window, noise)
+
+
+def normalized(normalizer: Normalizer, batch: EpisodeWindow) -> EpisodeWindow:
+    """The batch of windows with standardised observations."""
+    observation = jax.vmap(jax.vmap(normalizer))(batch.window.observation)
+    return batch._replace(window=batch.window._replace(observation=observation))

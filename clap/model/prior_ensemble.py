@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from clap.states import Distribution
+from clap.model.states import Distribution
 from shared.models.networks import MLP
 
 TINY = 1e-12

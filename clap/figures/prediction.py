@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from clap.dreamer import normalized
+from clap.model.world_model import normalized
 
 GAP = 4
 """Pixels between the pictures of a film."""

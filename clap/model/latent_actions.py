@@ -12,13 +12,14 @@ because reconstructing actions in [-1, 1] then hardly pays for its divergence.
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from clap.gaussian import Gaussian, from_network, log_normal, regularizer
+from clap.model.states import Gaussian, from_network, log_normal, regularizer
 from shared.models.latent_actions import AbstractLatentActionSpace
 from shared.models.networks import MLP, selu
 from shared.types import Box, Scalar
@@ -28,7 +29,15 @@ ActionTerms = dict[str, tuple[Float[Array, ""], Float[Array, ""]]]
 
 
 class AbstractModelActions(AbstractLatentActionSpace):
-    """What a world model asks of its latent actions besides."""
+    """What a world model asks of its latent actions besides.
+
+    Attributes:
+        models_actions: does it model the data's actions, or take every action for what it is?
+        own_weights: do its weights begin in a way of their own, not as `initialise` says?
+    """
+
+    models_actions: ClassVar[bool] = True
+    own_weights: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample_prior(
@@ -42,14 +51,24 @@ class AbstractModelActions(AbstractLatentActionSpace):
         condition: Float[Array, "feature"],
         action: Float[Array, "action"],
         noise: Float[Array, "latent"],
-        *,
-        free_nats: float,
     ) -> ActionTerms:
         """The action's part of the negative ELBO; `noise` is standard normal."""
 
-    @abc.abstractmethod
+    def begin(
+        self,
+        features: Float[Array, "batch time feature"],
+        actions: Float[Array, "batch time action"],
+        acted: Bool[Array, "batch time"],
+        *,
+        key: PRNGKeyArray,
+    ) -> "AbstractModelActions":
+        """The space as training begins, given a first batch of windows; most need none."""
+        del features, actions, acted, key
+        return self
+
     def frozen(self) -> "AbstractModelActions":
         """The same, made ready for much decoding; not to be differentiated by its weights."""
+        return self
 
 
 class GaussianLatentActions(AbstractModelActions):
@@ -61,10 +80,12 @@ class GaussianLatentActions(AbstractModelActions):
         latent_size: length of u.
         hidden_sizes: of all three networks.
         action_std: standard deviation of the decoder.
+        free_nats: nats of the divergence that are free.
     """
 
     latent_size: int = eqx.field(static=True)
     action_std: float = eqx.field(static=True)
+    free_nats: float = eqx.field(static=True)
     prior_network: MLP
     posterior_network: MLP
     decoder_network: MLP
@@ -77,9 +98,10 @@ class GaussianLatentActions(AbstractModelActions):
         hidden_sizes: tuple[int, ...],
         *,
         action_std: float,
+        free_nats: float = 0.0,
         key: PRNGKeyArray,
     ):
-        self.latent_size, self.action_std = latent_size, action_std
+        self.latent_size, self.action_std, self.free_nats = latent_size, action_std, free_nats
 
         def network(n_in, n_out, key):
             return MLP(n_in, n_out, hidden_sizes, activation=selu, key=key)
@@ -124,11 +146,11 @@ class GaussianLatentActions(AbstractModelActions):
         log_std = jnp.full(action.shape, jnp.log(self.action_std))
         return log_normal(action, self.decode(condition, latent), log_std)
 
-    def terms(self, condition, action, noise, *, free_nats):
+    def terms(self, condition, action, noise):
         """-log p(a | h, s, u) and KL(q(u) ‖ p(u)), for one sample of u."""
         prior, posterior = self.prior(condition), self.posterior(condition, action)
         nll = -self.log_likelihood(condition, posterior.sample(noise), action)
-        loss = regularizer(posterior, prior, free_nats=free_nats)
+        loss = regularizer(posterior, prior, free_nats=self.free_nats)
         kl = posterior.kl_divergence(prior)
         return {"action_nll": (nll, nll), "latent_action_kl": (kl, loss)}
 
@@ -145,12 +167,11 @@ class GaussianLatentActions(AbstractModelActions):
         prior = self.prior(condition)
         return Box(prior.mean, half_width * prior.std)
 
-    def frozen(self):
-        return self
-
 
 class DirectActions(AbstractModelActions):
     """No latent action: the policy moves in [-1, 1]^n itself, as in Dreamer (ablation)."""
+
+    models_actions = False
 
     latent_size: int = eqx.field(static=True)
 
@@ -167,7 +188,7 @@ class DirectActions(AbstractModelActions):
     def decode(self, condition, latent):
         return latent
 
-    def terms(self, condition, action, noise, *, free_nats):
+    def terms(self, condition, action, noise):
         """None: the plain state-space model does not model actions."""
         return {}
 
@@ -178,6 +199,3 @@ class DirectActions(AbstractModelActions):
     def box(self, condition, half_width: Scalar | None = 1.0):
         """All actions there are, whatever the `half_width`."""
         return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
-
-    def frozen(self):
-        return self

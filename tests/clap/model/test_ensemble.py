@@ -1,4 +1,4 @@
-"""What MOPO and MOBILE imagine with: models, the ring of imagined rows, rules of termination."""
+"""The models that MOPO and MOBILE imagine with, against NumPy and on a known system."""
 
 from functools import partial
 
@@ -10,14 +10,10 @@ import pytest
 from contract.test_contract import leaves
 from slow import ensemble_member
 
-from clap.ensemble import Dynamics, Ensemble, ensemble_loss, look, predict
 from clap.imagination import aleatoric_doubt
-from clap.imagined_rows import ImaginedRows
-from clap.terminations import ended
-from shared.environments.simulators import make_environment
+from clap.model.ensemble import Dynamics, Ensemble, ensemble_loss, predict
 from shared.models.learner import Learner, descend
 from shared.models.networks import Normalizer
-from shared.types import Transition
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +54,13 @@ def test_members_keep_their_best_and_the_best_are_elites(ensemble, hopper_random
     normalizer = Normalizer.of(hopper_random.spec)
     dynamics = Dynamics.create(normalizer, ensemble, optax.adam(1e-3), 2)
     target = predict(ensemble, x).mean[1]  # member 1 is perfect
-    first = look(dynamics, x, target)
+    first = dynamics.look(x, target)
     errors = np.asarray(first.error)
     assert errors[1] == 0 and list(first.elites) == [1, 2 * int(errors[2] < errors[0])]
     # Now the last member becomes what the second one was, and the second one forgets.
     moved = jax.tree.map(lambda w: w.at[2].set(w[1]).at[1].set(0.0), ensemble)
     learner = Learner(moved, first.learner.opt_state)
-    second = look(first._replace(learner=learner), x, target)
+    second = first._replace(learner=learner).look(x, target)
     np.testing.assert_array_equal(second.error, [errors[0], 0, 0])
     assert set(np.asarray(second.elites)) == {1, 2}
     for old, new in zip(leaves(ensemble), leaves(second.best), strict=True):
@@ -95,82 +91,3 @@ def test_models_find_the_means_and_the_spread_of_a_known_system():
     found = predict(model, x)
     np.testing.assert_allclose(found.mean[..., 0], np.tile(x[:, 0], (2, 1)), atol=0.12)
     np.testing.assert_allclose(found.std, 0.3, rtol=0.25)
-
-
-def test_the_ring_keeps_the_newest_rows_in_order():
-    rng, ring, expected = np.random.default_rng(0), ImaginedRows.empty(7, 2, 1), []
-    assert int(ring.size) == 0
-    for number in range(6):
-        valid = rng.random(5) < 0.6
-        value = 10.0 * number + np.arange(5, dtype=np.float32)
-        rows = Transition(
-            np.stack([value, -value], 1),
-            value[:, None],
-            value,
-            value % 2 == 0,
-            value[:, None] + [[1, 2]],
-        )
-        rows = jax.tree.map(
-            lambda x: jnp.asarray(x, jnp.float32 if x.dtype != bool else bool), rows
-        )
-        ring = ring.append(rows, jnp.asarray(valid))
-        expected = (expected + list(value[valid]))[-7:]
-        size, place = int(ring.size), int(ring.place)
-        kept = np.asarray(ring.rows.reward)[:size]
-        ordered = np.roll(kept, -place) if size == 7 else kept
-        assert list(ordered) == expected
-    np.testing.assert_array_equal(ring.rows.observation[:, 1], -ring.rows.reward)
-    np.testing.assert_array_equal(ring.rows.terminal, ring.rows.reward % 2 == 0)
-    drawn = ring.draw(200, key=jax.random.key(0))
-    assert set(np.asarray(drawn.reward)) == set(expected)
-
-
-@pytest.mark.parametrize(
-    ("task", "rule"), [("hopper", "hopper"), ("walker2d", "walker2d"), ("halfcheetah", "none")]
-)
-def test_rules_of_termination_are_the_simulators(task, rule):
-    """On what a random policy meets, falls included."""
-    environment, rng = make_environment(task), np.random.default_rng(0)
-    observations, falls = [], []
-    environment.reset(seed=0)
-    for _ in range(400):
-        action = rng.uniform(-1, 1, environment.action_space.shape).astype(np.float32)
-        observation, _, terminal, timeout, _ = environment.step(action)
-        observations.append(observation)
-        falls.append(terminal)
-        if terminal or timeout:
-            environment.reset()
-    environment.close()
-    found = jax.vmap(partial(ended, rule))(jnp.asarray(np.array(observations), jnp.float32))
-    np.testing.assert_array_equal(found, falls)
-    assert (sum(falls) > 5) == (task != "halfcheetah")
-
-
-def test_rules_of_termination_are_those_of_recorded_rows(hopper_random):
-    rows = hopper_random.transitions
-    found = jax.vmap(partial(ended, "hopper"))(jnp.asarray(rows.next_observation))
-    np.testing.assert_array_equal(found, rows.terminal)
-    assert rows.terminal.sum() > 50
-
-
-@pytest.mark.parametrize(
-    ("rule", "change", "expected"),
-    [
-        ("hopper", {0: 0.69}, True),
-        ("hopper", {1: -0.21}, True),
-        ("hopper", {7: 120.0}, True),
-        ("hopper", {0: np.nan}, True),
-        ("hopper", {0: 150.0}, False),
-        ("walker2d", {0: 2.1}, True),
-        ("walker2d", {0: 0.79}, True),
-        ("walker2d", {1: 1.01}, True),
-        ("walker2d", {7: 120.0}, False),
-    ],
-)
-def test_each_limit_of_the_rules(rule, change, expected):
-    observation = np.zeros(11, np.float32)
-    observation[0] = 1.2
-    assert not ended(rule, jnp.asarray(observation))
-    for i, value in change.items():
-        observation[i] = value
-    assert bool(ended(rule, jnp.asarray(observation))) == expected

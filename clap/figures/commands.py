@@ -5,17 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-import numpy as np
 
-from clap.action_distribution import ActionSamples
-from clap.curves import model_curves, value_curves
-from clap.prediction import Prediction
+from clap.figures.curves import model_curves, value_curves
 from shared.comparison.read import find_runs
 from shared.comparison.record import Run
 
 FRAME_RATE = 10.0
 """Of films, a second: slower than life, so that one can look."""
-COLORS = {"data": "#7F7F7F", "prior and decoder": "#0072B2"}
 
 
 @click.group()
@@ -51,18 +47,18 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
     actions at the 20 nearest recorded observations, and of what the model's
     prior and decoder do there.
     """
-    from clap.action_distribution import action_samples
-    from clap.latent_actions import DirectActions
+    from clap.figures.action_distribution import action_samples
+    from clap.figures.drawing import draw_actions
     from shared.errors import ConfigError
 
     record, algorithm, one, loaded = _load(run, data)
-    if isinstance(one.world_model.model.actions, DirectActions):
+    if not one.world_model.model.actions.models_actions:
         raise ConfigError(f"{run}: has no latent actions; train it without latent_actions=none.")
     if record.get("pixels"):
         raise ConfigError(f"{run}: learned from pixels; this figure compares states.")
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
-    draw(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
+    draw_actions(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
     summary = {"steps": len(samples.data), "seed": seed, **samples.summary()}
     (out / "actions.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     click.echo("  ".join(f"{name} {value:.3g}" for name, value in summary.items()))
@@ -121,7 +117,8 @@ def _prediction_command(name: str, dream: bool, text: str) -> None:
         help=f"Pixels: .gif or .mp4, states: .png  [default: figures/{name}.gif or .png]",
     )
     def command(run, data, out, **options):
-        from clap.prediction import film_of, predict
+        from clap.figures.drawing import draw_prediction
+        from clap.figures.prediction import film_of, predict
         from shared.environments.video import require_video, write_video
         from shared.errors import ConfigError
 
@@ -169,67 +166,15 @@ def _load(run: Path, data: Path | None):
     """Record, algorithm, state of the first seed, and data of a run with a world model."""
     import jax
 
+    from clap.dreamer import AbstractDreamer
     from shared.errors import ConfigError
     from shared.loading.request import DataRequest
     from shared.runs.carry_out import load_again
     from shared.runs.trained import load_state
 
     _, record, algorithm, state, _ = load_state(run)
-    if not hasattr(state, "world_model"):
+    if not isinstance(algorithm, AbstractDreamer):
         raise ConfigError(f"{run}: '{record['algorithm']}' has no world model to look into.")
     one = jax.tree.map(lambda x: x[0], state)
-    return (
-        record,
-        algorithm,
-        one,
-        load_again(run, record, lambda r: DataRequest.of_record(r, data).load()),
-    )
-
-
-def draw(samples: ActionSamples, path: Path, title: str) -> None:
-    """Mean ± one standard deviation over the neighbours, a panel a dimension of the action."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    size = samples.data.shape[-1]
-    figure = Figure(figsize=(8, 1.6 * size + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(size, 1, squeeze=False, sharex=True, sharey=True)[:, 0]
-    steps = np.arange(len(samples.data))
-    for i, axis in enumerate(axes):
-        for (name, color), actions in zip(COLORS.items(), samples, strict=True):
-            mean, std = actions[..., i].mean(1), actions[..., i].std(1)
-            axis.plot(steps, mean, color=color, linewidth=1.2, label=name)
-            axis.fill_between(steps, mean - std, mean + std, color=color, alpha=0.25, linewidth=0)
-        axis.set(ylabel=f"action {i + 1}", ylim=(-1.05, 1.05), xlim=(0, max(1, len(steps) - 1)))
-    axes[0].legend(loc="lower right", ncols=2, fontsize=8)
-    axes[-1].set_xlabel("step of the episode's stretch")
-    figure.suptitle(f"Actions at the nearest recorded observations: {title}", fontsize=10)
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
-
-
-def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bool) -> None:
-    """The first episode, a panel a dimension of the observation."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    size, columns = prediction.truth.shape[-1], 4
-    rows = -(-size // columns)
-    figure = Figure(figsize=(10, 1.3 * rows + 0.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    steps, real = np.arange(prediction.truth.shape[1]), prediction.observed[0]
-    name = "dreamed" if dream else "predicted"
-    for i, axis in enumerate(axes[:size]):
-        axis.plot(steps[real], prediction.truth[0, real, i], color=COLORS["data"], label="recorded")
-        color = COLORS["prior and decoder"]
-        axis.plot(steps, prediction.predicted[0, :, i], color=color, linewidth=1, label=name)
-        axis.axvline(prediction.context - 0.5, color="black", linewidth=0.6)
-        axis.set_title(f"dimension {i + 1}", fontsize=7)
-        axis.tick_params(labelsize=6)
-    for axis in axes[size:]:
-        axis.set_axis_off()
-    axes[0].legend(fontsize=6)
-    figure.suptitle(f"Blind from the line on: {title}", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+    loaded = load_again(run, record, lambda r: DataRequest.of_record(r, data).load())
+    return record, algorithm, one, loaded

@@ -5,44 +5,30 @@
     s_t ~ q(s_t | h_t, e(o_t))                      posterior, where there is an observation
     s_t ~ q(s_t | e(o_t))                           the same of Markov states
 
-`observe` runs over a recorded window, `filter` over one new observation at a
-time, `imagine` without observations; all three call `advance`.  Only what truly
-depends on the step before is in the scan: embeddings, the action's part of the
-GRU's input and the prior of recorded windows are computed over all time at once.
+`observe` runs over a recorded window, `filter` over one new observation at a time, `imagine`
+without observations; all three call `advance`.  Only what truly depends on the step before is
+in the scan: embeddings, the action's part of the GRU's input and the prior of recorded windows
+are computed over all time at once.  The posterior's first layer is a sum of a part of h_t and a
+part of o_t; the latter is the last layer of the encoder and needs no h_t.
 
-The posterior's first layer is a sum of a part of h_t and a part of o_t; the
-second is the last layer of the encoder and needs no h_t.
-
-Markov states are inferred from the observation alone, and the policy sees nothing
-else of the past: h_t only predicts.  A policy that clones actions from their own
-history takes the history for their cause, and fails where its own actions make the
-history; observations that tell the whole state have no need of it.
+Markov states are inferred from the observation alone, and the policy sees nothing else of the
+past: h_t only predicts.  A policy that clones actions from their own history takes the history
+for their cause, and fails where its own actions make the history; observations that tell the
+whole state have no need of it.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from clap.prior_ensemble import make_members, member_of
-from clap.states import AbstractStates, Distribution
+from clap.model.prior_ensemble import make_members, member_of
+from clap.model.states import AbstractStates, Distribution, Latent
 from shared.models.networks import MLP, affine, selu
-
-
-class Latent(NamedTuple):
-    """The model's state: h and s."""
-
-    deterministic: Float[Array, "*batch deterministic"]
-    stochastic: Float[Array, "*batch stochastic"]
-
-    @property
-    def feature(self) -> Float[Array, "*batch feature"]:
-        """[h, s], all that the model knows."""
-        return jnp.concatenate([self.deterministic, self.stochastic], axis=-1)
 
 
 class RSSM(eqx.Module):
@@ -52,11 +38,11 @@ class RSSM(eqx.Module):
         observation_size, action_size: of the data; the first is for the MLP alone.
         deterministic: length of h.
         states: what s is.
-        hidden_sizes: of the encoder and the prior; the last one is also the width of
-            the posterior's hidden layer.
+        hidden_sizes: of the encoder and the prior.
+        posterior_size: width of the posterior's hidden layer; None = the last of `hidden_sizes`.
         markov: infer s from the observation alone.
         encoder: maps an observation to a vector of that width; an MLP if None.
-        prior_members: priors in an ensemble (`clap/prior_ensemble.py`); 1 = a plain prior.
+        prior_members: priors in an ensemble (`clap/model/prior_ensemble.py`); 1 = a plain prior.
     """
 
     markov: bool = eqx.field(static=True)
@@ -78,13 +64,14 @@ class RSSM(eqx.Module):
         states: AbstractStates,
         hidden_sizes: tuple[int, ...],
         *,
+        posterior_size: int | None = None,
         markov: bool = False,
         encoder: Callable | None = None,
         prior_members: int = 1,
         key: PRNGKeyArray,
     ):
         keys = iter(jax.random.split(key, 7))
-        width = hidden_sizes[-1]
+        width = posterior_size or hidden_sizes[-1]
         linear, gates = eqx.nn.Linear, 3 * deterministic
         self.markov, self.states, self.prior_members = markov, states, prior_members
         self.encoder = encoder or MLP(
@@ -147,13 +134,10 @@ class RSSM(eqx.Module):
 
     def priors(self, deterministic: Float[Array, "deterministic"]) -> Distribution:
         """Those of all members of an ensemble; leading axis = member."""
-
-        def one(network):
-            return self.states.distribution(network(deterministic))
-
         if self.prior_members == 1:
-            return jax.tree.map(lambda x: x[None], one(self.prior_network))
-        return eqx.filter_vmap(one)(self.prior_network)
+            return jax.tree.map(lambda x: x[None], self.prior(deterministic))
+        each = eqx.filter_vmap(lambda network: self.states.distribution(network(deterministic)))
+        return each(self.prior_network)
 
     def posterior(
         self, deterministic: Float[Array, "deterministic"], embedding: Float[Array, "embedding"]
@@ -172,15 +156,14 @@ class RSSM(eqx.Module):
     ) -> tuple[Latent, Distribution, Distribution]:
         """States, posteriors and priors along a window; leading axis = time.
 
-        `action[t]` is the one taken at `observation[t]`; it leads to the state at t + 1.
-        `noise` (of `states.noise`) draws the states, zero noise gives the likeliest ones;
-        `members` names each step's prior, see `prior`.
+        `action[t]` is taken at `observation[t]` and leads to the state at t + 1.  `noise` (of
+        `states.noise`) draws the states, zero noise gives the likeliest ones; `members` names
+        each step's prior, see `prior`.
         """
         embedding = jax.vmap(self.encoder)(observation)
         # Before the window nothing is known: no action, and the initial state.
         before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
         action_input = jax.vmap(partial(affine, self.from_action))(before)
-
         if self.markov:
             return self._observe_markov(embedding, action_input, noise, members)
 

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from comparison.conftest import make_run_folder
 
-from clap.action_distribution import ActionSamples, nearest_rows, sample_actions
 from clap.cli import main
+from clap.figures.action_distribution import ActionSamples, nearest_rows, sample_actions
 from shared.runs import trained
 
 

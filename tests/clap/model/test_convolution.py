@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clap.convolution import PixelDecoder, PixelEncoder, Sizes
+from clap.model.convolution import PixelDecoder, PixelEncoder, Sizes
 from shared.errors import ConfigError
 
 OUT, DEPTH = 5, 2

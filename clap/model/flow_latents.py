@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from clap.latent_actions import AbstractModelActions
+from clap.model.latent_actions import AbstractModelActions
 from shared.models.flow import ConditionalFlow, FrozenFlow
 from shared.types import Scalar
 
@@ -34,6 +34,9 @@ class FlowLatentActions(AbstractModelActions):
         layers, hidden_size: of the flow.
         noise_width: half width of the noise on training actions.
     """
+
+    own_weights = True
+    """Orthogonal maps, and couplings that change nothing."""
 
     flow: ConditionalFlow | FrozenFlow
     latent_size: int = eqx.field(static=True)
@@ -54,7 +57,7 @@ class FlowLatentActions(AbstractModelActions):
         )
         self.latent_size, self.noise_width = action_size, noise_width
 
-    def initialize(
+    def begin(
         self,
         features: Float[Array, "batch time feature"],
         actions: Float[Array, "batch time action"],
@@ -95,7 +98,7 @@ class FlowLatentActions(AbstractModelActions):
     def decode(self, condition, latent):
         return self.flow.decode(condition, latent)
 
-    def terms(self, condition, action, noise, *, free_nats):
+    def terms(self, condition, action, noise):
         """-log p(a | h, s) of the dequantized action; there is no divergence."""
         nll = -self.log_prob(condition, self.dequantized(action, noise))
         return {"action_nll": (nll, nll)}

@@ -8,7 +8,7 @@ import pytest
 from dreams import TINY
 from flows import noisy
 
-from clap.flow_latents import FlowLatentActions
+from clap.model.flow_latents import FlowLatentActions
 from shared.errors import ConfigError
 from shared.models.policies import BoundedLatentPolicy
 from shared.runs.plan import make_plan
@@ -40,7 +40,7 @@ def test_the_term_is_the_exact_density_of_the_moved_action(events):
 
     @eqx.filter_jit
     def judge(space, feature, action, noise):
-        terms = jax.vmap(lambda *x: space.terms(*x, free_nats=3.0))(feature, action, noise)
+        terms = jax.vmap(lambda *x: space.terms(*x))(feature, action, noise)
         moved = space.dequantized(action, noise)
         return terms, moved, -jax.vmap(space.flow.log_prob)(feature, moved)
 
@@ -157,7 +157,7 @@ def test_actnorm_starts_from_the_actions_of_a_first_batch():
 
     @eqx.filter_jit
     def start(space):
-        space = space.initialize(feature, action, jnp.asarray(acted), key=jax.random.key(0))
+        space = space.begin(feature, action, jnp.asarray(acted), key=jax.random.key(0))
         real = action[:, :8].reshape(-1, ACTION)
         moved = space.dequantized(real, jax.random.normal(jax.random.key(1), real.shape))
         return jax.vmap(lambda a: space.encode(feature[0, 0], a))(moved)

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from shared.models.learner import Learner, Metrics
+from shared.models.learner import Learner, Metrics, descend
 from shared.models.networks import Normalizer
 from shared.types import Transition
 
@@ -147,6 +147,34 @@ class Dynamics(NamedTuple):
         elites = jax.tree.map(lambda x: x[self.elites], self.best)
         return predict(elites, jax.vmap(self.inputs)(s, a))
 
+    def improve(
+        self,
+        optimizer: optax.GradientTransformation,
+        rows: Transition,
+        weight_decay: tuple[float, ...],
+    ) -> tuple["Dynamics", Metrics]:
+        """One step of every member on rows of its own; leading axes = members, batch."""
+        x = jax.vmap(jax.vmap(self.inputs))(rows.observation, rows.action)
+        target = targets_of(rows)
+        learner, metrics = descend(
+            self.learner, optimizer, lambda model: ensemble_loss(model, x, target, weight_decay)
+        )
+        return self._replace(learner=learner), metrics
+
+    def look(self, x: Float[Array, "batch n"], target: Float[Array, "batch out"]) -> "Dynamics":
+        """Judge all members on held-out rows: keep what got better, choose the elites anew."""
+        model = self.learner.model
+        error = jnp.mean((predict(model, x).mean - target[None]) ** 2, axis=(1, 2))
+        better = error < self.error
+
+        def keep(new, old):
+            return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        best = jax.tree.map(keep, model, self.best)
+        lowest = jnp.minimum(error, self.error)
+        elites = jnp.argsort(lowest)[: len(self.elites)].astype(self.elites.dtype)
+        return self._replace(best=best, error=lowest, elites=elites)
+
 
 def predict(ensemble: Ensemble, x: Float[Array, "batch n"]) -> Gaussians:
     """All members on the same batch."""
@@ -176,18 +204,7 @@ def ensemble_loss(
     return loss, {"model_nll": jnp.mean(nll), "model_error": jnp.mean(error)}
 
 
-def look(
-    dynamics: Dynamics, x: Float[Array, "batch n"], target: Float[Array, "batch out"]
-) -> Dynamics:
-    """Judge all members on held-out rows: keep what got better, and choose the elites anew."""
-    model = dynamics.learner.model
-    error = jnp.mean((predict(model, x).mean - target[None]) ** 2, axis=(1, 2))
-    better = error < dynamics.error
-
-    def keep(new, old):
-        return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    best = jax.tree.map(keep, model, dynamics.best)
-    lowest = jnp.minimum(error, dynamics.error)
-    elites = jnp.argsort(lowest)[: len(dynamics.elites)].astype(dynamics.elites.dtype)
-    return dynamics._replace(best=best, error=lowest, elites=elites)
+def evenly(among: Int[Array, "some"], count: int) -> Int[Array, "chosen"]:
+    """`count` of these row numbers at most, evenly spaced, always the same."""
+    count = min(count, among.shape[0])
+    return among[jnp.arange(count) * (among.shape[0] // count)]
