@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.comparison.csv_tables import MODES
+from shared.comparison.exports import markdown_table, returns_markdown
+from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
 from shared.comparison.summary import summarize, summary_markdown
-from shared.comparison.table import format_number, markdown_table, returns_markdown
 from shared.errors import RunError
 
 EPISODE_COLUMNS = (
