@@ -27,7 +27,8 @@ import click
     default="updates",
     show_default=True,
     type=click.Choice(["updates", "hours"]),
-    help="Of the curves; methods whose updates differ are compared by training time.",
+    help="Of the curves; methods whose updates differ are compared by training time, drawn in "
+    "seconds, minutes or hours.",
 )
 def compare(runs, out, mode, axis):
     """Compare the final scores of runs.

@@ -137,7 +137,7 @@ def test_scores_that_do_not_exist_are_not_invented(make_run, tmp_path):
 
 def test_returns_and_their_intervals_stand_in_for_scores(make_run):
     scores = np.array([10.0, 20.0, 30.0, 90.0])
-    text = printed(read(without_scores(make_run("a", final=dict(enumerate(scores))))))
+    text = printed(read(without_scores(make_run("a", final=dict(enumerate(scores.tolist()))))))
     low, high = bootstrap_interval(mean, [-20.272305 + 32.54572305 * scores])
     assert line_of(text, "environment") == ["environment", "return", "95 % interval", "IQM"]
     # The IQM drops the lowest and the highest: 25 points.
