@@ -27,15 +27,23 @@ def algorithms_command(family: str) -> click.Command:
 
 def _list(console, family: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
+    from shared.comparison.numbers import format_count
     from shared.runs import experiment, registry
 
-    table = Table("name", "what", "phases", "paper", title=f"{family} algorithms")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
     for name, algorithm_class in registry.algorithms(family).items():
         phases = experiment.plan(family, name, "").build().phases()
-        steps = ", ".join(f"{p.name} {p.steps:,}" for p in phases)
-        table.add_row(name, algorithm_class.title, steps, algorithm_class.paper)
+        updates = ", ".join(f"{phase.name} {format_count(phase.steps)}" for phase in phases)
+        table.add_row(name, algorithm_class.title)
+        table.add_row("", Text(f"{algorithm_class.paper}; updates: {updates}", style="dim"))
     console.print(table)
+    console.print(
+        f"'{family} algorithms NAME': equations and every hyperparameter", highlight=False
+    )
 
 
 def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
@@ -43,6 +51,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     import inspect
 
     from rich.table import Table
+    from rich.text import Text
 
     from shared.runs import experiment, registry
     from shared.training.settings import RunSettings
@@ -56,5 +65,14 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
         f.name: (plan.hyperparameters[f.name], f) for f in dataclasses.fields(algorithm_class)
     }
     for key, (value, field) in {**fields, **run}.items():
-        table.add_row(key, str(value), field.metadata["help"])
+        table.add_row(key, Text(settable(value)), field.metadata["help"])
     console.print(table)
+
+
+def settable(value) -> str:
+    """A value as `--set KEY=VALUE` takes it, which is YAML on one line."""
+    import yaml
+
+    value = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000)
+    return text.removesuffix("\n").removesuffix("\n...").replace(", ", ",")

@@ -19,7 +19,7 @@ def fit(
 
     Args:
         console: on which it will be printed.
-        names: of the columns of numbers; rows have one more cell, their label, in front.
+        names: of the columns; the first one holds labels, the others numbers.
         blocks: heading -> rows.
         least: names of the columns to leave out where there is no room, in this order.
 
@@ -39,10 +39,10 @@ def fit(
 
 def _build(names: Sequence[str], blocks: dict, left_out: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    kept = [k for k, name in enumerate(names, 1) if name not in left_out]
-    table.add_column("environment", overflow="fold")
+    kept = [k for k, name in enumerate(names) if k and name not in left_out]
+    table.add_column(names[0], overflow="fold")
     for k in kept:
-        table.add_column(names[k - 1], justify="right", no_wrap=True)
+        table.add_column(names[k], justify="right", no_wrap=True)
     for heading, rows in blocks.items():
         table.add_row(Text(heading, style="bold"))
         for row in rows:

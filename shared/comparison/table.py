@@ -25,7 +25,7 @@ CAPTION = (
     "rewards. Score: the benchmark's normalised return. Interval: bootstrap of the mean {value} "
     "over seeds, too narrow with fewer than five."
 )
-AVERAGES = ("mean score", "95 % interval", "IQM", "95 % interval of the IQM")
+AVERAGES = ("algorithm", "mean score", "95 % interval", "IQM", "95 % interval of the IQM")
 LEAST = ("IQM", "return")
 """Columns that a narrow terminal goes without, the first one first."""
 
@@ -61,7 +61,7 @@ def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | N
     pooled = pool(runs)
     lines = make_lines(make_rows(pooled, mode))
     columns, shared = _columns(lines)
-    names = [column.name for column in columns]
+    names = ["environment", *(column.name for column in columns)]
     table, left_out = fit(console, names, _blocks(lines, columns), LEAST if _scored(lines) else ())
     console.print(table)
     console.print(Text(_caption(lines, shared, left_out)))
@@ -87,7 +87,7 @@ def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None =
         rows.append((label, score, interval, iqm, iqm_interval))
     count = len(aggregates[0].environments)
     blocks = {f"mean over all {count} shared environments": rows}
-    table, _ = fit(console, AVERAGES, blocks, (AVERAGES[3], AVERAGES[2]))
+    table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
     console.print(table)
 
 

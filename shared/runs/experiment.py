@@ -286,7 +286,7 @@ def load_again(path: Path, record: dict[str, Any], load_data):
 
 
 def _carry_out(run, plan, dataset, spec, progress, loggers, prepare) -> Path:
-    mirrors = tuple(make_loggers(loggers, run.path))
+    mirrors = tuple(make_loggers(loggers, run.path, plan.to_dict()))
     try:
         with recording([run]), progress:
             loop.train(

@@ -26,8 +26,8 @@ class Progress:
     def advance(self, done: int, metrics: dict[str, float]) -> None:
         """`done` steps of the current stretch are done."""
 
-    def score(self, score: float) -> None:
-        """An evaluation finished with this mean score (where there is none: raw return)."""
+    def score(self, value: float, name: str = "score") -> None:
+        """An evaluation finished with this mean `score`, or `return` where there is no score."""
 
     def __enter__(self):
         return self
@@ -64,8 +64,8 @@ class BarProgress(Progress):
         self._note = "  ".join(shown)
         self._bars.update(self._task, completed=done, note=f"{self._note}{self._score}")
 
-    def score(self, score):
-        self._score = f"  [green]score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  [green]{name} {value:.1f}"
         if self._task is not None:
             self._bars.update(self._task, note=f"{self._note}{self._score}")
 
@@ -107,8 +107,8 @@ class LineProgress(Progress):
             flush=True,
         )
 
-    def score(self, score):
-        self._score = f"  score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  {name} {value:.1f}"
 
 
 def terminal_progress() -> Progress:
