@@ -4,6 +4,7 @@ Each seed is a series of its own under the same names, so that a mirror can show
 of each other or average them.
 """
 
+import importlib
 import os
 import secrets
 from collections.abc import Iterable, Mapping
@@ -119,16 +120,30 @@ def make_loggers(names: Iterable[str], folder: Path, config: Mapping[str, Any]) 
     return made
 
 
-def _make(name: str, folder: Path, config: Mapping[str, Any]) -> Logger:
+def require_logger(name: str) -> None:
+    """Check that a mirror can be made, before minutes go into data.
+
+    Raises:
+        ConfigError: an unknown name, or its package is not installed.
+    """
     if name not in LOGGERS:
         raise ConfigError(f"There is no logger {name!r}; choose from {', '.join(LOGGERS)}.")
-    logger, package = LOGGERS[name]
+    _, package = LOGGERS[name]
     try:
-        return logger(folder, config)
+        module = importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
+        module = None
+    # Any folder of that name, such as the one wandb leaves behind, is a module without a file.
+    if module is None or module.__file__ is None:
         raise ConfigError(
             f"The logger {name!r} needs the package {package}; run "
             f"'pip install latent-policies[{name}]'."
-        ) from None
+        )
+
+
+def _make(name: str, folder: Path, config: Mapping[str, Any]) -> Logger:
+    require_logger(name)
+    logger, _ = LOGGERS[name]
+    return logger(folder, config)

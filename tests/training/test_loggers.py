@@ -1,3 +1,4 @@
+import csv
 import importlib.util
 import os
 import struct
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import tiny_plan
 
 import shared
 from shared.errors import ConfigError
-from shared.training.loggers import make_loggers
+from shared.runs import experiment
+from shared.training.loggers import LOGGERS, make_loggers, require_logger
 
 ROOT = Path(shared.__file__).parents[1]  # where a child process finds the package
 
@@ -57,10 +60,35 @@ def test_tensorboard_has_a_series_a_seed_and_the_configuration(tmp_path):
     assert scalars == [("policy/loss", 10, 0.75)] and list(texts.values()) == [told]
 
 
+def test_a_run_shows_losses_and_scores_of_each_seed(hopper_random, tmp_path):
+    pytest.importorskip("tensorboardX")
+    plan = tiny_plan("bc", seeds=(0, 1), evaluate_every=6, episodes=2)
+    run = experiment.start(plan, hopper_random, tmp_path / "run", loggers=("tensorboard",))
+    metrics, scores = (
+        list(csv.DictReader((run / f"{table}.csv").read_text().splitlines()))
+        for table in ("metrics", "scores")
+    )
+    for seed in ("0", "1"):
+        scalars, texts = read_events(run / "tensorboard" / f"seed{seed}")
+        shown = {(tag, step): value for tag, step, value in scalars}
+        own = [row for row in metrics if row["seed"] == seed]
+        assert len(own) >= 3
+        for row in own:
+            value = shown["policy/actor_loss", int(row["step"])]
+            assert value == pytest.approx(float(row["actor_loss"]), rel=1e-6)
+        for mode, suffix in (("deterministic", ""), ("sampled", "_sampled")):
+            last = [r for r in scores if (r["step"], r["seed"], r["mode"]) == ("12", seed, mode)]
+            assert len(last) == 2
+            for value in ("return", "score"):
+                mean = sum(float(r[value]) for r in last) / 2
+                assert shown[f"evaluation/{value}{suffix}", 12] == pytest.approx(mean, rel=1e-6)
+        assert "algorithm: bc" in next(iter(texts.values()))
+
+
 WANDB = """
 import sys
 from pathlib import Path
-from shared.training.loggers import make_loggers
+from shared.training.loggers import LOGGERS, make_loggers, require_logger
 config = {"algorithm": "cnf", "seeds": [3, 7], "hyperparameters": {"discount": 0.97}}
 for step in (10, 5):  # the second time as a resumed run, a step back
     (logger,) = make_loggers(["wandb"], Path(sys.argv[1]), config)
@@ -73,9 +101,13 @@ for step in (10, 5):  # the second time as a resumed run, a step back
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is None, reason="wandb is not installed")
 def test_wandb_has_a_run_a_seed_in_one_group_that_goes_on(tmp_path):
     folder = tmp_path / "hopper"
-    environment = {**os.environ, "WANDB_MODE": "offline"}
-    child = subprocess.run(
-        [sys.executable, "-c", WANDB, str(folder)], cwd=ROOT, env=environment, capture_output=True
+    places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"WANDB_MODE": "offline", "PYTHONPATH": os.pathsep.join(places)}
+    child = subprocess.run(  # in a folder of its own: wandb leaves one where it is called
+        [sys.executable, "-c", WANDB, str(folder)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
     )
     assert child.returncode == 0, child.stderr.decode()
     files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
@@ -93,7 +125,7 @@ MISSING = """
 import sys
 from pathlib import Path
 from shared.errors import ConfigError
-from shared.training.loggers import make_loggers
+from shared.training.loggers import LOGGERS, make_loggers, require_logger
 sys.modules[sys.argv[2]] = None  # as Python marks what cannot be imported
 try:
     make_loggers([sys.argv[1]], Path("."), {"seeds": [0]})
@@ -111,6 +143,14 @@ def test_a_missing_package_is_named_with_its_extra(name, package):
         f"The logger '{name}' needs the package {package}; run "
         f"'pip install latent-policies[{name}]'.\n"
     )
+
+
+def test_a_folder_of_that_name_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "leftover").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(LOGGERS, "wandb", (LOGGERS["wandb"][0], "leftover"))
+    with pytest.raises(ConfigError, match="needs the package leftover"):
+        require_logger("wandb")
 
 
 def test_an_unknown_logger_is_named_and_no_file_is_left_open(tmp_path):
