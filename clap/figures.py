@@ -62,10 +62,15 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
         raise ConfigError(f"{run}: learned from pixels; this figure compares states.")
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
-    draw(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
+    title = f"{record['dataset']}, data: {record['source']}, first seed"
+    draw(samples, out / "actions.png", title)
     summary = {"steps": len(samples.data), "seed": seed, **samples.summary()}
     (out / "actions.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    click.echo("  ".join(f"{name} {value:.3g}" for name, value in summary.items()))
+    click.echo(
+        f"{len(samples.data)} steps, actions in [-1, 1]: mean distance of data and model "
+        f"{summary['mean_distance']:.3g}, standard deviation {summary['std_data']:.3g} of the data "
+        f"and {summary['std_model']:.3g} of the model"
+    )
     click.echo(f"{out}: actions.png, actions.json")
 
 
@@ -136,13 +141,9 @@ def _prediction_command(name: str, dream: bool, text: str) -> None:
         if pixels:
             write_video(out, film_of(found, dream=dream), FRAME_RATE)
         else:
-            title = f"{record['dataset']} ({record['source']})"
+            title = f"{record['dataset']}, data: {record['source']}, first of {len(found.truth)} episodes"
             draw_prediction(found, out, title, dream=dream)
-        error, blind = found.errors(), slice(found.context, None)
-        told = f"reward a step {found.reward[:, blind].mean():.3g}"
-        if not dream:
-            told += f", squared error {error[blind].mean():.3g}, at the end {error[-1]:.3g}"
-        click.echo(f"{out}: {told}")
+        click.echo(f"{out}: {told(found, dream=dream)}")
 
 
 _prediction_command(
@@ -163,6 +164,18 @@ _prediction_command(
     recorded from the same start on.
     """,
 )
+
+
+def told(found: Prediction, *, dream: bool) -> str:
+    """The figures of a prediction in words, with what they are of."""
+    episodes, steps = found.reward.shape
+    error, blind = found.errors(), slice(found.context, None)
+    text = f"{episodes} held-out episodes, {steps - found.context} blind steps of the first seed: "
+    text += f"predicted reward {found.reward[:, blind].mean():.3g} a step"
+    if not dream:
+        text += f", squared error a dimension {error[blind].mean():.3g} on average"
+        text += f" and {error[-1]:.3g} in the last step"
+    return text
 
 
 def _load(run: Path, data: Path | None):
@@ -199,7 +212,8 @@ def draw(samples: ActionSamples, path: Path, title: str) -> None:
         axis.set(ylabel=f"action {i + 1}", ylim=(-1.05, 1.05), xlim=(0, max(1, len(steps) - 1)))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     axes[-1].set_xlabel("step of the episode's stretch")
-    figure.suptitle(f"Actions at the nearest recorded observations: {title}", fontsize=10)
+    told = "Actions at the nearest recorded observations, mean ± standard deviation"
+    figure.suptitle(f"{told}\n{title}", fontsize=10)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
 
 
@@ -225,6 +239,7 @@ def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bo
     for axis in axes[size:]:
         axis.set_axis_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.suptitle(f"Blind from the line on: {title}", fontsize=10)
+    figure.supylabel("observation, in the simulator's units", fontsize=8)
+    figure.suptitle(f"Steps of an episode, blind from the line on: {title}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})

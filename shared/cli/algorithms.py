@@ -39,26 +39,32 @@ def _list(console, family: str) -> None:
         phases = experiment.plan(family, name, "").build().phases()
         updates = ", ".join(f"{phase.name} {format_count(phase.steps)}" for phase in phases)
         table.add_row(name, algorithm_class.title)
-        table.add_row("", Text(f"{algorithm_class.paper}; updates: {updates}", style="dim"))
+        table.add_row("", Text(algorithm_class.paper, style="dim"))
+        table.add_row("", Text(f"updates: {updates}", style="dim"))
     console.print(table)
-    console.print(
-        f"'{family} algorithms NAME': equations and every hyperparameter", highlight=False
-    )
+    told = f"'{family} algorithms NAME' shows its equations and every hyperparameter."
+    console.print(told, highlight=False)
 
 
 def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     import dataclasses
     import inspect
 
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
+    from shared.data.catalog import lookup_own
     from shared.runs import experiment, registry
     from shared.training.settings import RunSettings
 
+    if dataset:
+        lookup_own(dataset)  # a name that does not exist would show the values of none
     algorithm_class = registry.find(family, name)
-    console.print(inspect.getdoc(inspect.getmodule(algorithm_class)) or "", markup=False)
     plan = experiment.plan(family, name, dataset, preset=preset)
+    for line in (inspect.getdoc(inspect.getmodule(algorithm_class)) or "").splitlines():
+        text = line.lstrip()  # with its indent kept where a narrow terminal wraps it
+        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
     table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
     run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
     fields = {

@@ -1,6 +1,7 @@
 """A progress bar for downloads and recordings, with the time that is left."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -25,7 +26,8 @@ _UNITS = {
 def show_progress(label: str) -> Iterator[Callable[[str, int, int | None], None]]:
     """Yields a callback `(kind, done, total)` for `shared.loading.resolve.load_data`.
 
-    The bar goes to standard error and appears with the first call.
+    The bar goes to standard error and appears with the first call; where that is no
+    terminal, a line says what begins.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -35,13 +37,18 @@ def show_progress(label: str) -> Iterator[Callable[[str, int, int | None], None]
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    silent = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=silent) as bars:
 
         def update(kind: str, done: int, total: int | None) -> None:
             verb, size, unit = _UNITS[kind]
+            scaled = None if total is None else -(-total // size)
             if kind not in tasks:
                 tasks[kind] = bars.add_task(f"{verb} {label}", unit=unit)
-            scaled = None if total is None else -(-total // size)
+                if silent:
+                    amount = "" if scaled is None else f": {scaled:,} {unit}"
+                    print(f"{verb} {label}{amount}", file=sys.stderr, flush=True)
             bars.update(tasks[kind], completed=done // size, total=scaled)
 
         yield update
