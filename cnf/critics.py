@@ -7,7 +7,7 @@ from shared.algorithm import AbstractAlgorithm, State
 
 
 def smallest_critic(
-    algorithm: AbstractAlgorithm,
+    self: AbstractAlgorithm,
     state: State,
     observation: Float[Array, "observation"],
     action: Float[Array, "action"],

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clap.figures.curves import model_curves, value_curves
+from clap.figures.prediction import Prediction
 from shared.comparison.read import find_runs
 from shared.comparison.record import Run
 
@@ -58,10 +59,15 @@ def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Pa
         raise ConfigError(f"{run}: learned from pixels; this figure compares states.")
     samples = action_samples(algorithm, one, loaded, steps=steps, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
-    draw_actions(samples, out / "actions.png", f"{record['dataset']} ({record['source']})")
+    title = f"{record['dataset']}, data: {record['source']}, first seed"
+    draw_actions(samples, out / "actions.png", title)
     summary = {"steps": len(samples.data), "seed": seed, **samples.summary()}
     (out / "actions.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    click.echo("  ".join(f"{name} {value:.3g}" for name, value in summary.items()))
+    click.echo(
+        f"{len(samples.data)} steps, actions in [-1, 1]: mean distance of data and model "
+        f"{summary['mean_distance']:.3g}, standard deviation {summary['std_data']:.3g} of the data "
+        f"and {summary['std_model']:.3g} of the model"
+    )
     click.echo(f"{out}: actions.png, actions.json")
 
 
@@ -133,13 +139,9 @@ def _prediction_command(name: str, dream: bool, text: str) -> None:
         if pixels:
             write_video(out, film_of(found, dream=dream), FRAME_RATE)
         else:
-            title = f"{record['dataset']} ({record['source']})"
+            title = f"{record['dataset']}, data: {record['source']}, first episode"
             draw_prediction(found, out, title, dream=dream)
-        error, blind = found.errors(), slice(found.context, None)
-        told = f"reward a step {found.reward[:, blind].mean():.3g}"
-        if not dream:
-            told += f", squared error {error[blind].mean():.3g}, at the end {error[-1]:.3g}"
-        click.echo(f"{out}: {told}")
+        click.echo(f"{out}: {told(found, dream=dream)}")
 
 
 _prediction_command(
@@ -160,6 +162,18 @@ _prediction_command(
     recorded from the same start on.
     """,
 )
+
+
+def told(found: Prediction, *, dream: bool) -> str:
+    """The figures of a prediction in words, with what they are of."""
+    episodes, steps = found.reward.shape
+    error, blind = found.errors(), slice(found.context, None)
+    text = f"{episodes} held-out episodes, {steps - found.context} blind steps of the first seed: "
+    text += f"predicted reward {found.reward[:, blind].mean():.3g} a step"
+    if not dream:
+        text += f", squared error a dimension {error[blind].mean():.3g} on average"
+        text += f" and {error[-1]:.3g} in the last step"
+    return text
 
 
 def _load(run: Path, data: Path | None):

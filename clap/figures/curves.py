@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.comparison import panels
+from shared.comparison import legends, panels
 from shared.comparison.csv_tables import Metrics
 from shared.comparison.plots import seed_means
 from shared.comparison.record import Run, pool
@@ -59,7 +59,9 @@ def value_curves(runs: Sequence[Run], path: Path, *, mode: str = "deterministic"
             panels.finish(above, [run for run, _ in group], environment)
             _draw_data(below, group[0][1])
             _finish(below, f"{environment}: values", "discounted return")
-        figure.supxlabel(f"updates (all phases), {mode} policy", fontsize=10)
+            for panel in (above, below):
+                panel.set_xlabel(f"updates (all phases), {mode} policy")
+        legends.legend_of(figure, axes)
     return path
 
 
@@ -86,7 +88,10 @@ def model_curves(runs: Sequence[Run], path: Path) -> Path:
         _finish(loop, "open-loop prediction", "squared error a dimension")
         _finish(kl, "divergence of posterior and prior", "nats a step")
         _finish(action, "decoded actions", "mean absolute error")
-        figure.supxlabel(f"updates, held-out episodes, {panels.sources([r for r, _ in tables])}")
+        for axis in (loop, kl, action):
+            axis.set_xlabel("updates")
+        legends.legends_below(figure, (loop, kl, action))
+        figure.suptitle(f"held-out episodes, {panels.sources([r for r, _ in tables])}", fontsize=10)
     return path
 
 
@@ -125,5 +130,3 @@ def _finish(axis: Any, title: str, unit: str) -> None:
     axis.set_title(panels.plain(title))
     axis.set_ylabel(unit)
     panels.thousands(axis)
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="best")

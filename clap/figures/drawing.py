@@ -26,9 +26,10 @@ def draw_actions(samples: ActionSamples, path: Path, title: str) -> None:
             axis.plot(steps, mean, color=color, linewidth=1.2, label=name)
             axis.fill_between(steps, mean - std, mean + std, color=color, alpha=0.25, linewidth=0)
         axis.set(ylabel=f"action {i + 1}", ylim=(-1.05, 1.05), xlim=(0, max(1, len(steps) - 1)))
-    axes[0].legend(loc="lower right", ncols=2, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     axes[-1].set_xlabel("step of the episode's stretch")
-    figure.suptitle(f"Actions at the nearest recorded observations: {title}", fontsize=10)
+    told = "Actions at the nearest recorded observations, mean ± standard deviation"
+    figure.suptitle(f"{told}\n{title}", fontsize=10)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
 
 
@@ -53,7 +54,8 @@ def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bo
         axis.tick_params(labelsize=6)
     for axis in axes[size:]:
         axis.set_axis_off()
-    axes[0].legend(fontsize=6)
-    figure.suptitle(f"Blind from the line on: {title}", fontsize=10)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.supylabel("observation, in the simulator's units", fontsize=8)
+    figure.suptitle(f"Steps of an episode, blind from the line on: {title}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})

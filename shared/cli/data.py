@@ -33,33 +33,40 @@ data_group.add_command(convert_command)
 @_DATA_DIR
 def list_command(data_dir: Path, long: bool) -> None:
     """All data sets, and which of them are on disk."""
-    from rich.table import Table
-
     from shared.comparison.console import make_console
+    from shared.comparison.fitting import fit
     from shared.data.catalog import datasets
+
+    blocks: dict[str, list[tuple[str, ...]]] = {}
+    for entry in datasets().values():
+        simulator = entry.environment.simulator or "nothing"
+        block = blocks.setdefault(f"scored by {simulator}", [])
+        found = _on_disk(entry, data_dir) or [("", "")]
+        rest = _details(entry) if long else ()
+        block.append((entry.name, *("\n".join(texts) for texts in zip(*found, strict=True)), *rest))
+    names = ("data set", "on disk", "size", *(_DETAILS if long else ()))
+    console = make_console(360 if long else None)
+    table, _ = fit(console, names, blocks)
+    console.print(table)
+    console.print(f"Cache: {data_dir}.  'data list --long' tells more.", highlight=False)
+
+
+def _on_disk(entry, data_dir: Path) -> list[tuple[str, str]]:
+    """What the cache holds of a data set: (source and kind, size)."""
     from shared.loading.places import official_path
     from shared.storage.sizes import bytes_of
 
-    table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
-    more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
-    numbers = ("size", *more[:4])
-    for column in ("data set", "scored by", "on disk", "size", *(more if long else ())):
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
-    for entry in datasets().values():
-        official = official_path(entry, data_dir)
-        label = "official" if entry.is_ours else entry.suite
-        files = [(label, official)] if official.exists() else []
-        pattern = f"{entry.name}-[0-9]*-seed[0-9]*.hdf5"
-        for path in sorted((data_dir / "collected").glob(pattern)):
-            files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
-        for path in sorted((data_dir / "collected").glob(f"{entry.name}-[0-9]*px-*/")):
-            files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
-        sizes = [f"{bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
-        labels = "\n".join(label for label, _ in files)
-        simulator = entry.environment.simulator or "nothing"
-        rest = _details(entry) if long else ()
-        table.add_row(entry.name, simulator, labels, "\n".join(sizes), *rest)
-    make_console(360 if long else None).print(table)
+    official = official_path(entry, data_dir)
+    files = [("official" if entry.is_ours else entry.suite, official)] if official.exists() else []
+    collected = data_dir / "collected"
+    for path in sorted(collected.glob(f"{entry.name}-[0-9]*-seed[0-9]*.hdf5")):
+        files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
+    for path in sorted(collected.glob(f"{entry.name}-[0-9]*px-*/")):
+        files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
+    return [(label, f"{bytes_of(path) / 2**20:,.1f} MiB") for label, path in files]
+
+
+_DETAILS = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
 
 
 def _details(entry) -> tuple[str, ...]:

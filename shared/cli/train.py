@@ -9,6 +9,15 @@ from shared.cli.completion import complete_algorithm, complete_dataset, complete
 from shared.errors import ConfigError
 
 
+def _installed(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]):
+    """Loggers whose packages can be imported; told before minutes go into the data."""
+    from shared.training.loggers import require_logger
+
+    for name in names:
+        require_logger(name)
+    return names
+
+
 def train_command(family: str) -> click.Command:
     """The `train` command of one family."""
 
@@ -122,6 +131,7 @@ def train_command(family: str) -> click.Command:
         "loggers",
         multiple=True,
         type=click.Choice(["tensorboard", "wandb"]),
+        callback=_installed,
         help="Mirror metrics there too.",
     )
     def train(**words):

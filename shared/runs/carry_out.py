@@ -69,7 +69,7 @@ def new_run(
 
 def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, prepare) -> None:
     """Train the plan of an open run from where it stands; its status tells how that ended."""
-    mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path))
+    mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path, plan.to_dict()))
     try:
         with recording([run]), progress:
             loop.train(

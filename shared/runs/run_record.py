@@ -66,7 +66,7 @@ def _describe(data: Dataset) -> dict[str, Any]:
         "rows": data.rows,
         "cut_jumps": data.cut_jumps,
         "action_range": _pairs(data.action_range),
-        **({} if data.pixels is None else {"frames": len(data.frames.episode)}),
+        **({"frames": data.rows + len(returns)} if data.pixels is not None else {}),
         "episodes": len(returns),
         "mean_return": data.mean_return,
         "mean_score": data.mean_score,

@@ -41,7 +41,7 @@ class Log:
                 }
             )
             for mirror in self.mirrors:
-                mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
+                mirror.log(step, seed, {f"{phase.name}/{k}": v for k, v in values.items()})
         self.run.metrics.append(rows)
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
 
@@ -81,11 +81,22 @@ class Log:
             self.run.scores.append(named)
             value = "score" if known else "return"
             mode = [row[value] for row in rows if row["mode"] == "deterministic"]
-            self.progress.score(float(np.mean(mode)))
+            self.progress.score(float(np.mean(mode)), value)
             for mirror in self.mirrors:
-                mirror.log(label["step"], {f"evaluation/{value}": float(np.mean(mode))})
+                for seed in self.seeds:
+                    mirror.log(label["step"], seed, evaluation_of(rows, seed, known))
             name = label["checkpoint"]
             if name in self.run.checkpoints.names() and (
                 self.run.checkpoints.read_progress(name)["global_step"] == label["step"]
             ):
                 self.run.checkpoints.mark_best(name, float(np.mean(mode)), {"step": label["step"]})
+
+
+def evaluation_of(rows, seed: int, scored: bool) -> dict[str, float]:
+    """Means over a seed's episodes: `evaluation/return`, `evaluation/score_sampled`, ..."""
+    means = {}
+    for value in ("return", "score") if scored else ("return",):
+        for mode, suffix in (("deterministic", ""), ("sampled", "_sampled")):
+            own = [r[value] for r in rows if (r["seed"], r["mode"]) == (seed, mode)]
+            means[f"evaluation/{value}{suffix}"] = float(np.mean(own))
+    return means

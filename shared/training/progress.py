@@ -44,8 +44,8 @@ class Progress:
     def advance(self, done: int, metrics: dict[str, float]) -> None:
         """`done` steps of the current stretch are done."""
 
-    def score(self, score: float) -> None:
-        """An evaluation finished with this mean score (where there is none: raw return)."""
+    def score(self, value: float, name: str = "score") -> None:
+        """An evaluation finished with this mean `score`, or `return` where there is no score."""
 
     def __enter__(self):
         return self
@@ -91,8 +91,8 @@ class BarProgress(TerminalProgress):
         self._note = "  ".join(shown)
         self._bars.update(self._task, completed=done, note=f"{self._note}{self._score}")
 
-    def score(self, score):
-        self._score = f"  [green]score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  [green]{name} {value:.1f}"
         if self._task is not None:
             self._bars.update(self._task, note=f"{self._note}{self._score}")
 
@@ -134,8 +134,8 @@ class LineProgress(TerminalProgress):
             flush=True,
         )
 
-    def score(self, score):
-        self._score = f"  score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  {name} {value:.1f}"
 
 
 def terminal_progress() -> Progress:
@@ -147,7 +147,8 @@ def terminal_progress() -> Progress:
 def loading_bar(label: str) -> Iterator[Update]:
     """Yields a callback `(kind, done, total)` for `shared.loading.request.DataRequest.load`.
 
-    The bar goes to standard error and appears with the first call.
+    The bar goes to standard error and appears with the first call; where that is no
+    terminal, a line says what begins.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -157,13 +158,18 @@ def loading_bar(label: str) -> Iterator[Update]:
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    silent = not console.is_terminal
+    with Bars(*columns, console=console, transient=True, disable=silent) as bars:
 
         def update(kind: str, done: int, total: int | None) -> None:
             verb, size, unit = _UNITS[kind]
+            scaled = None if total is None else -(-total // size)
             if kind not in tasks:
                 tasks[kind] = bars.add_task(f"{verb} {label}", unit=unit)
-            scaled = None if total is None else -(-total // size)
+                if silent:
+                    amount = "" if scaled is None else f": {scaled:,} {unit}"
+                    print(f"{verb} {label}{amount}", file=sys.stderr, flush=True)
             bars.update(tasks[kind], completed=done // size, total=scaled)
 
         yield update

@@ -95,11 +95,13 @@ def read_file(path: Path, shift: Shift) -> Source:
 def _hdf5(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
     roots = hdf5_keys(path)
     if set(roots) & set(REQUIRED) or not is_apart(roots):
-        return *read_hdf5(path, _WANTED, vouched=vouched), []
+        arrays, attributes, keys = read_hdf5(path, _WANTED, vouched=vouched)
+        return arrays, attributes, keys, []
     found = read_hdf5(path, WANTED, vouched=vouched, many=True)
     whole = read_apart(str(path), found.arrays)
     if whole is None:
-        return *read_hdf5(path, _WANTED, vouched=vouched), []
+        arrays, attributes, keys = read_hdf5(path, _WANTED, vouched=vouched)
+        return arrays, attributes, keys, []
     return whole.arrays, found.attributes, whole.keys, whole.notes
 
 

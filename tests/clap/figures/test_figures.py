@@ -107,6 +107,10 @@ def test_the_model_is_drawn(agents, tmp_path, drawn):
     assert steps_of(loop) == [[1000, 2000]] * 2
     labels = [text.get_text() for text in loop.get_legend().get_texts()]
     assert labels == ["C-LAP, 1 step", "C-LAP, 10 steps"]
+    renderer = drawn[0].canvas.get_renderer()
+    for axis in (loop, divergence, action):
+        assert axis.get_legend().get_window_extent().y1 < axis.xaxis.label.get_window_extent().y0
+        assert axis.get_legend().get_window_extent(renderer).y0 >= 0
 
 
 def test_runs_without_a_world_model_are_refused(tmp_path):
