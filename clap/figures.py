@@ -141,7 +141,7 @@ def _prediction_command(name: str, dream: bool, text: str) -> None:
         if pixels:
             write_video(out, film_of(found, dream=dream), FRAME_RATE)
         else:
-            title = f"{record['dataset']}, data: {record['source']}, first of {len(found.truth)} episodes"
+            title = f"{record['dataset']}, data: {record['source']}"
             draw_prediction(found, out, title, dream=dream)
         click.echo(f"{out}: {told(found, dream=dream)}")
 
@@ -240,6 +240,7 @@ def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bo
         axis.set_axis_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.supylabel("observation, in the simulator's units", fontsize=8)
-    figure.suptitle(f"Steps of an episode, blind from the line on: {title}", fontsize=10)
+    told = f"Steps of the first of {len(prediction.truth)} episodes, blind from the line on"
+    figure.suptitle(f"{told}: {title}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})

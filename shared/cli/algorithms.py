@@ -14,7 +14,7 @@ def algorithms_command(family: str) -> click.Command:
     @click.option("--preset", default="paper", show_default=True)
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
 
         console = make_console()
         if name is None:
@@ -29,18 +29,14 @@ def _list(console, family: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from shared.comparison.numbers import format_count
-    from shared.runs import experiment, registry
+    from shared.runs import registry
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for name, algorithm_class in registry.algorithms(family).items():
-        phases = experiment.plan(family, name, "").build().phases()
-        updates = ", ".join(f"{phase.name} {format_count(phase.steps)}" for phase in phases)
         table.add_row(name, algorithm_class.title)
         table.add_row("", Text(algorithm_class.paper, style="dim"))
-        table.add_row("", Text(f"updates: {updates}", style="dim"))
     console.print(table)
     told = f"'{family} algorithms NAME' shows its equations and every hyperparameter."
     console.print(told, highlight=False)
@@ -54,6 +50,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from shared.comparison.numbers import format_count
     from shared.data.catalog import lookup_own
     from shared.runs import experiment, registry
     from shared.training.settings import RunSettings
@@ -65,6 +62,8 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     for line in (inspect.getdoc(inspect.getmodule(algorithm_class)) or "").splitlines():
         text = line.lstrip()  # with its indent kept where a narrow terminal wraps it
         console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
+    phases = ", ".join(f"{p.name} {format_count(p.steps)}" for p in plan.build().phases())
+    console.print(Text(f"\nphases and their updates: {phases}\n"))
     table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
     run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
     fields = {

@@ -33,8 +33,8 @@ data_group.add_command(convert_command)
 @_DATA_DIR
 def list_command(data_dir: Path, long: bool) -> None:
     """All data sets, and which of them are on disk."""
+    from shared.comparison.console import make_console
     from shared.comparison.fitting import fit
-    from shared.comparison.table import make_console
     from shared.data.catalog import datasets
 
     blocks: dict[str, list[tuple[str, ...]]] = {}
@@ -216,7 +216,7 @@ def inspect_command(
     name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
     contact sheet is drawn.
     """
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.catalog import datasets
     from shared.data.d4rl import examine
     from shared.data.inspect import plot_returns, print_report
@@ -245,7 +245,7 @@ def inspect_command(
 
 
 def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.contact_sheet import draw_contact_sheet
     from shared.data.inspect import print_frames
     from shared.data.vd4rl.reader import read_vd4rl

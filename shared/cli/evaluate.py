@@ -41,7 +41,7 @@ def evaluate_command() -> click.Command:
     )
     def evaluate(run, episodes, video, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
         from shared.runs import trained
 
         make_console().print(_returns_table(run, trained.evaluate_run(run, episodes=episodes)))

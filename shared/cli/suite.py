@@ -70,7 +70,7 @@ def _plan(family: str, dataset: str, options: dict):
 def _print_plan(plans: dict, states: dict, options: dict) -> None:
     from rich.table import Table
 
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.catalog import lookup
     from shared.loading.resolve import default_data_dir
     from shared.runs import estimates, suites

@@ -1,6 +1,5 @@
 """Final scores on the terminal: one table that fits its width, with a caption."""
 
-import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from shared.comparison.across import Aggregate
+from shared.comparison.console import make_console
 from shared.comparison.csv_tables import MODES
 from shared.comparison.fitting import fit
 from shared.comparison.numbers import (
@@ -89,6 +89,7 @@ def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None =
     blocks = {f"mean over all {count} shared environments": rows}
     table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
     console.print(table)
+    console.print(Text("Intervals: bootstrapped over seeds within each environment."))
 
 
 def make_lines(rows: Sequence[Row]) -> list[Line]:
@@ -171,10 +172,3 @@ def _caption(lines: Sequence[Line], shared: dict[str, str], left_out: Sequence[s
     if left_out:
         told.append(f"No room for {' and '.join(left_out)}: widen the terminal.")
     return " ".join(told)
-
-
-def make_console(width: int | None = None) -> Console:
-    """A console of this `width`; else that of the terminal or of COLUMNS, 160 into a file."""
-    console = Console(width=width)
-    known = width or console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
-    return console if known else Console(width=160)
