@@ -139,7 +139,7 @@ def _prediction_command(name: str, dream: bool, text: str) -> None:
         if pixels:
             write_video(out, film_of(found, dream=dream), FRAME_RATE)
         else:
-            title = f"{record['dataset']}, data: {record['source']}, first episode"
+            title = f"{record['dataset']}, data: {record['source']}"
             draw_prediction(found, out, title, dream=dream)
         click.echo(f"{out}: {told(found, dream=dream)}")
 

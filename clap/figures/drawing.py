@@ -56,6 +56,7 @@ def draw_prediction(prediction: Prediction, path: Path, title: str, *, dream: bo
         axis.set_axis_off()
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.supylabel("observation, in the simulator's units", fontsize=8)
-    figure.suptitle(f"Steps of an episode, blind from the line on: {title}", fontsize=10)
+    told = f"Steps of the first of {len(prediction.truth)} episodes, blind from the line on"
+    figure.suptitle(f"{told}: {title}", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})

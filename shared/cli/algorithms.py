@@ -53,6 +53,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from shared.comparison.numbers import format_count
     from shared.data.catalog import lookup_own
     from shared.ranges import range_of
     from shared.runs import registry
@@ -65,8 +66,8 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     for line in (inspect.getdoc(inspect.getmodule(algorithm_class)) or "").splitlines():
         text = line.lstrip()  # with its indent kept where a narrow terminal wraps it
         console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
-    phases = ", ".join(f"{p.name} {p.steps:,}" for p in plan.build().phases())
-    console.print(f"phases and their updates: {phases}", markup=False)
+    phases = ", ".join(f"{p.name} {format_count(p.steps)}" for p in plan.build().phases())
+    console.print(Text(f"\nphases and their updates: {phases}\n"))
     table = Table("key", "value", "range", "meaning", title=f"--set KEY=VALUE  ({preset})")
     values = plan.hyperparameters | dataclasses.asdict(plan.settings)
     for owner in (algorithm_class, RunSettings):

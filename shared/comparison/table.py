@@ -89,6 +89,7 @@ def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None =
     blocks = {f"mean over all {count} shared environments": rows}
     table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
     console.print(table)
+    console.print(Text("Intervals: bootstrapped over seeds within each environment."))
 
 
 def make_lines(rows: Sequence[Row]) -> list[Line]:

@@ -4,13 +4,14 @@ import re
 
 import pytest
 from click.testing import CliRunner
+from tiny import tiny_plan
 
 from clap.cli import main as clap
 from cnf.cli import main as cnf
 from shared.cli.algorithms import settable
 from shared.cli.progress import show_progress
 from shared.data.catalog import datasets
-from shared.runs import registry
+from shared.runs import experiment, registry
 
 
 @pytest.fixture(params=["80", "120"])
@@ -47,13 +48,26 @@ def test_data_sets_are_listed_whole(shown, tmp_path):
 def test_algorithms_are_listed_without_a_broken_word(shown, family, main):
     text = " ".join(" ".join(shown(main, "algorithms")).split())
     for name, algorithm in registry.algorithms(family).items():
-        assert f"{name} {algorithm.title} {algorithm.paper} updates: " in text
+        assert f"{name} {algorithm.title} {algorithm.paper} " in text
 
 
 def test_an_algorithm_shows_values_as_set_takes_them(shown):
     text = "\n".join(shown(cnf, "algorithms", "cnf", "--env", "hopper-medium"))
     assert re.search(r"actor_hidden_sizes +│ \[256,256\] ", text)
+    assert "phases and their updates: pretrain 100k, policy 1M" in text
     assert re.search(r"latent_clip +│ null ", text) and re.search(r"layer_norm +│ false ", text)
+
+
+def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp_path):
+    plan = tiny_plan("bc", seeds=(0, 1), steps=4)
+    run = experiment.start(plan, hopper_random, tmp_path / "run")
+    lines = shown(cnf, "evaluate", run, "--episodes", "2")
+    rows = [re.split(r" *│ *", line.strip("│ ")) for line in lines if line.startswith("│")]
+    heads = [(seed, mode) for seed in "01" for mode in ("deterministic", "sampled")]
+    assert [tuple(row[:2]) for row in rows] == heads and {row[2] for row in rows} == {"2"}
+    assert all(float(row[3].replace(",", "")) > 0 for row in rows)
+    text = " ".join(" ".join(lines).split())
+    assert "bc on hopper-random (data: collected), last policy. Return: raw sum of rewards" in text
 
 
 @pytest.mark.parametrize(
