@@ -284,7 +284,7 @@ def demos(path, parts, **changes):
             group["actions"], group["rewards"] = part["actions"], part["rewards"]
             group["dones"], group["states"] = part["timeouts"].astype("i8"), part["observations"]
             group["obs/velocity"] = part["observations"][:, 2:]
-            group["obs/position"] = part["observations"][:, :2]
+            group["obs/arm0/position"] = part["observations"][:, :2]
             group["obs/agentview_image"] = np.zeros((len(part["rewards"]), 4, 4, 3), np.uint8)
             for key, x in changes.items():
                 group[key] = x(part)
@@ -299,7 +299,7 @@ def test_robomimic_demos_are_episodes(tmp_path):
     assert np.array_equal(data.transitions.observation, wanted)  # in the order of their numbers
     assert not data.transitions.terminal.any() and told(data, "'dones' is true at the end of every")
     successors = {"next_obs/velocity": lambda x: x["next_observations"][:, 2:]}
-    successors["next_obs/position"] = lambda x: x["next_observations"][:, :2]
+    successors["next_obs/arm0/position"] = lambda x: x["next_observations"][:, :2]
     whole = read_states(demos(tmp_path / "whole.hdf5", parts, **successors))
     assert whole.rows == 240
     assert np.array_equal(whole.transitions.next_observation, flat(parts)["next_observations"])
@@ -338,11 +338,16 @@ def test_numbered_keys_are_episodes(write, tmp_path, form):
 def test_episodes_apart_must_be_alike(write):
     arrays = {"traj_0/obs": np.zeros((5, 2)), "traj_0/actions": np.zeros((5, 1), "f4")}
     arrays |= {"traj_0/rewards": np.zeros(4, "f4")}
-    with pytest.raises(DataError, match="episode 0 has parts of different lengths .*actions 5"):
+    with pytest.raises(
+        DataError, match="episode 'traj_0' has parts of different lengths .*actions 5"
+    ):
         read_states(write(arrays))
     arrays["traj_0/rewards"] = np.zeros(5, "f4")
+    other = {"obs": np.zeros((5, 3)), "actions": np.zeros((5, 1)), "rewards": np.zeros(5)}
+    with pytest.raises(DataError, match="'observations' has 3 values a row in one episode, but 2"):
+        read_states(write(arrays | {f"traj_1/{key}": x for key, x in other.items()}))
     arrays |= {"traj_1/actions": np.zeros((5, 1), "f4"), "traj_1/rewards": np.zeros(5, "f4")}
-    with pytest.raises(DataError, match="episode 1 lacks 'observations' of the first one"):
+    with pytest.raises(DataError, match="episode 'traj_1' lacks 'observations' of the first one"):
         read_states(write(arrays))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from shared.data.recording.flags import one_less
 from shared.errors import DataError, printable
 
-_GROUPED = re.compile(r"(?:.*/)?[A-Za-z]\w*?_?(\d{1,7})/(.+)")
+_GROUPED = re.compile(r"((?:[^/]+/)*?[A-Za-z][A-Za-z_]*?)(\d{1,7})/(.+)")
 _NUMBERED = re.compile(r"([A-Za-z_]+?)_(\d{1,7})")
 _LONGEST_KEY = 200
 _NAMES = {
@@ -53,15 +53,15 @@ def is_apart(roots: Iterable[str]) -> bool:
     return any(x == "data" or re.fullmatch(r"[A-Za-z]\w{0,200}?_?\d{1,7}", x) for x in roots)
 
 
-def _places(keys: Iterable[str]) -> dict[int, dict[str, dict[str, str]]]:
-    """Number of the episode -> D4RL key -> part of it -> key of the file."""
+def _places(keys: Iterable[str]) -> dict[tuple[str, int], dict[str, dict[str, str]]]:
+    """Group and number of the episode -> D4RL key -> part of it -> key of the file."""
     names = {name: key for key, own in _NAMES.items() for name in own}
-    found: dict[int, dict[str, dict[str, str]]] = {}
+    found: dict[tuple[str, int], dict[str, dict[str, str]]] = {}
     for key in (key for key in keys if len(key) <= _LONGEST_KEY):
         if match := _GROUPED.fullmatch(key):
-            number, (name, _, part) = int(match[1]), match[2].partition("/")
+            number, (name, _, part) = (match[1], int(match[2])), match[3].partition("/")
         elif match := _NUMBERED.fullmatch(key):
-            number, name, part = int(match[2]), match[1], ""
+            number, name, part = ("", int(match[2])), match[1], ""
         else:
             continue
         if name in names:
@@ -86,25 +86,37 @@ def read_apart(where: str, arrays: dict[str, np.ndarray]) -> Whole | None:
     first = places[min(places)]
     source = "observations" if "observations" in first else "states"
     episodes = []
-    for number in sorted(places):
-        own = places[number]
+    for place in sorted(places):
+        own, number = places[place], "".join(map(str, place))
         if missing := [
             key for key in first if key not in own or own[key].keys() != first[key].keys()
         ]:
             raise DataError(
-                f"{where}: episode {number} lacks '{missing[0]}' of the first one; record it, or "
+                f"{where}: episode '{printable(number)}' lacks '{missing[0]}' of the first one; record it, or "
                 "leave the episode out."
             )
         parts = {key: {p: arrays[name] for p, name in x.items()} for key, x in own.items()}
         if source not in parts:
-            raise DataError(f"{where}: episode {number} has no observations; add them as 'obs'.")
-        episodes.append(_episode(f"{where}: episode {number}", parts, source, notes))
+            raise DataError(f"{where}: no observations lie beside '{number}'; add them as 'obs'.")
+        what = f"{where}: episode '{printable(number)}'"
+        episodes.append(_episode(what, parts, source, notes))
+    _require_one_width(where, episodes)
     ended = _ends(episodes, notes)
     rows = [x | ends for x, ends in zip(episodes, ended, strict=True)]
     keys = [key for key in rows[0] if all(key in x for x in rows)]
     joined = {key: np.concatenate([x[key] for x in rows]) for key in keys if key != "dones"}
     told = f"{len(rows)} episodes that the file keeps apart are read one behind the other."
     return Whole(joined, tuple(x for key in first.values() for x in key.values()), [told, *notes])
+
+
+def _require_one_width(where: str, episodes: list[dict[str, np.ndarray]]) -> None:
+    for key in _MATRICES:
+        widths = [x[key].shape[1] for x in episodes if key in x]
+        if odd := next((n for n in widths if n != widths[0]), None):
+            raise DataError(
+                f"{where}: '{key}' has {odd} values a row in one episode, but {widths[0]} in the "
+                "first; keep episodes of one form in a file."
+            )
 
 
 def _episode(what: str, parts: dict, source: str, notes: dict) -> dict[str, np.ndarray]:
@@ -120,6 +132,8 @@ def _episode(what: str, parts: dict, source: str, notes: dict) -> dict[str, np.n
         found["observations"] = observation[:-1]
     for key in ("rewards", "terminals", "timeouts", "dones"):
         if key in parts:
+            if len(parts[key]) > 1:
+                raise DataError(f"{what} has several arrays of '{key}'; keep one.")
             (x,) = parts[key].values()
             found[key] = x.reshape(-1)
     for key in ("terminals", "timeouts", "dones"):

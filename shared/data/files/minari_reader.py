@@ -126,7 +126,7 @@ def _in_float32(
         before = np.asarray(attributes.get(OFFSET_KEY, 0.0))
         attributes[OFFSET_KEY] = (offset + before).tolist()
         notes[told_offset(offset)] = None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         moved = (stored if offset is None else stored - offset).astype(np.float32)
     notes[f"'observations' holds {stored.dtype}; it is read as float32."] = None
     if offset is None and (lost := values_lost(stored, moved)) is not None:
@@ -202,7 +202,7 @@ def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
     _require_real(what, key, x)
     if x.dtype != np.float32:
         notes[f"'{key}' holds {x.dtype}; it is read as float32."] = None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return x.astype(np.float32, copy=False)
 
 

@@ -133,4 +133,5 @@ def _shifted(arrays: dict, attributes: Attributes, shift: Shift) -> dict[str, np
     moved = (
         key for key in _OBSERVATIONS if key in arrays and arrays[key].shape[1:] == offset.shape
     )
-    return arrays | {key: arrays[key].astype(np.float64) - offset for key in moved}
+    with np.errstate(over="ignore", invalid="ignore"):
+        return arrays | {key: arrays[key].astype(np.float64) - offset for key in moved}

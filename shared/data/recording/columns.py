@@ -96,7 +96,7 @@ def rough_columns(arrays: dict[str, np.ndarray]) -> Columns | None:
         x = None if x is None else _squeeze(key, x)[0]
         if x is None or x.ndim != axes or x.dtype.kind not in "biuf" or len(x) < 2:
             return None
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             found[key] = x.astype(np.float32)
     if len({len(x) for x in found.values()}) > 1:
         return None
@@ -161,7 +161,7 @@ def _real(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
     if x.dtype != np.float32:
         note = f"key '{key}' holds {_told(x.dtype)}; it is read as float32."
         faults.append(Fault("dtype", "warning", note))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             stored, x = x, x.astype(np.float32)
         faults += _losses(key, stored, x)
     return x, faults

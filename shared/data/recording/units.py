@@ -122,7 +122,8 @@ def to_unit(
 ) -> Float[np.ndarray, "rows action"]:
     """Commands as actions in [-1, 1]; computed in float64."""
     low, high = (x.astype(np.float64) for x in bounds)
-    return (2 * (action.astype(np.float64) - low) / (high - low) - 1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (2 * (action.astype(np.float64) - low) / (high - low) - 1).astype(np.float32)
 
 
 def far_offset(x: Float[np.ndarray, "rows n"]) -> Float[np.ndarray, "n"] | None:
