@@ -101,7 +101,9 @@ class TD3Off(AbstractAlgorithm):
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         state = state._replace(critic=critic)
-        state = jax.lax.cond(step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s)
+        state = jax.lax.cond(
+            step % self.policy_delay == 0, lambda *x: self.improve(*x), lambda x, *_: x, state, s
+        )
         return state, metrics | state.actor_metrics
 
     def target(self, state, reward, terminal, s_next, noise):

@@ -111,7 +111,12 @@ class TD3BC(AbstractAlgorithm):
         )
         state = state._replace(critic=critic)
         state = jax.lax.cond(
-            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s, batch.action
+            step % self.policy_delay == 0,
+            lambda *x: self.improve(*x),
+            lambda x, *_: x,
+            state,
+            s,
+            batch.action,
         )
         return state, metrics | state.actor_metrics
 

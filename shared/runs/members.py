@@ -38,6 +38,7 @@ from shared.training import loop, program, sweep_folder
 from shared.training.progress import Progress
 from shared.training.settings import RunSettings
 from shared.training.sweep import Sweep, SweptState, name_of
+from shared.types import Spec
 
 Values = dict[str, Any]
 
@@ -89,7 +90,7 @@ def start(
     require_empty(out)
     tell_remarks(plans[0], data, progress)
     dataset = place(plans[0].settings, data, progress)
-    reason = why_apart(plans, swept, data.spec, model)
+    reason = why_apart(plans, swept, data.spec, dataset, model)
     progress.tell(_how(reason, plans[0], model))
     runs = []
     with ExitStack() as stack:
@@ -138,7 +139,11 @@ def resume(path: Path, *, load: LoadData, progress: Progress | None = None) -> l
 
 
 def why_apart(
-    plans: Sequence[Plan], swept: Sequence[Values], spec, model: FrozenModel | None = None
+    plans: Sequence[Plan],
+    swept: Sequence[Values],
+    spec: Spec,
+    dataset: Any,
+    model: FrozenModel | None = None,
 ) -> str | None:
     """Why these members cannot share one program; None if they can."""
     algorithm = plans[0].build()
@@ -153,8 +158,7 @@ def why_apart(
     try:
         together = program.state_shapes(_sweep(plans[0], swept), spec, (0,)).member
         networks = jax.tree.flatten(together)
-        for index, _ in enumerate(algorithm.phases()):
-            jax.eval_shape(lambda index=index: _sweep(plans[0], swept).phases()[index].steps)
+        program.metric_names(_sweep(plans[0], swept), spec, dataset)
     # A program that branches on a value, or keeps it where only constants may be.
     except (TypeError, jax.errors.UnexpectedTracerError, jax.errors.ConcretizationTypeError):
         return f"{', '.join(swept[0])} shapes the program"
