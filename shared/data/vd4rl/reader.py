@@ -20,7 +20,7 @@ import numpy as np
 from shared.data.catalog import datasets, lookup_own
 from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of, episode_files
-from shared.data.files.npz import comment_of, read_npz
+from shared.data.files.npz import read_npz
 from shared.data.recording.units import (
     OFFSET_KEY,
     PLAIN,
@@ -118,7 +118,7 @@ def _units(file: Path) -> Attributes:
     """What an archive that was converted says of its numbers."""
     if file.suffix != ".npz":
         return {}
-    told = comment_of(read_npz(file, ()))
+    told = read_npz(file, ()).attributes
     return {key: told[key] for key in (*RANGE_KEYS, OFFSET_KEY) if key in told}
 
 
