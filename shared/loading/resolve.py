@@ -59,6 +59,8 @@ def load(request: DataRequest, progress: Progress | None, workers: int) -> Datas
     if frames or pixels:
         tell, cache = told(progress, "load"), request.root / "frames"
         data = read_vd4rl(path, images=pixels, cache=cache, progress=tell, **about)
+        if pixels and data.frames.image is None:
+            raise DataError(f"{path}: holds states alone; leave out --observation pixels.")
         data = data if pixels else states_of(data)
     else:
         data = read_states(path, **about)
