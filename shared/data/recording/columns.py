@@ -148,9 +148,10 @@ def _formed(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
 
 
 def _real(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
-    x, faults = _formed(key, x)
-    if x is None:
+    formed, faults = _formed(key, x)
+    if formed is None:
         return None, faults
+    x = formed
     if x.dtype.kind != "f" and not (key == "rewards" and x.dtype.kind in "biu"):
         return None, [_error("dtype", f"key '{key}' holds {x.dtype}; store real numbers, float32.")]
     if x.dtype != np.float32:
@@ -184,9 +185,10 @@ def _told(dtype: np.dtype) -> str:
 
 
 def _flag(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
-    x, faults = _formed(key, x)
-    if x is None:
+    formed, faults = _formed(key, x)
+    if formed is None:
         return None, faults
+    x = formed
     if x.dtype == bool:
         return x, faults
     wrong = np.flatnonzero((x != 0) & (x != 1))
