@@ -1,6 +1,5 @@
-"""Reads a data set of any form, checks it, and gives it as a `Dataset`."""
+"""Reads rows of any form, checks them, and gives them as a `RowData`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,23 +9,22 @@ from shared.data.checks.finite import filled
 from shared.data.checks.material import Material
 from shared.data.checks.table import OF_NUMBERS, find_faults
 from shared.data.files.attributes import Attributes
-from shared.data.files.source import form_of, read_source
+from shared.data.files.source import read_source
 from shared.data.recording import jumps
 from shared.data.recording.columns import Columns, Fault
 from shared.data.recording.ends import find_episodes
 from shared.data.recording.filler import without_fillers
 from shared.data.recording.transitions import to_transitions
 from shared.data.recording.units import (
+    OFFSET_KEY,
     PLAIN,
+    RANGE_KEYS,
     Options,
     Range,
     chosen_range,
     offset_noted,
     to_unit,
 )
-from shared.data.vd4rl.reader import read_vd4rl
-from shared.data.vd4rl.states import states_of
-from shared.datasets.dataset import Dataset
 from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.errors import DataError
@@ -53,38 +51,6 @@ class Examined:
     action_range: Range | None = None
 
 
-def read_dataset(
-    path: Path,
-    *,
-    name: str | None = None,
-    observation: str = "state",
-    official: bool = False,
-    options: Options = PLAIN,
-    cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """Read and validate a file or folder of any form, as states or as pixels.
-
-    Arguments:
-        path: file or folder.
-        name: data set (or task) that it is meant to be; None reads it off the file.
-        observation: "state" or "pixels".
-        official: it came through the catalog's download path.
-        options: what the user says of it.
-        cache: folder of unpacked frames, as of `read_vd4rl`.
-        progress: called with (frames read, frames in total).
-
-    Raises:
-        DataError: unreadable, broken, hostile or wrong in form or meaning.
-    """
-    pixels = observation == "pixels"
-    if pixels or form_of(path) == "vd4rl":
-        about = {"name": name, "official": official, "options": options}
-        found = read_vd4rl(path, images=pixels, cache=cache, progress=progress, **about)
-        return found if pixels else states_of(found)
-    return read_states(path, name=name, official=official, options=options)
-
-
 def read_states(
     path: str | Path,
     *,
@@ -109,7 +75,12 @@ def read_states(
         more = f"  ({len(errors) - 1} more: see 'data inspect')" if len(errors) > 1 else ""
         raise DataError(f"{file.path}: {errors[0]}{more}")
     assert file.columns is not None
-    columns = _in_unit(file.columns, file.action_range)
+    columns = file.columns
+    if file.action_range is not None:
+        columns = _in_unit(columns, file.action_range)
+    offset = None
+    if OFFSET_KEY in file.attributes:
+        offset = offset_noted(file.attributes, columns.observation.shape[1])
     episodes = find_episodes(columns, file.environment)
     transitions, kept = to_transitions(columns, episodes, file.environment)
     if not len(transitions.reward):
@@ -128,7 +99,7 @@ def read_states(
         attributes=file.attributes,
         warnings=tuple(f"{file.path.name}: {fault.sentence}" for fault in file.faults),
         action_range=file.action_range,
-        observation_offset=offset_noted(file.attributes, columns.observation.shape[1]),
+        observation_offset=offset,
         cut_jumps=options.cut_jumps,
     )
 
@@ -161,10 +132,11 @@ def examine(
     entry = entry or told
     environment = None if entry is None else entry.environment
     if columns is not None:
-        size = columns.action.shape[1]
-        bounds = chosen_range(options, source.attributes, size, str(path))
+        if options.action_range is not None or {*RANGE_KEYS} & {*source.attributes}:
+            size = columns.action.shape[1]
+            bounds = chosen_range(options, source.attributes, size, str(path))
         columns, found = _mended(columns, environment, options)
-        scaled = _in_unit(columns, bounds)
+        scaled = columns if bounds is None else _in_unit(columns, bounds)
         faults += found + find_faults(scaled, environment, declared=bounds is not None)
     elif source.rough is not None:
         faults += [x for x in find_faults(source.rough, environment) if x.name in OF_NUMBERS]
@@ -183,9 +155,7 @@ def examine(
     )
 
 
-def _in_unit(columns: Columns, bounds: Range | None) -> Columns:
-    if bounds is None:
-        return columns
+def _in_unit(columns: Columns, bounds: Range) -> Columns:
     return columns._replace(action=to_unit(columns.action, bounds))
 
 

@@ -95,8 +95,10 @@ def fetch_unless_recent(
     """
     path = official_path(entry, data_dir)
     stamp = path.with_name(path.name + ".unreachable")
-    if not path.exists() and not insist and _is_recent(stamp):
-        raise Unreachable(stamp.read_text())
+    if not insist and not path.exists():
+        with contextlib.suppress(OSError):  # there was no failure yet
+            if abs(time.time() - stamp.stat().st_mtime) < RETRY_SECONDS:
+                raise Unreachable(stamp.read_text())
     tell = None if progress is None else partial(progress, "download")
     try:
         fetch(entry, data_dir, progress=tell)
@@ -106,13 +108,6 @@ def fetch_unless_recent(
                 stamp.write_text(str(error))
         raise
     return path
-
-
-def _is_recent(stamp: Path) -> bool:
-    try:
-        return abs(time.time() - stamp.stat().st_mtime) < RETRY_SECONDS
-    except OSError:
-        return False
 
 
 def _download_any(entry: Entry, path: Path, progress: Progress | None) -> None:

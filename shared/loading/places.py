@@ -20,14 +20,11 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("LATENT_POLICIES_DATA") or "~/.cache/latent-policies").expanduser()
 
 
-def official_path(entry: Entry, data_dir: Path) -> Path:
-    """Where the official file of a data set lives in the cache."""
+def official_path(entry: Entry, data_dir: Path, size: int = 64) -> Path:
+    """Where the official file of a data set lives in the cache; of a V-D4RL set, the folder."""
+    if entry.suite == "vd4rl":
+        return data_dir / "official" / Path(entry.file).parent / f"{size}px"
     return data_dir / "official" / entry.file
-
-
-def official_folder(entry: Entry, data_dir: Path, size: int = 64) -> Path:
-    """Where the official folder of a V-D4RL set belongs in the cache."""
-    return data_dir / "official" / Path(entry.file).parent / f"{size}px"
 
 
 def collected_path(name: str, rows: int, seed: int, data_dir: Path) -> Path:

@@ -11,7 +11,7 @@ from shared.data.files.source import form_of
 from shared.data.vd4rl.rows import has_frames
 from shared.datasets.dataset import Dataset
 from shared.errors import DataError
-from shared.loading.places import default_data_dir, official_folder
+from shared.loading.places import default_data_dir, official_path
 
 Progress = Callable[[str, int, int | None], None]
 """Called with ("download", "collect", "draw" or "load", units done, units in total)."""
@@ -95,7 +95,7 @@ class DataRequest:
             return "pixels" if seen else "state"
         if self.name is None or lookup(self.name).suite != "vd4rl":
             return "state"
-        sizes = (official_folder(lookup(self.name), self.root, n).is_dir() for n in (64, 84))
+        sizes = (official_path(lookup(self.name), self.root, n).is_dir() for n in (64, 84))
         return "pixels" if self.source != "collected" and any(sizes) else "state"
 
     def load(self, progress: Progress | None = None, workers: int = 1) -> Dataset:

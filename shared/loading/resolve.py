@@ -5,7 +5,7 @@
     fetch        or downloaded (V-D4RL's folders by `data fetch` only),
     record       else a set recorded from the real simulator with behaviour policies of this
                  project: source "collected", never called D4RL or V-D4RL
-    read, check  one reader of every form (`shared.data.reader`)
+    read, check  rows (`shared.data.reader`) or V-D4RL's frames (`shared.data.vd4rl.reader`)
 
 The choice is never silent: `Dataset.source` is "official", "collected" or "yours", and
 `Dataset.note` says in one line what was used and why.
@@ -16,22 +16,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.data.catalog import Entry, lookup, lookup_own, official_entry
-from shared.data.reader import read_dataset
+from shared.data.files.source import form_of
+from shared.data.reader import read_states
 from shared.data.recording.units import Options
+from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.states import states_of
 from shared.datasets.dataset import Dataset
 from shared.environments.simulators import has_simulator
 from shared.errors import ConfigError, DataError
 from shared.loading.fetch import Unreachable, fetch_unless_recent
-from shared.loading.places import folder_advice, official_folder, official_path
+from shared.loading.places import folder_advice, official_path
 from shared.loading.request import DataRequest, Progress
 from shared.loading.stand_ins import collect, collect_pixels, pixel_entry, told
 
 
 class Found(NamedTuple):
-    """What is to be read: a place, what it is meant to be, and why it was chosen."""
+    """What is to be read: a place, what it is meant to be, and why it was chosen.
+
+    Attributes:
+        frames: is it of V-D4RL's form?
+    """
 
     path: Path
     name: str | None
+    frames: bool = False
     official: bool = False
     note: str = ""
 
@@ -44,44 +52,59 @@ def load(request: DataRequest, progress: Progress | None, workers: int) -> Datas
         )
     if request.observation is None:
         request = replace(request, observation=request.default_observation())
-    found = resolve(request, progress, workers)
-    data = read_dataset(
-        found.path,
-        name=found.name,
-        observation=request.observation,
-        official=found.official,
-        options=Options(request.action_range, request.cut_jumps),
-        cache=request.root / "frames",
-        progress=told(progress, "load"),
-    )
-    return _noted(request, data, found.note)
+    path, name, frames, official, note = resolve(request, progress, workers)
+    options = Options(request.action_range, request.cut_jumps)
+    pixels = request.observation == "pixels"
+    about = {"name": name, "official": official, "options": options}
+    if frames or pixels:
+        tell, cache = told(progress, "load"), request.root / "frames"
+        data = read_vd4rl(path, images=pixels, cache=cache, progress=tell, **about)
+        if pixels and data.frames.image is None:
+            raise DataError(f"{path}: holds states alone; leave out --observation pixels.")
+        data = data if pixels else states_of(data)
+    else:
+        data = read_states(path, **about)
+    if request.source is not None:
+        _require_source(request, data)
+    if data.environment is None or not has_simulator(data.environment):
+        named = data.environment
+        what = f"'{named}' has no simulator" if named else "the task is not named"
+        note = f"{what}, so policies are trained but not scored"
+    return replace(data, note=note)
 
 
 def resolve(request: DataRequest, progress: Progress | None, workers: int) -> Found:
     """The file or folder to read: one's own, else the official one, else a stand-in."""
     if request.path is not None:
-        name, path = _own(request)
-        return Found(path, name, request.known_source == "official")
+        return _own(request)
     if request.name is None:
         raise ConfigError("name a data set with --env (see 'data list'), or your own with --data.")
     entry = pixel_entry(request.name) if request.observation == "pixels" else lookup(request.name)
     if not entry.is_ours:
-        return Found(_added(request, entry, progress), entry.name)
-    try:
-        if request.source != "collected" and (path := _official(request, entry, progress)):
-            return Found(path, entry.name, official=True)
-    except Unreachable as error:
-        if request.source == "d4rl":
-            raise
-        return _stand_in(request, entry, progress, workers, reason=str(error))
-    return _stand_in(request, entry, progress, workers)
+        return _added(request, entry, progress)
+    reason = None
+    if request.source != "collected":
+        insist, place = request.source == "d4rl", official_path(entry, request.root, request.size)
+        if place.exists():
+            return Found(place, entry.name, entry.suite == "vd4rl", official=True)
+        if entry.suite == "vd4rl" and insist:
+            raise DataError(folder_advice(entry, place))
+        try:
+            if entry.suite != "vd4rl":
+                place = fetch_unless_recent(entry, request.root, insist, progress)
+                return Found(place, entry.name, official=True)
+        except Unreachable as error:
+            if insist:
+                raise
+            reason = str(error)
+    return _stand_in(request, entry, progress, workers, reason)
 
 
-def _own(request: DataRequest) -> tuple[str | None, Path]:
-    """Name and place of the user's own; a folder of official files stands for the one in it."""
-    path = Path(request.path or "")
+def _own(request: DataRequest) -> Found:
+    """The user's own; a folder of official files stands for the one in it."""
+    path, official = Path(request.path or ""), request.known_source == "official"
     if request.name is None:
-        return None, path
+        return Found(path, None, form_of(path) == "vd4rl", official)
     entry = lookup_own(request.name)
     if request.observation == "pixels" and entry.environment.simulator:
         pixel_entry(request.name)  # what scores it must show frames
@@ -92,25 +115,28 @@ def _own(request: DataRequest) -> tuple[str | None, Path]:
         if others and not found:
             raise DataError(f"{path}: holds no {names[-1].name}; name a folder with it, or a file.")
         path = found[0] if found else path
-    return entry.name, path
+    return Found(path, entry.name, form_of(path) == "vd4rl", official)
 
 
-def _added(request: DataRequest, entry: Entry, progress: Progress | None) -> Path:
+def _added(request: DataRequest, entry: Entry, progress: Progress | None) -> Found:
     """The data set of another package: on this machine, or downloaded."""
     if request.source == "d4rl":
         raise DataError(f"data set '{entry.name}' is not D4RL's; leave out --source d4rl.")
     path = official_path(entry, request.root)
-    return path if path.exists() else fetch_unless_recent(entry, request.root, True, progress)
+    if not path.exists():
+        path = fetch_unless_recent(entry, request.root, True, progress)
+    return Found(path, entry.name, form_of(path) == "vd4rl")
 
 
-def _official(request: DataRequest, entry: Entry, progress: Progress | None) -> Path | None:
-    """The official file or folder; None where a folder would have to be fetched first."""
-    if entry.suite != "vd4rl":
-        return fetch_unless_recent(entry, request.root, request.source == "d4rl", progress)
-    folder = official_folder(entry, request.root, request.size)
-    if not folder.is_dir() and request.source == "d4rl":
-        raise DataError(folder_advice(entry, folder))
-    return folder if folder.is_dir() else None
+def _require_source(request: DataRequest, data: Dataset) -> None:
+    """Refuse data of a source that `request` forbids."""
+    benchmark = "D4RL" if request.observation != "pixels" else "V-D4RL"
+    if request.source == "d4rl" and data.source == "collected":
+        raise DataError(
+            f"{data.path}: is a collected set, not {benchmark}; leave out --source d4rl."
+        )
+    if request.source == "collected" and data.source != "collected":
+        raise DataError(f"{data.path}: is not a collected set; leave out --source collected.")
 
 
 def _stand_in(
@@ -118,7 +144,7 @@ def _stand_in(
     entry: Entry,
     progress: Progress | None,
     workers: int,
-    reason: str | None = None,
+    reason: str | None,
 ) -> Found:
     """The stand-in, recorded now unless it is there; `reason` is why it is needed."""
     rows = entry.rows if request.rows is None else min(request.rows, entry.rows)
@@ -127,7 +153,7 @@ def _stand_in(
         how |= {"size": request.size, "render": request.render}
         path = collect_pixels(entry.name, rows, **how)
         note = f"using the collected stand-in {path.name}, drawn {request.render}, not V-D4RL"
-        return Found(path, entry.name, note=note)
+        return Found(path, entry.name, frames=True, note=note)
     try:
         path = collect(entry.name, rows, **how)
     except DataError as error:
@@ -139,19 +165,3 @@ def _stand_in(
     again = f"; 'data fetch {entry.name}' tries again" if reason else ""
     note = f"{why}using the collected stand-in {path.name} ({rows:,} rows), not D4RL{again}"
     return Found(path, entry.name, note=note)
-
-
-def _noted(request: DataRequest, data: Dataset, note: str) -> Dataset:
-    """The same, with a word on the choice and if nothing scores it; unless `source` forbids."""
-    benchmark = "D4RL" if data.pixels is None else "V-D4RL"
-    if request.source == "d4rl" and data.source == "collected":
-        raise DataError(
-            f"{data.path}: is a collected set, not {benchmark}; leave out --source d4rl."
-        )
-    if request.source == "collected" and data.source != "collected":
-        raise DataError(f"{data.path}: is not a collected set; leave out --source collected.")
-    if not has_simulator(data.environment):
-        named = data.environment
-        what = f"'{named}' has no simulator" if named else "the task is not named"
-        note = f"{what}, so policies are trained but not scored"
-    return replace(data, note=note)

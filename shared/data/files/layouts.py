@@ -33,7 +33,7 @@ _NAMES = {
 }
 _MATRICES = ("observations", "next_observations", "actions")
 _ANY = "|".join(name for own in _NAMES.values() for name in own)
-WANTED = re.compile(
+APART = re.compile(
     rf"(?=.{{1,{_LONGEST_KEY}}}\Z)(?!.*(?:image|rgb|depth|pixels))"
     rf"(?:(?:.*/)?[A-Za-z]\w*?_?\d{{1,7}}/(?:{_ANY})(?:/.+)?|(?:{_ANY})_\d{{1,7}})"
 )
@@ -46,11 +46,6 @@ class Whole(NamedTuple):
     arrays: dict[str, np.ndarray]
     keys: tuple[str, ...]
     notes: list[str]
-
-
-def is_apart(roots: Iterable[str]) -> bool:
-    """May a file with these keys at its root keep its episodes apart?"""
-    return any(x == "data" or re.fullmatch(r"[A-Za-z]\w{0,200}?_?\d{1,7}", x) for x in roots)
 
 
 def _places(keys: Iterable[str]) -> dict[tuple[str, int], dict[str, dict[str, str]]]:
@@ -92,8 +87,8 @@ def read_apart(where: str, arrays: dict[str, np.ndarray]) -> Whole | None:
             key for key in first if key not in own or own[key].keys() != first[key].keys()
         ]:
             raise DataError(
-                f"{where}: episode '{printable(number)}' lacks '{missing[0]}' of the first one; record it, or "
-                "leave the episode out."
+                f"{where}: episode '{printable(number)}' lacks '{missing[0]}' of the first one; "
+                "record it, or leave the episode out."
             )
         parts = {key: {p: arrays[name] for p, name in x.items()} for key, x in own.items()}
         if source not in parts:

@@ -52,14 +52,15 @@ def spaces_of(about: dict[str, Any]) -> dict[str, dict]:
 
 
 def range_of(about: dict[str, Any]) -> Attributes:
-    """The bounds of the actions' space, if they are plain numbers."""
+    """The bounds of the actions' space, if they are plain numbers and not those of [-1, 1]."""
     try:
         space = json.loads(about["action_space"])
-        return plain_attributes(
-            {key: np.ravel(space[key.removeprefix("action_")]).tolist() for key in RANGE_KEYS}
-        )
+        ends = [np.ravel(np.asarray(space[end], np.float64)) for end in ("low", "high")]
     except (KeyError, TypeError, ValueError, RecursionError):
         return {}
+    if all(np.isin(np.abs(x), (1.0, np.inf)).all() for x in ends):
+        return {}
+    return plain_attributes({k: x.tolist() for k, x in zip(RANGE_KEYS, ends, strict=True)})
 
 
 def refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) -> None:

@@ -51,15 +51,20 @@ _ZIP_ERRORS = (
 
 
 class NpzContents(NamedTuple):
-    """The wanted arrays that exist, all keys, and the archive's comment."""
+    """The wanted arrays that exist, what the archive says of itself, and all keys.
+
+    It says so in its comment, as JSON, which may be anything.
+    """
 
     arrays: dict[str, np.ndarray]
+    attributes: Attributes
     keys: tuple[str, ...]
-    comment: str
 
 
-def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
+def read_npz(path: str | Path, wanted: tuple[str, ...] | re.Pattern[str]) -> NpzContents:
     """The numeric arrays `wanted` of an untrusted npz archive; absent ones are left out.
+
+    `wanted` are keys, or a pattern that whole keys match.
 
     Raises:
         DataError: see the top of this page.
@@ -69,11 +74,13 @@ def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(path, archive)
+            if isinstance(wanted, re.Pattern):
+                wanted = tuple(filter(wanted.fullmatch, members))
             found = {key: members[key] for key in wanted if key in members}
             _require_memory(path, found)
             arrays = {key: _read(path, archive, key, x) for key, x in found.items()}
             comment = archive.comment.decode("utf-8", "replace")
-            return NpzContents(arrays, tuple(members), comment)
+            return NpzContents(arrays, _record(comment), tuple(members))
     except DataError:
         raise
     except _ZIP_ERRORS as error:
@@ -81,10 +88,9 @@ def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
         raise DataError(f"{path}: is a truncated or damaged npz ({reason}); {AGAIN}.") from error
 
 
-def comment_of(contents: NpzContents) -> Attributes:
-    """The record in an archive's comment, which may be anything."""
+def _record(comment: str) -> Attributes:
     try:
-        record = json.loads(contents.comment)
+        record = json.loads(comment)
     except (ValueError, RecursionError):
         return {}
     return plain_attributes(record) if isinstance(record, dict) else {}

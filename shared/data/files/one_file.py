@@ -1,5 +1,6 @@
 """One HDF5 file or npz archive of rows, or of episodes apart, as D4RL's rows."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -8,9 +9,9 @@ import numpy as np
 
 from shared.data.catalog import Entry, entry_of_sha256
 from shared.data.files.attributes import Attributes
-from shared.data.files.hdf5 import hdf5_keys, read_hdf5
-from shared.data.files.layouts import WANTED, is_apart, read_apart
-from shared.data.files.npz import comment_of, read_npz
+from shared.data.files.hdf5 import read_hdf5
+from shared.data.files.layouts import APART, read_apart
+from shared.data.files.npz import read_npz
 from shared.data.files.signature import require_hdf5
 from shared.data.recording.columns import (
     KEYS,
@@ -22,9 +23,9 @@ from shared.data.recording.columns import (
 )
 from shared.data.recording.flags import OTHER_ENDS
 from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, told_offset
-from shared.storage.checksum import read_note, verified_sha256
+from shared.storage.checksum import verified_sha256
 
-_WANTED = (*KEYS, *OTHER_ENDS, *RANGE_KEYS)
+_WANTED = re.compile("|".join((*KEYS, *OTHER_ENDS, *RANGE_KEYS, APART.pattern)))
 _OBSERVATIONS = ("observations", "next_observations")
 
 
@@ -75,54 +76,35 @@ def read_file(path: Path, shift: Shift) -> Source:
     Raises:
         DataError: it cannot be opened safely.
     """
-    zipped = is_zip(path)
-    if not zipped:
+    if is_zip(path):
+        digest, noted = verified_sha256(path)
+        known = entry_of_sha256(digest)
+        arrays, attributes, keys = read_npz(path, _WANTED)
+    else:
         require_hdf5(path)
-    digest = verified_sha256(path)
-    known = entry_of_sha256(digest)
-    vouched = known is not None or read_note(path) == digest
-    arrays, attributes, keys, notes = (_npz if zipped else _hdf5)(path, vouched)
+        digest, noted = verified_sha256(path)
+        known = entry_of_sha256(digest)
+        vouched = noted or known is not None
+        arrays, attributes, keys = read_hdf5(path, _WANTED, vouched=vouched, many=REQUIRED)
+    faults = []
+    if not {*keys} & {*REQUIRED} and (whole := read_apart(str(path), arrays)) is not None:
+        arrays, keys, notes = whole
+        faults = [Fault("layout", "warning", note) for note in notes]
     attributes |= {key: arrays[key].ravel().tolist() for key in RANGE_KEYS if key in arrays}
-    arrays = _shifted(arrays, attributes, shift)
-    columns, faults = to_columns(arrays, keys)
-    faults = [Fault("layout", "warning", note) for note in notes] + faults
+    if shift.wanted and np.result_type(arrays.get("observations", np.float32)) == np.float64:
+        arrays = _shifted(arrays, attributes, shift)
+    columns, more = to_columns(arrays, keys)
+    faults += more
     if shift.offset is not None:
         faults.append(Fault("far-from-zero", "warning", told_offset(shift.offset)))
     rough = rough_columns(arrays) if columns is None else None
     return Source(digest, known, attributes, keys, columns, faults, rough)
 
 
-def _hdf5(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
-    roots = hdf5_keys(path)
-    if set(roots) & set(REQUIRED) or not is_apart(roots):
-        arrays, attributes, keys = read_hdf5(path, _WANTED, vouched=vouched)
-        return arrays, attributes, keys, []
-    found = read_hdf5(path, WANTED, vouched=vouched, many=True)
-    whole = read_apart(str(path), found.arrays)
-    if whole is None:
-        arrays, attributes, keys = read_hdf5(path, _WANTED, vouched=vouched)
-        return arrays, attributes, keys, []
-    return whole.arrays, found.attributes, whole.keys, whole.notes
-
-
-def _npz(path: Path, vouched: bool) -> tuple[dict, Attributes, tuple[str, ...], list[str]]:
-    keys = read_npz(path, ()).keys
-    numbered = tuple(key for key in keys if WANTED.fullmatch(key))
-    numbered = () if set(keys) & set(REQUIRED) else numbered
-    found = read_npz(path, (*_WANTED, *numbered))
-    attributes = comment_of(found)
-    whole = read_apart(str(path), found.arrays) if numbered else None
-    if whole is None:
-        return found.arrays, attributes, found.keys, []
-    return whole.arrays, attributes, whole.keys, whole.notes
-
-
 def _shifted(arrays: dict, attributes: Attributes, shift: Shift) -> dict[str, np.ndarray]:
     """The arrays with observations that float32 can hold; `attributes` says what was subtracted."""
-    observation = arrays.get("observations")
-    if not shift.wanted or observation is None or observation.ndim != 2:
-        return arrays
-    if observation.dtype.kind != "f":
+    observation = arrays["observations"]
+    if observation.ndim != 2:
         return arrays
     offset = far_offset(observation) if shift.offset is None else shift.offset
     if offset is None or len(offset) != observation.shape[1]:

@@ -89,12 +89,10 @@ def rough_columns(arrays: dict[str, np.ndarray]) -> Columns | None:
 
     Flags that are missing or none are taken as false, whole numbers as real ones.
     """
-    shapes = {"observations": 2, "actions": 2, "rewards": 1}
     found: dict[str, Any] = {}
-    for key, axes in shapes.items():
-        x = arrays.get(key)
-        x = None if x is None else _squeeze(key, x)[0]
-        if x is None or x.ndim != axes or x.dtype.kind not in "biuf" or len(x) < 2:
+    for key in ("observations", "actions", "rewards"):
+        x = _formed(key, arrays[key])[0] if key in arrays else None
+        if x is None or x.dtype.kind not in "biuf" or len(x) < 2:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
             found[key] = x.astype(np.float32)
@@ -130,32 +128,30 @@ def _ignored(key: str, keys: tuple[str, ...]) -> list[Fault]:
     return [Fault("ignored-key", "warning", sentence)]
 
 
-def _squeeze(key: str, x: np.ndarray) -> tuple[np.ndarray, list[Fault]]:
-    if x.ndim == 2 and x.shape[1] == 1 and key not in _MATRICES:
+def _formed(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
+    """The array with the axes of its key, or None; what is wrong with its shape."""
+    wanted, faults = 2 if key in _MATRICES else 1, []
+    if x.ndim == 2 and x.shape[1] == 1 and wanted == 1:
         note = f"key '{key}' has shape {x.shape}; it is read as ({len(x)},)."
-        return x[:, 0], [Fault("column-shape", "warning", note)]
-    return x, []
-
-
-def _shape_fault(key: str, x: np.ndarray) -> list[Fault]:
-    wanted = 2 if key in _MATRICES else 1
+        x, faults = x[:, 0], [Fault("column-shape", "warning", note)]
     if x.ndim == wanted and x.size:
-        return []
+        return x, faults
     if x.ndim == wanted:
-        return [_error("empty", f"key '{key}' is empty, shape {x.shape}; record some rows.")]
+        return None, [_error("empty", f"key '{key}' is empty, shape {x.shape}; record some rows.")]
     form = "(rows, size)" if wanted == 2 else "(rows,)"
     mend = f"store it as {form}"
     if key in _MATRICES and (x.ndim == 4 or x.dtype == np.uint8):
         mend += ", and pictures in V-D4RL's layout"
     elif x.ndim == wanted + 1:
         mend += ", one episode behind the other"
-    return [_error("shape", f"key '{key}' has shape {x.shape}; {mend}.")]
+    return None, [_error("shape", f"key '{key}' has shape {x.shape}; {mend}.")]
 
 
 def _real(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
-    x, faults = _squeeze(key, x)
-    if found := _shape_fault(key, x):
-        return None, found
+    formed, faults = _formed(key, x)
+    if formed is None:
+        return None, faults
+    x = formed
     if x.dtype.kind != "f" and not (key == "rewards" and x.dtype.kind in "biu"):
         return None, [_error("dtype", f"key '{key}' holds {x.dtype}; store real numbers, float32.")]
     if x.dtype != np.float32:
@@ -189,9 +185,10 @@ def _told(dtype: np.dtype) -> str:
 
 
 def _flag(key: str, x: np.ndarray) -> tuple[np.ndarray | None, list[Fault]]:
-    x, faults = _squeeze(key, x)
-    if found := _shape_fault(key, x):
-        return None, found
+    formed, faults = _formed(key, x)
+    if formed is None:
+        return None, faults
+    x = formed
     if x.dtype == bool:
         return x, faults
     wrong = np.flatnonzero((x != 0) & (x != 1))

@@ -6,7 +6,7 @@ a jump, and it makes the true last row look as if the reset had followed it.
 """
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from shared.data.recording.columns import Columns
 from shared.data.recording.jumps import jumps
@@ -21,7 +21,11 @@ def without_fillers(columns: Columns) -> tuple[Columns, int]:
     row of its episode led to; the result then has next observations, and a last row of the
     file that has none is left out.
     """
-    rows = _fillers(columns)
+    ended = columns.terminal if columns.timeout is None else columns.terminal | columns.timeout
+    rows = np.flatnonzero(ended[:-1]) + 1
+    if len(rows) < 2 or (columns.reward[rows] == 0).mean() < _MOST:
+        return columns, 0
+    rows = _fillers(columns, ended, rows)
     if not len(rows):
         return columns, 0
     if columns.next_observation is None:
@@ -32,13 +36,11 @@ def without_fillers(columns: Columns) -> tuple[Columns, int]:
     return Columns(*(None if x is None else x[kept] for x in columns)), len(rows)
 
 
-def _fillers(columns: Columns) -> Int[np.ndarray, "fillers"]:
-    """Numbers of the filler rows; none unless nearly every end is followed by one."""
+def _fillers(
+    columns: Columns, ended: Bool[np.ndarray, "rows"], rows: Int[np.ndarray, "candidates"]
+) -> Int[np.ndarray, "fillers"]:
+    """Which of the rows behind ends are fillers; none unless nearly all are."""
     none = np.zeros(0, np.int64)
-    ended = columns.terminal if columns.timeout is None else columns.terminal | columns.timeout
-    rows = np.flatnonzero(ended[:-1]) + 1
-    if len(rows) < 2:
-        return none
     fits = (columns.reward[rows] == 0) & ~ended[rows]
     following = columns.next_observation
     if following is not None:

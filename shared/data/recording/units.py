@@ -59,7 +59,7 @@ def range_asked(pairs: Sequence[float], size: int) -> Range:
 
 
 def range_declared(told: Mapping[str, Any], size: int, where: str) -> Range | None:
-    """The range that a file or its metadata declare; None if it is [-1, 1], or not bounded.
+    """The range that a file or its metadata declare; None if there is none.
 
     Arguments:
         told: may hold `RANGE_KEYS`, each a number or one a motor.

@@ -20,7 +20,7 @@ import numpy as np
 from shared.data.catalog import datasets, lookup_own
 from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of, episode_files
-from shared.data.files.npz import comment_of, read_npz
+from shared.data.files.npz import read_npz
 from shared.data.recording.units import (
     OFFSET_KEY,
     PLAIN,
@@ -88,15 +88,14 @@ def read_vd4rl(
             fill = partial(_unpack, pool, files, lengths, progress)
             where = None if cache is None else cache / f"{digest[:24]}.npy"
             frames = frames._replace(image=unpacked(shape, where, fill))
-    told_of_itself = {**record, **_units(files[0])}
-    bounds = chosen_range(options, told_of_itself, frames.action.shape[1], str(path))
-    frames = frames._replace(action=_in_unit(frames, bounds))
+    about = {**record, **_units(files[0])}
+    frames, bounds = _in_unit(frames, about, options, str(path))
     warnings = check_folder(path, files, rows, entry, declared=bounds is not None)
     if frames.image is not None:
         warnings += check_frames(path, frames.image)
     if told is not None and entry is not None and told != entry:
         warnings.append(f"{path.name}: is '{told.name}', but it is used as '{entry.name}'.")
-    state = 0 if frames.state is None else frames.state.shape[1]
+    states = 0 if frames.state is None else frames.state.shape[1]
     return FrameData(
         name=entry.name if entry is not None else name_of(path),
         path=path,
@@ -104,13 +103,13 @@ def read_vd4rl(
         source="collected" if record else "official" if official else "yours",
         frames=frames,
         environment=environment,
-        attributes=told_of_itself,
+        attributes=about,
         episode_returns=frames.episode_returns,
         episode_lengths=frames.episode_lengths,
         episode_finished=np.ones(len(frames.episode_lengths), bool),
         warnings=tuple(warnings),
         action_range=bounds,
-        observation_offset=offset_noted(told_of_itself, state),
+        observation_offset=offset_noted(about, states) if states else None,
     )
 
 
@@ -118,14 +117,20 @@ def _units(file: Path) -> Attributes:
     """What an archive that was converted says of its numbers."""
     if file.suffix != ".npz":
         return {}
-    told = comment_of(read_npz(file, ()))
+    told = read_npz(file, ()).attributes
     return {key: told[key] for key in (*RANGE_KEYS, OFFSET_KEY) if key in told}
 
 
-def _in_unit(frames: Frames, bounds: Range | None) -> np.ndarray:
-    """The actions in [-1, 1], clipped as the simulator does; zero where there is none."""
-    action = frames.action if bounds is None else to_unit(frames.action, bounds)
-    return np.where(frames.acted[:, None], np.clip(action, -1, 1), np.float32(0))
+def _in_unit(
+    frames: Frames, about: Attributes, options: Options, where: str
+) -> tuple[Frames, Range | None]:
+    """The actions in [-1, 1], zero where there is none, and the range they come from."""
+    bounds, action = None, frames.action
+    if options.action_range is not None or {*RANGE_KEYS} & {*about}:
+        bounds = chosen_range(options, about, action.shape[1], where)
+    if bounds is not None:
+        action = np.where(frames.acted[:, None], to_unit(action, bounds), np.float32(0))
+    return frames._replace(action=np.clip(action, -1, 1)), bounds  # clipped as simulators do
 
 
 def _require_memory(path: Path, files: list[Path]) -> None:

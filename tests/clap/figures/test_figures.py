@@ -16,10 +16,10 @@ from shared.runs import trained
 def test_nearest_rows_against_a_sort():
     generator = np.random.default_rng(0)
     observation = generator.normal(size=(300, 4)).astype(np.float32)
-    std = np.array([1, 2, 0.5, 3], np.float32)
-    found = nearest_rows(observation, std, np.array([5, 77]), 7)
+    scale = np.array([1, 2, 0.5, 3], np.float32)
+    found = nearest_rows(observation, scale, np.array([5, 77]), 7)
     for row, neighbours in zip((5, 77), found, strict=True):
-        distance = np.linalg.norm((observation - observation[row]) / (std + 1e-3), axis=1)
+        distance = np.linalg.norm((observation - observation[row]) / scale, axis=1)
         assert row in neighbours
         assert set(neighbours) == set(np.argsort(distance)[:7])
 
