@@ -32,8 +32,9 @@ WINGS = {
         "training",
     },
     "comparison": {"environments"},
+    "testing": {"datasets", "training"},
 }
-WINGS["cli"] = {*WINGS}
+WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),

@@ -8,9 +8,8 @@ import slow
 
 @pytest.fixture(scope="module", params=[False, True], ids=["mean", "minimum"])
 def case(request):
-    return slow.setup(
-        "fql", target_minimum=request.param, normalize_q=request.param, alpha=0.7, flow_steps=4
-    )
+    options = {"alpha": 0.7, "flow_steps": 4, "reward_shift": -1.0}
+    return slow.setup("fql", target_minimum=request.param, normalize_q=request.param, **options)
 
 
 def gelu(x):
@@ -32,7 +31,7 @@ def test_the_critic_loss(case):
         a_next = np.clip(one_step(state.actor.model, s_next[i], noise[i]), -1, 1)
         q = slow.critics(state.target_critic, s_next[i], a_next, gelu)
         value = q.min() if algorithm.target_minimum else q.mean()
-        y.append(slow.td_target(batch.reward[i], batch.terminal[i], value, algorithm.discount))
+        y.append(slow.td_target(batch.reward[i] - 1, batch.terminal[i], value, algorithm.discount))
     terms = [
         np.sum((slow.critics(state.critic.model, s[i], batch.action[i], gelu) - y[i]) ** 2)
         for i in range(slow.ROWS)
