@@ -8,11 +8,11 @@ from tiny import tiny_plan
 
 from clap.cli import main as clap
 from cnf.cli import main as cnf
-from shared.runs.start import train_plan
 from shared.cli.algorithms import settable
 from shared.cli.progress import show_progress
 from shared.data.catalog import datasets
 from shared.runs import registry
+from shared.runs.start import train_plan
 
 
 @pytest.fixture(params=["80", "120"])

@@ -12,8 +12,8 @@ import yaml
 from tiny import tiny_plan
 
 import shared
-from shared.runs.start import train_plan
 from shared.errors import ConfigError
+from shared.runs.start import train_plan
 from shared.training.loggers import LOGGERS, make_loggers, require_logger
 
 ROOT = Path(shared.__file__).parents[1]  # where a child process finds the package
