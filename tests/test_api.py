@@ -36,7 +36,7 @@ def test_a_type_checker_sees_signatures(tmp_path):
     (tmp_path / "user.py").write_text(
         "import shared\n"
         "from cnf.algorithms.bc import BC\n"
-        "reveal_type(shared.plan)\n"
+        "reveal_type(shared.make_plan)\n"
         "reveal_type(shared.load_policy)\n"
         "def rate(algorithm: BC) -> float:\n"
         "    return algorithm.learning_rate\n"
