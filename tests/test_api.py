@@ -10,7 +10,10 @@ import pytest
 
 import shared
 
-API = ("load_data", "plan", "start", "resume", "evaluate_run", "load_policy", "read_run")
+API = (
+    *("train", "resume", "evaluate_run", "load_policy", "read_run"),
+    *("load_data", "make_plan", "train_plan", "DataRequest", "Request", "start"),
+)
 
 
 @pytest.mark.wheel
