@@ -41,8 +41,8 @@ from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
-from shared.models.learner import Learner, descend, polyak
-from shared.models.losses import advantage_weight, td_target
+from shared.models.learner import Learner, annealed_adam, descend, polyak
+from shared.models.losses import advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
 
@@ -87,9 +87,14 @@ class CNF(AbstractAlgorithm):
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: float = hyperparameter("Adam step size of the actor")
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: float = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of the target critics")
     temperature: float = hyperparameter("lambda of the advantage weights")
+    normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
@@ -128,14 +133,14 @@ class CNF(AbstractAlgorithm):
             Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
             pretraining,
             latent_space,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             critic,
         )
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
@@ -170,6 +175,7 @@ class CNF(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, critic.model, state.latent_space, s, a, key=k_actor),
+            average=self.actor_average,
         )
         target_critic = polyak(state.target_critic, critic.model, self.tau)
         state = state._replace(actor=actor, critic=critic, target_critic=target_critic)
@@ -209,7 +215,8 @@ class CNF(AbstractAlgorithm):
         q = jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, baseline]))
         q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
-        weight = advantage_weight(advantage, self.temperature)
+        scaled = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(scaled, self.temperature)
         if imitation is not None:
             distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:
@@ -226,7 +233,7 @@ class CNF(AbstractAlgorithm):
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         box = self.box(state.latent_space, s)
-        actor = state.actor.model
+        actor = state.actor.steady
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
 

@@ -33,8 +33,8 @@ from jaxtyping import Array, Float
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.models.learner import Learner, descend, polyak
-from shared.models.losses import advantage_weight, td_loss, td_target
+from shared.models.learner import Learner, annealed_adam, descend, polyak
+from shared.models.losses import advantage_weight, standardized, td_loss, td_target
 from shared.models.networks import MLP, Critics
 
 LOG_STD_RANGE = (-5.0, 2.0)
@@ -72,10 +72,14 @@ class IQL(AbstractAlgorithm):
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
     value_learning_rate: float = hyperparameter("Adam step size of the value")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: float = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of the target critics")
     expectile: float = hyperparameter("of the value regression; 0.5 is the mean")
     temperature: float = hyperparameter("of the advantage weights; the paper's 1/beta")
+    normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
     dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
     return_span: float | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
@@ -102,7 +106,7 @@ class IQL(AbstractAlgorithm):
         value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
         return State(
             reward_scale(spec, self.return_span),
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             Learner.create(value, self.value_optimizer),
             critic,
@@ -110,12 +114,7 @@ class IQL(AbstractAlgorithm):
 
     @property
     def actor_optimizer(self):
-        rate = self.actor_learning_rate
-        if not self.cosine_decay:
-            return optax.adam(rate)
-        offline = optax.cosine_decay_schedule(rate, self.steps)
-        online = optax.constant_schedule(rate)
-        return optax.adam(optax.join_schedules([offline, online], [self.steps]))
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
@@ -146,6 +145,7 @@ class IQL(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, s, a, advantage, key=key),
+            average=self.actor_average,
         )
         y = jax.vmap(self.target, (None, None, 0, 0, 0))(
             state, value.model, batch.reward, batch.terminal, batch.next_observation
@@ -173,7 +173,8 @@ class IQL(AbstractAlgorithm):
         """Equation 7 over a batch; `key` drives the dropout."""
         keys = jax.random.split(key, s.shape[0])
         log_prob = jax.vmap(lambda s, a, k: actor.log_prob(s, a, key=k))(s, a, keys)
-        weight = advantage_weight(advantage, self.temperature)
+        scaled = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(scaled, self.temperature)
         loss = -jnp.mean(weight * log_prob)
         return loss, {
             "actor_loss": loss,
@@ -187,7 +188,7 @@ class IQL(AbstractAlgorithm):
         return td_target(scaled, terminal, value(s_next), self.discount)
 
     def act(self, state, memory, observation, *, key):
-        actor = state.actor.model
+        actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
 

@@ -33,7 +33,7 @@ from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
-from shared.models.learner import Learner, descend, polyak
+from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
@@ -74,8 +74,13 @@ class PLAS(AbstractAlgorithm):
     batch_size: int = hyperparameter("rows a policy update")
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of actor and residual")
     critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: float = hyperparameter("Adam step size of the actor")
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: float = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
@@ -104,12 +109,18 @@ class PLAS(AbstractAlgorithm):
             TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
             None if is_zero(self.max_perturbation) else residual,
         )
-        critic = Critics(s_size, a_size, self.critic_hidden_sizes, key=k_critic)
+        critic = Critics(
+            s_size,
+            a_size,
+            self.critic_hidden_sizes,
+            layer_norm=self.critic_layer_norm,
+            key=k_critic,
+        )
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             actor,
             critic,
@@ -117,7 +128,7 @@ class PLAS(AbstractAlgorithm):
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
@@ -144,6 +155,7 @@ class PLAS(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, state.latent_space, critic.model, s),
+            average=self.actor_average,
         )
         state = state._replace(
             actor=actor,
@@ -168,7 +180,7 @@ class PLAS(AbstractAlgorithm):
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
-        return self.action(state.actor.model, state.latent_space, s), memory
+        return self.action(state.actor.steady, state.latent_space, s), memory
 
     def action(self, actor, latent_space, s):
         """The decoded latent of the actor, with PLAS+P's residual."""

@@ -25,7 +25,7 @@ import optax
 
 from cnf.exploration import online_phase
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
@@ -49,8 +49,13 @@ class TD3BC(AbstractAlgorithm):
     batch_size: int = hyperparameter("rows an update")
     actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: float = hyperparameter("Adam step size of the actor")
     critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: float = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: float = hyperparameter("discount of future rewards")
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     policy_noise: float = hyperparameter("standard deviation of the target action's noise")
@@ -67,10 +72,11 @@ class TD3BC(AbstractAlgorithm):
         k_actor, k_critic = jax.random.split(key)
         sizes = spec.observation_size, spec.action_size
         actor = TanhActor(*sizes, self.actor_hidden_sizes, key=k_actor)
-        critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic)
+        norm = self.critic_layer_norm
+        critic = Critics(*sizes, self.critic_hidden_sizes, layer_norm=norm, key=k_critic)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             actor,
             critic,
@@ -79,7 +85,8 @@ class TD3BC(AbstractAlgorithm):
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        steps = -(-self.steps // self.policy_delay)
+        return annealed_adam(self.actor_learning_rate, steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
@@ -125,7 +132,10 @@ class TD3BC(AbstractAlgorithm):
         """The delayed part of an update: actor, then both targets."""
         critic = state.critic.model
         actor, metrics = descend(
-            state.actor, self.actor_optimizer, lambda m: self.actor_loss(m, critic, s, a)
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, critic, s, a),
+            average=self.actor_average,
         )
         return state._replace(
             actor=actor,
@@ -144,4 +154,4 @@ class TD3BC(AbstractAlgorithm):
         return loss, {"actor_loss": loss, "cloning_error": cloning_error}
 
     def act(self, state, memory, observation, *, key):
-        return state.actor.model(state.normalizer(observation)), memory
+        return state.actor.steady(state.normalizer(observation)), memory
