@@ -36,9 +36,11 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
@@ -56,6 +58,7 @@ class State(NamedTuple):
     actor: Learner
     critic: Learner
     target_critic: Critics
+    reward_scale: Float[Array, ""] | None
 
 
 class CNF(AbstractAlgorithm):
@@ -92,6 +95,9 @@ class CNF(AbstractAlgorithm):
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: float = hyperparameter("discount of future rewards")
+    return_span: float | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: float = hyperparameter("Polyak rate of the target critics")
     temperature: float = hyperparameter("lambda of the advantage weights")
     normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
@@ -136,6 +142,7 @@ class CNF(AbstractAlgorithm):
             Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             critic,
+            reward_scale(spec, self.return_span),
         )
 
     @property
@@ -187,7 +194,12 @@ class CNF(AbstractAlgorithm):
         next_value = jnp.min(
             state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
-        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+        return td_target(
+            scaled(reward, state.reward_scale) + self.reward_shift,
+            terminal,
+            next_value,
+            self.discount,
+        )
 
     def critic_loss(self, critic, s, a, y):
         """Equation 8 over a batch."""

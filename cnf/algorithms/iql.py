@@ -32,6 +32,7 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_loss, td_target
@@ -104,8 +105,9 @@ class IQL(AbstractAlgorithm):
         sizes, start = (spec.observation_size, spec.action_size), {"orthogonal": ORTHOGONAL_GAIN}
         critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic, **start)
         value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
+        scale = reward_scale(spec, self.return_span)
         return State(
-            reward_scale(spec, self.return_span),
+            jnp.ones(()) if scale is None else scale,
             Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             Learner.create(value, self.value_optimizer),
@@ -191,11 +193,3 @@ class IQL(AbstractAlgorithm):
         actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
-
-
-def reward_scale(spec, return_span: float | None) -> Float[Array, ""]:
-    """return_span / (highest - lowest episode return), or 1 for raw rewards."""
-    if return_span is None:
-        return jnp.ones(())
-    low, high = jnp.asarray(spec.return_range)
-    return jnp.asarray(return_span / jnp.where(high > low, high - low, return_span))

@@ -28,9 +28,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
@@ -57,6 +59,7 @@ class State(NamedTuple):
     critic: Learner
     target_actor: LatentActor
     target_critic: Critics
+    reward_scale: Float[Array, ""] | None
 
 
 class PLAS(AbstractAlgorithm):
@@ -82,6 +85,9 @@ class PLAS(AbstractAlgorithm):
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: float = hyperparameter("discount of future rewards")
+    return_span: float | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
     exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
@@ -124,6 +130,7 @@ class PLAS(AbstractAlgorithm):
             Learner.create(critic, self.critic_optimizer),
             actor,
             critic,
+            reward_scale(spec, self.return_span),
         )
 
     @property
@@ -170,7 +177,7 @@ class PLAS(AbstractAlgorithm):
         a_next = self.action(state.target_actor, state.latent_space, s_next)
         q = state.target_critic(s_next, a_next)
         next_value = self.lambda_ * jnp.min(q) + (1 - self.lambda_) * jnp.max(q)
-        return td_target(reward, terminal, next_value, self.discount)
+        return td_target(scaled(reward, state.reward_scale), terminal, next_value, self.discount)
 
     def actor_loss(self, actor, latent_space, critic, s):
         """Equation 2 over a batch; the gradient passes through the frozen decoder."""

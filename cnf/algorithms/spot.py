@@ -34,9 +34,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled
 from cnf.vae import ConditionalVAE
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
@@ -56,6 +58,7 @@ class State(NamedTuple):
     target_actor: TanhActor
     target_critic: Critics
     actor_metrics: Metrics
+    reward_scale: Float[Array, ""] | None
 
 
 class SPOT(AbstractAlgorithm):
@@ -79,6 +82,9 @@ class SPOT(AbstractAlgorithm):
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: float = hyperparameter("discount of future rewards")
+    return_span: float | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     policy_noise: float = hyperparameter("standard deviation of the target action's noise")
     noise_clip: float = hyperparameter("ceiling of the target action's noise")
@@ -117,6 +123,7 @@ class SPOT(AbstractAlgorithm):
             actor,
             critic,
             dict.fromkeys(("actor_loss", "density_penalty"), jnp.zeros(())),
+            reward_scale(spec, self.return_span),
         )
 
     @property
@@ -176,7 +183,9 @@ class SPOT(AbstractAlgorithm):
             state.target_actor(s_next, key=key), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(reward + self.reward_shift, terminal, next_value, discount)
+        return td_target(
+            scaled(reward, state.reward_scale) + self.reward_shift, terminal, next_value, discount
+        )
 
     def improve(self, state, lambda_, s, key):
         """The delayed part of an update: actor, then both targets."""

@@ -22,8 +22,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
@@ -40,6 +42,7 @@ class State(NamedTuple):
     target_actor: TanhActor
     target_critic: Critics
     actor_metrics: Metrics
+    reward_scale: Float[Array, ""] | None
 
 
 class TD3BC(AbstractAlgorithm):
@@ -57,6 +60,9 @@ class TD3BC(AbstractAlgorithm):
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: float = hyperparameter("discount of future rewards")
+    return_span: float | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: float = hyperparameter("Polyak rate of actor and critic targets")
     policy_noise: float = hyperparameter("standard deviation of the target action's noise")
     noise_clip: float = hyperparameter("ceiling of the target action's noise")
@@ -81,6 +87,7 @@ class TD3BC(AbstractAlgorithm):
             actor,
             critic,
             dict.fromkeys(("actor_loss", "cloning_error"), jnp.zeros(())),
+            reward_scale(spec, self.return_span),
         )
 
     @property
@@ -126,7 +133,7 @@ class TD3BC(AbstractAlgorithm):
             state.target_actor(s_next), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(reward, terminal, next_value, self.discount)
+        return td_target(scaled(reward, state.reward_scale), terminal, next_value, self.discount)
 
     def improve(self, state, s, a):
         """The delayed part of an update: actor, then both targets."""

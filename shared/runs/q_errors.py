@@ -91,7 +91,8 @@ def play(algorithm, state, environment: str, *, episodes: int, **keywords) -> li
 def compare(algorithm, state, rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
     """Q and G of the rows of one episode that count."""
     reward_scale = getattr(state, "reward_scale", getattr(algorithm, "reward_scale", 1.0))
-    reward = float(reward_scale) * rollout.reward + getattr(algorithm, "reward_shift", 0.0)
+    reward_scale = 1.0 if reward_scale is None else float(reward_scale)
+    reward = reward_scale * rollout.reward + getattr(algorithm, "reward_shift", 0.0)
     return_ = discounted_returns(reward, algorithm.discount)
     count = len(return_)
     if not rollout.terminal:
