@@ -75,7 +75,8 @@ def test_rewards_of_another_unit_leave_cnf_where_it_is():
         space = state.latent_space
         return algorithm.actor_loss(state.actor.model, critic, space, s, batch.action, key=key)[0]
 
-    np.testing.assert_allclose(loss(1.0), loss(100.0), rtol=1e-4)
+    # To the epsilon beside a deviation that is small in fresh critics.
+    np.testing.assert_allclose(loss(1.0), loss(100.0), rtol=1e-3)
 
 
 def test_rewards_of_another_unit_leave_iql_where_it_is():
