@@ -13,5 +13,7 @@ main = make_cli(
   clap figures actions runs/model
   clap train --env walker_walk-medium_expert --observation pixels --preset quick
   clap figures open-loop runs/pixels --out open-loop.gif""",
-    later=[Later("figures", "clap.figures:figures", "Draw what a world model has learned.")],
+    later=[
+        Later("figures", "clap.figures.commands:figures", "Draw what a world model has learned.")
+    ],
 )

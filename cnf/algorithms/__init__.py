@@ -2,6 +2,7 @@
 
 ALGORITHMS = {
     "cnf": "cnf.algorithms.cnf:CNF",
+    "cnf-vae": "cnf.algorithms.cnf:CNF",
     "plas": "cnf.algorithms.plas:PLAS",
     "spot": "cnf.algorithms.spot:SPOT",
     "lapo": "cnf.algorithms.lapo:LAPO",
@@ -13,6 +14,8 @@ ALGORITHMS = {
     "iql": "cnf.algorithms.iql:IQL",
     "awac": "cnf.algorithms.awac:AWAC",
     "cql": "cnf.algorithms.cql:CQL",
+    "dsrl": "cnf.algorithms.dsrl:DSRL",
+    "ifql": "cnf.algorithms.ifql:IFQL",
     "fql": "cnf.algorithms.fql:FQL",
     "onestep": "cnf.algorithms.onestep:Onestep",
     "dt": "cnf.algorithms.dt:DT",

@@ -28,8 +28,9 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import GaussianActor
+from cnf.critics import smallest_critic
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -144,6 +145,11 @@ class AWAC(AbstractAlgorithm):
             "advantage": jnp.mean(advantage),
             "weight": jnp.mean(weight),
         }
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

@@ -5,7 +5,7 @@
 The policy is deterministic: tanh of an MLP on normalised observations.  With
 `best_fraction` < 1 it clones only that share of all rows, taken from the episodes
 with the highest returns: `bc-10` is BC-10% as in "Decision Transformer" (Chen et al.,
-2021), which ranks by return and counts rows.
+2021), which ranks by return and counts rows.  A terminal inside of an episode ends it there.
 
 Differences from the paper: none that a reader must know; the paper predates Adam and ReLU.
 """

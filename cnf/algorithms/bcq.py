@@ -27,9 +27,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -74,8 +75,8 @@ class BCQ(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "BCQ: the best of perturbed VAE samples"
     paper = "Fujimoto et al. 2019, Off-Policy Deep RL without Exploration (arXiv:1812.02900)"
@@ -160,6 +161,11 @@ class BCQ(AbstractAlgorithm):
         candidates = jax.vmap(self.candidate, (None, None, 0, 0))(actor, latent_space, s, z)
         loss = -jnp.mean(jax.vmap(critic.first)(s, candidates))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

@@ -32,10 +32,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -87,8 +88,8 @@ class BEAR(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "BEAR: support matching by maximum mean discrepancy"
     paper = "Kumar et al. 2019, Bootstrapping Error Reduction (arXiv:1906.00949)"
@@ -189,6 +190,11 @@ class BEAR(AbstractAlgorithm):
         """The negative of the multiplier's objective; `distance` is the mean MMD."""
         multiplier = jnp.exp(log_multiplier)
         return -multiplier * (distance - self.mmd_limit), {"multiplier": multiplier}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

@@ -14,8 +14,15 @@ value penalty and the KL divergence.
 KL(s) = KL(pi(.|s) || beta(.|s)).  Both policies are the tanh of a Gaussian; the tanh
 drops out of the divergence, which is that of the Gaussians and exact.
 
-Differences from the paper: the divergence in closed form in place of samples or a
-discriminator; a fixed `penalty_scale`.
+Differences from the paper:
+    - The divergence in closed form in place of samples or a discriminator.
+    - A fixed `penalty_scale`; the paper offers an adaptive one, too.
+    - The clone is fitted by likelihood alone; the authors' code adds an entropy bonus whose
+      weight holds its entropy at -n.
+    - No warm start: the authors' actor only follows the clone for 20,000 updates before the
+      values move it, too.
+    - log-std is clipped to [-20, 2]; the authors squash it into [-5, 0].
+    - The target critics move at every update.
 """
 
 from typing import NamedTuple
@@ -25,7 +32,8 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -140,6 +148,11 @@ class BRAC(AbstractAlgorithm):
         kl = jax.vmap(squashed_divergence, (None, None, 0))(actor, clone, s)
         loss = jnp.mean(self.penalty_scale * kl - q)
         return loss, {"actor_loss": loss, "divergence": jnp.mean(kl)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

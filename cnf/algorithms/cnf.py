@@ -15,14 +15,19 @@ f = `latent_space` (frozen in the second phase: gradient passes through it to th
 actor, never into it), pi = `actor`, Q = `critic`, Q' = `target_critic`.
 
 Ablations by configuration: `base: normal` with `latent_clip: null` (figure 5) or
-1, 2, 3 (figure 6); `encoder: vae` (CNF-VAE, figure 7); `learn_in: latent` (AWAC
-entirely in latent space, A.4: log-likelihood of encoded actions in place of (6)).
+1, 2, 3 (figure 6); `learn_in: latent` (AWAC entirely in latent space, A.4:
+log-likelihood of encoded actions in place of (6)).  CNF-VAE (figure 7) is the algorithm
+`cnf-vae`: the VAE is trained as PLAS trains it, and may be that of a run of PLAS.
 
 Differences from the paper:
     - Odd action sizes are split unevenly.  Padding hopper's three dimensions to
       four makes the likelihood unbounded.
     - Validation episodes are held out whole; a split by rows leaks neighbours.
-    - Target critics and a weight ceiling of 100 are the authors' code, not the text.
+    - Target critics, a weight ceiling of 100, and for the flow AdamW with a ceiling of 0.1 on
+      the gradient's norm are the authors' code, not the text (Adam).
+    - The flow's conditioners have ReLU activations; the authors' have PReLU, with learned slopes.
+    - Actor and critics have two hidden layers outside of maze2d, where the paper chooses between
+      two and three for every data set.
     - The advantage uses a policy sample of its own (`baseline_sample: separate`, the
       authors' code); Algorithm 2 as printed shares one (`shared`), which saves a decode.
     - The random search over learning rate, weight decay and batch size is one
@@ -37,15 +42,21 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.errors import ConfigError
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
 from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+
+REUSABLE_FLOW = reusable_encoder(
+    *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
+    *("pretrain_weight_decay", "pretrain_clip", "search_members"),
+)
 
 
 class State(NamedTuple):
@@ -75,11 +86,15 @@ class CNF(AbstractAlgorithm):
     pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
     pretrain_learning_rate: Positive = hyperparameter("AdamW step size of the encoder")
     pretrain_weight_decay: Amount = hyperparameter("decoupled weight decay of the encoder")
-    pretrain_clip: Positive = hyperparameter("ceiling of the encoder's gradient norm")
+    pretrain_clip: Positive | None = hyperparameter(
+        "ceiling of the encoder's gradient norm; null = none"
+    )
     search_members: Size = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
     )
-    validate_every: Count = hyperparameter("updates between two validation passes")
+    validate_every: Count = hyperparameter(
+        "updates between two validation passes; 0 = keep the last"
+    )
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
@@ -94,16 +109,26 @@ class CNF(AbstractAlgorithm):
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
+    normalize_observations: bool = hyperparameter("standardise observations")
     reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
 
-    title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
+    density_samples = 1  # of a VAE; nobody asks for its density here
+
+    title = "CNF: policies in the latent space of a conditional flow, or (cnf-vae) of PLAS's VAE"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
-    reusable = reusable_encoder(
-        *("encoder", "base", "flow_layers", "flow_hidden_size", "vae_hidden_sizes"),
-        *("pretrain_weight_decay", "pretrain_clip", "search_members"),
-    )
+
+    @property
+    def reusable(self):
+        """The encoder: a VAE is the same as PLAS's, and may be its."""
+        return REUSABLE_VAE if self.encoder == "vae" else REUSABLE_FLOW
 
     def __check_init__(self):
+        if self.encoder == "vae" and (self.pretrain_weight_decay > 0 or self.pretrain_clip):
+            raise ConfigError(
+                f"encoder is 'vae', but pretrain_weight_decay {self.pretrain_weight_decay:g} and "
+                f"pretrain_clip {self.pretrain_clip} are a flow's; choose the algorithm cnf-vae, "
+                "which trains it as PLAS does."
+            )
         bounded = self.encoder == "flow" and self.base == "uniform"
         check_clip(self.latent_clip, 1.0 if bounded else math.inf)
 
@@ -126,7 +151,7 @@ class CNF(AbstractAlgorithm):
             key=k_critic,
         )
         return State(
-            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
+            Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
             Learner.create(actor, self.actor_optimizer),
@@ -230,6 +255,9 @@ class CNF(AbstractAlgorithm):
         actor = state.actor.model
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Q(s, a), the smallest of the critics, of an action in a simulator."""

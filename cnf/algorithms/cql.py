@@ -30,7 +30,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -209,6 +210,11 @@ class CQL(AbstractAlgorithm):
     def alpha_loss(self, log_alpha, excess):
         """SAC's temperature loss; `excess` is the mean of log pi(a~|s) - n."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, self.reward_scale, self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

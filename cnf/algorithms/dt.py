@@ -9,8 +9,8 @@
     loss      min  mean of |a^_t - a_t|^2 over the K steps
     acting    R_1 = target_return, then R_{t+1} = R_t - r_t
 
-K = `context`.  Training windows end where their episode ends; the padding behind it is
-hidden and carries no loss.  The last K observations, actions and returns to go are the
+K = `context`.  Training windows end where their episode ends or a terminal lies; the padding
+behind it is hidden and carries no loss.  The last K observations, actions and returns to go are the
 policy's memory; `rewarded` lowers the return to go.
 
 Differences from the paper:
@@ -97,7 +97,7 @@ class DT(AbstractAlgorithm):
     layers: Size = hyperparameter("blocks of the transformer")
     heads: Size = hyperparameter("attention heads of a block")
     width: Size = hyperparameter("length of a token")
-    dropout: DropRate = hyperparameter("share of activations dropped in training")
+    dropout: DropRate = hyperparameter("share of activations and attention dropped in training")
     learning_rate: Positive = hyperparameter("AdamW step size")
     weight_decay: Amount = hyperparameter("decoupled weight decay")
     warmup_steps: Count = hyperparameter("updates in which the step size grows to its value")

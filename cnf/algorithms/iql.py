@@ -32,11 +32,12 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.models.learner import Learner, descend, polyak
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import MLP, Critics
 from shared.ranges import Count, DropRate, Level, Positive, Rate, Real, Share, Size, Sizes
+from shared.types import Scalar
 
 LOG_STD_RANGE = (-5.0, 2.0)
 ORTHOGONAL_GAIN = 2**0.5
@@ -126,6 +127,9 @@ class IQL(AbstractAlgorithm):
     def value_optimizer(self):
         return optax.adam(self.value_learning_rate)
 
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
+
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
@@ -140,7 +144,7 @@ class IQL(AbstractAlgorithm):
         s, a = batch.observation, batch.action
         q = jnp.min(jax.vmap(state.target_critic)(s, a), axis=1)
         value, value_metrics = descend(
-            state.value, self.value_optimizer, lambda m: self.value_loss(m, s, q)
+            state.value, self.value_optimizer, lambda m: expectile_loss(m, s, q, self.expectile)
         )
         advantage = q - jax.vmap(value.model)(s)
         actor, actor_metrics = descend(
@@ -162,14 +166,6 @@ class IQL(AbstractAlgorithm):
         )
         return state, value_metrics | actor_metrics | critic_metrics
 
-    def value_loss(self, value, s, q):
-        """Equation 5 over a batch."""
-        v = jax.vmap(value)(s)
-        u = q - v
-        weight = jnp.where(u < 0, 1 - self.expectile, self.expectile)
-        loss = jnp.mean(weight * u**2)
-        return loss, {"value_loss": loss, "v": jnp.mean(v)}
-
     def actor_loss(self, actor, s, a, advantage, *, key):
         """Equation 7 over a batch; `key` drives the dropout."""
         keys = jax.random.split(key, s.shape[0])
@@ -187,10 +183,30 @@ class IQL(AbstractAlgorithm):
         scaled = state.reward_scale * reward + self.reward_shift
         return td_target(scaled, terminal, value(s_next), self.discount)
 
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, state.reward_scale, self.reward_shift)
+
+    def critic_value(self, state, observation, action):
+        return jnp.min(state.critic.model(observation, action))
+
     def act(self, state, memory, observation, *, key):
         actor = state.actor.model
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+
+def expectile_loss(
+    value: Value,
+    s: Float[Array, "batch observation"],
+    q: Float[Array, "batch"],
+    expectile: Scalar,
+) -> tuple[Float[Array, ""], Metrics]:
+    """Equation 5 over a batch: asymmetric regression of V(s) onto Q(s, a)."""
+    v = jax.vmap(value)(s)
+    u = q - v
+    weight = jnp.where(u < 0, 1 - expectile, expectile)
+    loss = jnp.mean(weight * u**2)
+    return loss, {"value_loss": loss, "v": jnp.mean(v)}
 
 
 def reward_scale(spec, return_span: float | None) -> Float[Array, ""]:

@@ -13,8 +13,13 @@ a^' is the action that the data takes at s' (rows without one are not drawn).  C
 values and policy are three phases; nothing learned later flows back.  The policy
 starts from the clone, and `act` plays it during the last phase.
 
-Differences from the paper: the advantage's baseline is the mean of `samples` actions
-of the clone; the divergence of the two tanh-Gaussians is exact.
+Differences from the paper:
+    - Clone and policy are the tanh of a Gaussian; the authors' are a Gaussian for the clone and
+      one truncated to [-1, 1] for the policy, with a log-std in [-5, 0].  The divergence is exact
+      here, where they average over 10 samples.
+    - Two critics and their minimum; the authors' default is a single one (they offer both).
+    - The target critics move at every update, the authors' at every second one.
+    - The advantage's baseline is the mean of `samples` actions of the clone, as in their code.
 """
 
 from typing import Literal, NamedTuple
@@ -24,7 +29,8 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -165,6 +171,11 @@ class Onestep(AbstractAlgorithm):
         kl = jax.vmap(squashed_divergence, (None, None, 0))(actor, state.clone.model, s)
         loss = jnp.mean(self.temperature * kl - q)
         return loss, {"actor_loss": loss, "divergence": jnp.mean(kl)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

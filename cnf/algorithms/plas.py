@@ -29,9 +29,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
@@ -84,8 +85,8 @@ class PLAS(AbstractAlgorithm):
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
@@ -166,6 +167,11 @@ class PLAS(AbstractAlgorithm):
         policy_action = jax.vmap(self.action, (None, None, 0))(actor, latent_space, s)
         loss = -jnp.mean(jax.vmap(critic.first)(s, policy_action))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

@@ -27,7 +27,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -147,6 +148,11 @@ class ReBRAC(AbstractAlgorithm):
         cloning_error = jnp.mean(jnp.sum((policy_action - a) ** 2, axis=1))
         loss = -jnp.mean(q) / scale + self.actor_penalty * cloning_error
         return loss, {"actor_loss": loss, "cloning_error": cloning_error}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, self.reward_scale)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

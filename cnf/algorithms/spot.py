@@ -35,10 +35,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -91,7 +92,7 @@ class SPOT(AbstractAlgorithm):
 
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
     reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
@@ -131,6 +132,11 @@ class SPOT(AbstractAlgorithm):
             self, self.draw, self.fine_tune, noise=self.exploration_noise, takes_step=True
         )
 
+    @property
+    def fine_tuning_discount(self) -> float:
+        """The discount of the online phase."""
+        return self.discount if self.online_discount is None else self.online_discount
+
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)
 
@@ -142,8 +148,7 @@ class SPOT(AbstractAlgorithm):
         """The same online, `step` steps into the simulator."""
         left = 1 - jnp.asarray(step, jnp.float32) / self.lambda_decay_steps
         lambda_ = self.lambda_ * jnp.maximum(self.lambda_floor, left)
-        discount = self.discount if self.online_discount is None else self.online_discount
-        return self.learn(state, batch, lambda_, discount, key=key, step=step)
+        return self.learn(state, batch, lambda_, self.fine_tuning_discount, key=key, step=step)
 
     def learn(self, state, batch, lambda_, discount, *, key, step):
         """An update with this weight of the penalty and this discount."""
@@ -200,6 +205,12 @@ class SPOT(AbstractAlgorithm):
         loss = -jnp.mean(q) / scale + lambda_ * penalty
         return loss, {"actor_loss": loss, "density_penalty": penalty}
 
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        discount = self.fine_tuning_discount if online else self.discount
+        return LearnedReward(discount, shift=self.reward_shift)
+
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory
 
@@ -207,6 +218,5 @@ class SPOT(AbstractAlgorithm):
 def density_penalty(vae: ConditionalVAE, s, a, key):
     """-log p(a|s) in the unit of the VAE's training loss, up to a constant; for one pair."""
     if vae.samples == 1:
-        error, kl = vae.loss(s, a, key=key)
-        return error + vae.kl_weight * kl
+        return vae.loss(s, a, key=key)
     return -vae.log_prob(s, a, key=key) * vae.kl_weight / vae.latent_size

@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -100,7 +101,9 @@ class TD3Off(AbstractAlgorithm):
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         state = state._replace(critic=critic)
-        state = jax.lax.cond(step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s)
+        state = jax.lax.cond(
+            step % self.policy_delay == 0, lambda *x: self.improve(*x), lambda x, *_: x, state, s
+        )
         return state, metrics | state.actor_metrics
 
     def target(self, state, reward, terminal, s_next, noise):
@@ -128,6 +131,11 @@ class TD3Off(AbstractAlgorithm):
         """The deterministic policy gradient over a batch."""
         loss = -jnp.mean(jax.vmap(critic.first)(s, jax.vmap(actor)(s)))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

@@ -23,8 +23,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
@@ -110,7 +111,12 @@ class TD3BC(AbstractAlgorithm):
         )
         state = state._replace(critic=critic)
         state = jax.lax.cond(
-            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s, batch.action
+            step % self.policy_delay == 0,
+            lambda *x: self.improve(*x),
+            lambda x, *_: x,
+            state,
+            s,
+            batch.action,
         )
         return state, metrics | state.actor_metrics
 
@@ -143,6 +149,11 @@ class TD3BC(AbstractAlgorithm):
         cloning_error = jnp.mean((policy_action - a) ** 2)
         loss = -lambda_ * jnp.mean(q) + cloning_error
         return loss, {"actor_loss": loss, "cloning_error": cloning_error}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

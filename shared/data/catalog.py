@@ -19,7 +19,6 @@ SHA-256 values are given where independent public records of the file agree.
 import functools
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from shared.entry_points import registered
 from shared.environments.tasks import ENVIRONMENTS, Environment, environments, nearest
@@ -193,9 +192,9 @@ def canonical_name(name: str) -> str:
         return name
 
 
-def official_path(entry: Entry, data_dir: Path) -> Path:
-    """Where the official file of a data set lives in the cache."""
-    return data_dir / "official" / entry.file
+def is_known(name: str) -> bool:
+    """Is this the name of a data set or task, with or without its version?"""
+    return canonical_name(name) in datasets() or name in environments()
 
 
 def official_entry(file_name: str) -> Entry | None:

@@ -28,6 +28,7 @@ namesake.  `configs/resolved.csv` holds the outcome for every algorithm, preset 
 test compares it, `scripts/resolved` writes it again.
 """
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -165,20 +166,28 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
     return overrides
 
 
-def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[float]]:
-    """`("support=0.5,1", "tau=0.01,0.02")` as name -> different numbers.
+def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
+    """`("support=0.5,1", "hidden_sizes=[64],[64,64]")` as name -> different values.
 
     Raises:
-        ConfigError: no list of numbers, or a number twice.
+        ConfigError: no list of YAML values, or a value twice.
     """
     swept = {}
     for text in texts:
-        key, _, values = text.partition("=")
+        key, _, listed = text.partition("=")
         try:
-            numbers = [float(value) for value in values.split(",")]
-        except ValueError:
-            numbers = []
-        if not key or not numbers or len(set(numbers)) < len(numbers):
+            values = [_number(value) for value in yaml.safe_load(f"[{listed}]")]
+        except yaml.YAMLError:
+            values = []
+        if not key or not values or any(value in values[:i] for i, value in enumerate(values)):
             raise ConfigError(f"--sweep '{text}' is not of the form key=1,2,3 (each value once).")
-        swept[key.strip()] = numbers
+        swept[key.strip()] = values
     return swept
+
+
+def _number(value: Any) -> Any:
+    """YAML reads 1e-3 as text."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value

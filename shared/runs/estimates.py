@@ -16,7 +16,7 @@ from shared.algorithm import Phase
 from shared.datasets.rows import make_dataset, spec_of
 from shared.environments.tasks import Environment
 from shared.models.products import changed_p, outer_p, rows_p
-from shared.runs.experiment import Plan
+from shared.runs.plan import Plan
 from shared.training import program
 from shared.types import Transition
 

@@ -12,18 +12,15 @@ from pathlib import Path
 
 from shared.data.catalog import Entry
 from shared.errors import RunError
-from shared.loading.fetch import is_offline, official_path
-from shared.loading.pixels import official_folder
-from shared.loading.resolve import collected_path
+from shared.loading.fetch import is_offline
+from shared.loading.places import collected_path, official_path
 from shared.record.run_folder import RunFolder
-from shared.runs.experiment import Plan
+from shared.runs.plan import Plan
 
 
 def foresee_source(entry: Entry, source: str | None, data_dir: Path, rows: int) -> str:
     """Where the data of a run would come from now, in a few words; nothing is fetched."""
     official = official_path(entry, data_dir)
-    if entry.suite == "vd4rl":
-        official = official_folder(entry, data_dir)
     if source != "collected" and official.exists():
         return "official, on disk"
     if source == "d4rl":

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 from shared.data.catalog import CATALOG
 from shared.environments.tasks import ENVIRONMENTS
-from shared.runs import config, experiment, registry
+from shared.runs import config, registry
+from shared.runs.plan import make_plan
 from shared.training.settings import RunSettings
 
 COLUMNS = ("algorithm", "observation", "preset", "key", "value", "data sets")
@@ -50,7 +51,7 @@ def rows_of_algorithm(family: str, name: str) -> Iterator[tuple[str, ...]]:
     for observation in found.observations:
         for preset in ("paper", *document["presets"]):
             plans = {
-                dataset: experiment.plan(
+                dataset: make_plan(
                     family, name, dataset, preset=preset, overrides={"observation": observation}
                 ).hyperparameters
                 for dataset in names(observation)

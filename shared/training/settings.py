@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from shared.ranges import Count, DropRate, Size
+from shared.ranges import Count, DropRate, Real, Size
 
 
 def _setting(help_text: str):
@@ -21,6 +21,10 @@ class RunSettings:
     frames: Literal["auto", "device", "mapped"] = _setting(
         "where frames are kept: on the device, on the host, or by the memory there is"
     )
+    action_range: tuple[Real, ...] | None = _setting(
+        "lowest and highest command, [low, high] or a pair a motor, if the data do not say it"
+    )
+    cut_jumps: bool = _setting("end episodes where the next row does not continue them")
     validation_fraction: DropRate = _setting("share of the episodes held out for validation")
     steps_per_call: Size = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: Size = _setting("updates between two evaluations")

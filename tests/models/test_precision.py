@@ -15,7 +15,7 @@ import pytest
 
 from shared.models import products
 from shared.models.networks import Critics
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 from shared.training.settings import RunSettings
 
 PRODUCT = re.compile(
@@ -101,7 +101,7 @@ def test_one_product_of_many_rounds_as_one_after_the_other(monkeypatch):
 def test_a_whole_update_is_exact_on_a_gpu(family, name, hopper_random):
     """No product of an algorithm's own escapes the setting."""
     sizes = {"actor_hidden_sizes": [16], "critic_hidden_sizes": [16], "batch_size": 8}
-    algorithm = experiment.plan(family, name, "hopper-random", overrides=sizes).build()
+    algorithm = make_plan(family, name, "hopper-random", overrides=sizes).build()
     dataset, key = hopper_random.to_device(), jax.random.key(0)
     state = jax.eval_shape(lambda: algorithm.init(hopper_random.spec, key=key))
     for phase in algorithm.phases():

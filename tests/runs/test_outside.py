@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from shared.errors import ConfigError
-from shared.runs import experiment, registry
+from shared.runs import registry
+from shared.runs.plan import Plan, make_plan
 
 MODULE = """
 from pathlib import Path
@@ -60,19 +61,19 @@ def test_its_values_and_presets_are_used(install):
     install("[latent_policies.cnf]\nmine = mine:Mine\n")
     assert registry.names("cnf")[-1] == "mine" and "mine" not in sys.modules
     assert registry.about("cnf", "mine") == ("Mine: a method of another package", "nobody 2026")
-    paper = experiment.plan("cnf", "mine", "hopper-medium-v2")
+    paper = make_plan("cnf", "mine", "hopper-medium-v2")
     assert (paper.hyperparameters["steps"], paper.hyperparameters["mixture"]) == (100, 0.25)
-    own = experiment.plan("cnf", "mine", "hopper-medium", preset="thorough")
+    own = make_plan("cnf", "mine", "hopper-medium", preset="thorough")
     assert (own.hyperparameters["steps"], own.hyperparameters["mixture"]) == (900, 0.75)
     assert own.settings == paper.settings  # no word of ours on a preset of this name
-    shared = experiment.plan("cnf", "mine", "hopper-medium", preset="quick")
+    shared = make_plan("cnf", "mine", "hopper-medium", preset="quick")
     assert shared.hyperparameters["steps"] == 10
-    assert shared.settings == experiment.plan("cnf", "bc", "hopper-medium", preset="quick").settings
-    assert experiment.Plan.from_dict(own.to_dict()) == own
+    assert shared.settings == make_plan("cnf", "bc", "hopper-medium", preset="quick").settings
+    assert Plan.from_dict(own.to_dict()) == own
     with pytest.raises(ConfigError, match="for mine; choose one of paper, thorough, quick"):
-        experiment.plan("cnf", "mine", "hopper-medium", preset="stable")
+        make_plan("cnf", "mine", "hopper-medium", preset="stable")
     with pytest.raises(ConfigError, match=r"'mixture' is 1.5; it must lie in \[0, 1\]"):
-        experiment.plan("cnf", "mine", "hopper-medium", overrides={"mixture": 1.5})
+        make_plan("cnf", "mine", "hopper-medium", overrides={"mixture": 1.5})
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import pytest
 from shared.data.catalog import CATALOG, canonical_name
 from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
-from shared.runs import config, experiment, registry
+from shared.runs import config, registry
 from shared.runs.patterns import holds, is_narrower, values_for
+from shared.runs.plan import make_plan
 
 
 def hyperparameters(family, algorithm, dataset, **options):
-    return experiment.plan(family, algorithm, dataset, **options).hyperparameters
+    return make_plan(family, algorithm, dataset, **options).hyperparameters
 
 
 def test_every_version_that_is_accepted_gets_its_values():
@@ -21,8 +22,8 @@ def test_every_version_that_is_accepted_gets_its_values():
     for versioned, name in versions:
         assert canonical_name(versioned) == name
         for algorithm in ("plas", "spot", "rebrac"):
-            found = experiment.plan("cnf", algorithm, versioned, preset="quick")
-            assert found == experiment.plan("cnf", algorithm, name, preset="quick")
+            found = make_plan("cnf", algorithm, versioned, preset="quick")
+            assert found == make_plan("cnf", algorithm, name, preset="quick")
             assert found.dataset == name
     assert hyperparameters("cnf", "plas", "hopper-medium-replay-v2")["latent_clip"] == 0.5
     assert hyperparameters("cnf", "spot", "halfcheetah-medium-expert-v2")["lambda_"] == 1.0

@@ -12,8 +12,9 @@ from shared.data.catalog import CATALOG
 from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
 from shared.ranges import Interval, range_of
-from shared.runs import config, experiment, registry
+from shared.runs import config, registry
 from shared.runs.patterns import holds
+from shared.runs.plan import make_plan
 from shared.runs.value_table import value_table
 from shared.training.settings import RunSettings
 
@@ -76,13 +77,13 @@ def test_a_value_out_of_range_is_one_sentence(pair):
     key = pair.partition("=")[0]
     name = "iql" if key in registry.find("cnf", "iql").__dataclass_fields__ else "bc"
     with pytest.raises(ConfigError) as caught:
-        experiment.plan("cnf", name, "hopper-medium", overrides=config.parse_overrides((pair,)))
+        make_plan("cnf", name, "hopper-medium", overrides=config.parse_overrides((pair,)))
     assert str(caught.value).endswith(OUT_OF_RANGE[pair])
 
 
 def test_a_swept_value_is_checked_like_any_other():
     with pytest.raises(ConfigError, match="'support' is -1.0; it must lie in"):
-        experiment.plan("clap", "clap", "hopper-medium", overrides={"support": -1.0})
+        make_plan("clap", "clap", "hopper-medium", overrides={"support": -1.0})
 
 
 def test_an_interval_says_which_ends_it_holds():
