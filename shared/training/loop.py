@@ -19,6 +19,7 @@ import numpy as np
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.datasets.suspects import suspicion
 from shared.environments.rendering import Pixels
+from shared.environments.units import Units
 from shared.errors import Interrupted, NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
@@ -91,7 +92,8 @@ def train(
     state, begin, position = restore(run, algorithm, fresh, begin, prepare)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     environment, pixels = run.record["environment"], Pixels.of(run.record)
-    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels)
+    units = Units.of(run.record)
+    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels, units)
     keys = program.seed_keys(seeds)
     context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
     try:
@@ -117,7 +119,8 @@ def run_phase(context: Context, state, phase: Phase, position: Position, begin):
     if phase.explore is None:
         return run_updates(context, state, phase, position, None)
     environment = context.run.record["environment"]
-    player = online.Player(context.algorithm, environment, context.log.seeds, begin())
+    units = Units.of(context.run.record)
+    player = online.Player(context.algorithm, environment, context.log.seeds, begin(), units)
     try:
         return run_updates(context, state, phase, position, player)
     finally:
