@@ -42,6 +42,18 @@ class SystemPackageError(UserError):
     exit_code = 6
 
 
+class SimulatorError(UserError):
+    """A simulator failed, or gave what no policy can be scored by."""
+
+    exit_code = 7
+
+
+class ObservationError(UserError):
+    """A policy was asked to act on what is no observation of its robot."""
+
+    exit_code = 8
+
+
 class Interrupted(UserError):
     """Ctrl-C; the message says where the run stopped and how it goes on."""
 

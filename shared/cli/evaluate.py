@@ -21,7 +21,12 @@ def evaluate_command() -> click.Command:
         "--video",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Film one episode of the first seed (.mp4 or .gif).",
+        help="Film one episode (.mp4 or .gif).",
+    )
+    @click.option(
+        "--seed",
+        type=int,
+        help="Which of the run's seeds --video films.  [default: the first]",
     )
     @click.option(
         "--q-error",
@@ -39,23 +44,34 @@ def evaluate_command() -> click.Command:
         metavar="FILE",
         help="The run's data for --distance, if they are no longer where it found them.",
     )
-    def evaluate(run, episodes, video, q_error, distance, data):
+    def evaluate(run, episodes, video, seed, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
         from shared.comparison.console import make_console
         from shared.runs import trained
 
+        policy = None if video is None else _policy_to_film(run, video, seed)
         make_console().print(_returns_table(run, trained.evaluate_run(run, episodes=episodes)))
         if q_error:
             make_console().print(_q_error_table(run, episodes))
         if distance:
             make_console().print(_distance_table(run, data, episodes))
-        if video is not None:
+        if policy is not None:
             from shared.environments.video import film
 
-            frames = film(trained.load_policy(run), video)
-            click.echo(f"{video}: {frames} frames")
+            record = policy.record
+            label = f"{record['dataset']}  {record['algorithm']}  seed {policy.seed}  "
+            click.echo(f"{video}: {film(policy, video, label=label)} frames")
 
     return evaluate
+
+
+def _policy_to_film(run: Path, video: Path, seed: int | None):
+    """Refuses what cannot be filmed before any episode is played."""
+    from shared.environments.video import require_video
+    from shared.runs.trained import load_policy
+
+    require_video(video)
+    return load_policy(run, seed=seed)
 
 
 def _returns_table(run: Path, rows: list[dict]):
@@ -91,15 +107,30 @@ def _returns_table(run: Path, rows: list[dict]):
 def _q_error_table(run: Path, episodes: int):
     from rich.table import Table
 
+    from shared.record.run_folder import RunFolder
     from shared.runs.q_errors import q_errors
 
-    table = Table("seed", "rows", "Q", "return", "MSE", "too high", "by", "else", title="Q errors")
-    for row in q_errors(run, episodes=episodes):
-        values = list(row.values())
+    record = RunFolder.open(run, write=False).record
+    rows = q_errors(run, episodes=episodes)
+    discounts = ", ".join(dict.fromkeys(f"{row['discount']:g}" for row in rows))
+    caption = (
+        f"{record['algorithm']} on {record['dataset']}, last critics: Q(s, a) of the critic less "
+        f"the return met from there on, discount {discounts}, in the units in which the critic "
+        "learns rewards (scaled and shifted as in training). Over the rows of "
+        f"{episodes} {'episode' if episodes == 1 else 'episodes'} a seed, deterministic policy; "
+        "rows shortly before a time limit are left out. Q, return: means. MSE: mean square of the "
+        "error. Too high: share of rows where Q is above the return. By, else: mean error of "
+        "those rows and of the others."
+    )
+    names = ("seed", "rows", "Q", "return", "MSE", "too high", "by", "else")
+    title = "Q errors: critics against discounted returns"
+    table = Table(*names, title=title, caption=caption, caption_justify="left")
+    for row in rows:
         table.add_row(
-            *(f"{value:.4g}" for value in values[:5]),
+            *(str(row[name]) for name in ("seed", "rows")),
+            *(f"{row[name]:.4g}" for name in ("q", "return_", "mse")),
             f"{row['overestimated']:.0%}",
-            *(f"{value:+.4g}" for value in values[6:]),
+            *(f"{row[name]:+.4g}" for name in ("overestimation", "underestimation")),
         )
     return table
 

@@ -17,17 +17,13 @@ are in our hands.
 Sources: dm_control (Tunyasuvunakool et al., 2020); V-D4RL (Lu et al., 2022), section 3.
 """
 
-import contextlib
-import ctypes
 import importlib
-import os
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from shared.environments.outcome import Outcome
-from shared.environments.rendering import FAITHFUL, RenderSettings
+from shared.environments.rendering import FAITHFUL, RenderSettings, drawing_backend
 from shared.errors import ConfigError, SystemPackageError
 
 ACTION_REPEAT = 2
@@ -171,7 +167,7 @@ class ControlSimulator:
 
 def _load(task: ControlTask):
     try:
-        with _drawing_backend():
+        with drawing_backend():
             suite = importlib.import_module("dm_control.suite")
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -179,23 +175,3 @@ def _load(task: ControlTask):
             "installed; it comes with this project on Python 3.11 and 3.12."
         ) from error
     return suite.load(task.domain, task.task)
-
-
-@contextlib.contextmanager
-def _drawing_backend() -> Iterator[None]:
-    """dm_control picks its OpenGL while it is imported: headless EGL, or none at all."""
-    before = os.environ.get("MUJOCO_GL")
-    if before is None and not os.environ.get("DISPLAY"):
-        os.environ["MUJOCO_GL"] = "egl" if _has_egl() else "disable"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("MUJOCO_GL", None)
-
-
-def _has_egl() -> bool:
-    try:
-        return all(ctypes.CDLL(f"lib{name}.so.1") for name in ("EGL", "GL"))
-    except OSError:
-        return False

@@ -74,6 +74,20 @@ class MujocoTask:
         mujoco.mj_forward(self.model, self.data)
         self.observation_size = len(self.observe())
 
+    @property
+    def observation_space(self):
+        """The gymnasium box of the observations."""
+        import gymnasium
+
+        return gymnasium.spaces.Box(-np.inf, np.inf, (self.observation_size,), np.float64)
+
+    @property
+    def action_space(self):
+        """The gymnasium box of the actions."""
+        import gymnasium
+
+        return gymnasium.spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
+
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict]:
         """Start an episode; a `seed` makes this one and those that follow repeatable."""
         if seed is not None:

@@ -4,6 +4,11 @@ Without a GPU a frame costs mostly shadows and multisampling.  A file must say h
 its frames were drawn (`name`), because a policy sees the difference.
 """
 
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -48,3 +53,27 @@ class Pixels(NamedTuple):
         """What the record of a run says; None for a policy that sees states."""
         found = record.get("pixels")
         return None if found is None else cls(found["size"], RenderSettings(**found["settings"]))
+
+
+@contextlib.contextmanager
+def drawing_backend() -> Iterator[None]:
+    """Let MuJoCo and dm_control draw without a display: by headless EGL, or not at all.
+
+    MuJoCo chooses its OpenGL when it is imported, gymnasium when it draws its first picture.
+    """
+    before = os.environ.get("MUJOCO_GL")
+    chosen = before is not None or "DISPLAY" in os.environ or sys.platform != "linux"
+    if not chosen:
+        os.environ["MUJOCO_GL"] = "egl" if _has_egl() else "disable"
+    try:
+        yield
+    finally:
+        if not chosen:
+            os.environ.pop("MUJOCO_GL", None)
+
+
+def _has_egl() -> bool:
+    try:
+        return all(ctypes.CDLL(f"lib{name}.so.1") for name in ("EGL", "GL"))
+    except OSError:
+        return False

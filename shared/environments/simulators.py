@@ -2,13 +2,15 @@
 
 import warnings
 
-from shared.environments.rendering import Pixels
+from shared.environments.rendering import Pixels, drawing_backend
 from shared.environments.tasks import Environment, environments
 from shared.errors import ConfigError
 
 
 def make_environment(name: str | None, *, render: bool = False, pixels: Pixels | None = None):
-    """The environment that scores a task, with gymnasium's methods and D4RL's behaviour.
+    """The environment of a task, with gymnasium's methods and D4RL's behaviour.
+
+    Policies are scored in it through `make_checked` (shared/environments/checked.py).
 
     Arguments:
         name: task, e.g. `hopper`; None is the task that a run on your own data did not name.
@@ -23,12 +25,16 @@ def make_environment(name: str | None, *, render: bool = False, pixels: Pixels |
         what = "this data, whose task is not named" if name is None else f"'{name}'"
         known = ", ".join(name for name, task in environments().items() if task.simulator)
         raise ConfigError(f"no simulator scores {what}; those of these tasks are known: {known}.")
-    task = environments()[name]
+    with drawing_backend():  # which MuJoCo asks for while it is imported
+        return _make(environments()[name], render, pixels)
+
+
+def _make(task: Environment, render: bool, pixels: Pixels | None):
     make = _OURS.get(task.simulator.partition("/")[0])
     if make is _control:
         return _control(task, pixels)
     if pixels is not None:
-        raise ConfigError(f"'{name}' is not seen in pixels; leave out --observation pixels.")
+        raise ConfigError(f"'{task.name}' is not seen in pixels; leave out --observation pixels.")
     return _gymnasium(task, render) if make is None else make(task)
 
 
@@ -36,6 +42,10 @@ def has_simulator(name: str | None) -> bool:
     """Can policies for this task be scored?  The robot that your logs are of has none."""
     task = environments().get(name or "")
     return task is not None and bool(task.simulator)
+
+
+_WALKERS = ("Hopper-v4", "HalfCheetah-v4", "Walker2d-v4")
+"""Models of gymnasium with a camera that follows the robot."""
 
 
 def _gymnasium(task: Environment, render: bool):
@@ -49,13 +59,16 @@ def _gymnasium(task: Environment, render: bool):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
             drawn = {"render_mode": "rgb_array"} if render else {}
+            if render and task.simulator in _WALKERS:
+                drawn["camera_name"] = "track"  # gymnasium's default stays where they start
             made = gymnasium.make(task.simulator, disable_env_checker=True, **drawn)
-    except (gymnasium.error.Error, ImportError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except Exception as error:  # another package's code may raise anything
+        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
         raise ConfigError(
             f"the simulator '{task.simulator}' of '{task.name}' cannot be made ({reason}); correct "
-            "its gymnasium id, as 'package:Name-v0'."
+            "its gymnasium id, as 'package:Name-v0', or the simulator."
         ) from error
+    _require_boxes(task, made)
     sizes = [(task.observation_size,), (task.action_size,)]
     spaces = [made.observation_space.shape, made.action_space.shape]
     if spaces != sizes:
@@ -64,6 +77,24 @@ def _gymnasium(task: Environment, render: bool):
             f"'{task.name}' is registered with {sizes}; wrap the one or correct the other."
         )
     return made
+
+
+def _require_boxes(task: Environment, made) -> None:
+    """Refuse spaces that are no boxes of real numbers (`Dict`, `Discrete`, ...)."""
+    import gymnasium
+
+    flatten, rescale = "gymnasium.wrappers.FlattenObservation", "a wrapper with such actions"
+    spaces = {
+        "observation": (made.observation_space, "fiu", flatten),
+        "action": (made.action_space, "f", rescale),
+    }
+    for what, (space, kinds, wrapper) in spaces.items():
+        if not (isinstance(space, gymnasium.spaces.Box) and space.dtype.kind in kinds):
+            made.close()
+            raise ConfigError(
+                f"the simulator '{task.simulator}' of '{task.name}' has the {what} space {space}, "
+                f"but a Box of real numbers is needed; put {wrapper} around it."
+            )
 
 
 def _maze2d(task: Environment):

@@ -34,7 +34,8 @@ class Environment:
             name, or `dm_control/DOMAIN-TASK`; empty where there is none, and then no scores.
         minimum: return of a random policy (score 0); NaN where it is not known.
         maximum: return of an expert (score 100); the same.
-        horizon: environment steps of an episode without a terminal.
+        horizon: environment steps of an episode without a terminal, after which it is cut;
+            0 leaves that to the simulator.
         quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
     """
 

@@ -6,36 +6,60 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from shared.environments.rendering import Pixels
-from shared.errors import ConfigError, SystemPackageError
+from shared.environments.caption import captioned
+from shared.environments.checked import CheckedSimulator, make_checked
+from shared.environments.rendering import Pixels, drawing_backend
+from shared.errors import ConfigError, SystemPackageError, UserError
+
+_GIF_EVERY = 4
+"""Players show at most 50 pictures a second."""
 
 
-def film(policy, path: Path, *, seed: int = 0, size: int = 480) -> int:
-    """One episode of `policy` as .mp4 or .gif; returns the number of frames.
+def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
+    """One episode of `policy` as .mp4 or .gif.
+
+    Arguments:
+        policy: from `load_policy`; its memory starts anew.
+        path: of the file.
+        label: what the caption of every picture begins with, before step and return so far.
+        start: seed of the episode's start.
+
+    Returns:
+        The number of pictures in the file.
 
     Raises:
         SystemPackageError: the machine has no headless OpenGL.
         ConfigError: the file name ends in neither .mp4 nor .gif.
     """
-    from shared.environments.simulators import make_environment
-
     require_video(path)
-    pixels = Pixels.of(policy.record)
-    environment = make_environment(policy.record["environment"], render=True, pixels=pixels)
-    observation, _ = environment.reset(seed=seed)
+    record = policy.record
+    with drawing_backend():
+        simulator = make_checked(
+            record["environment"], units=policy.units, render=True, pixels=Pixels.of(record)
+        )
+        try:
+            every = _GIF_EVERY if path.suffix == ".gif" else 1
+            pictures = _play(policy, simulator, every, label, start)
+        finally:
+            simulator.close()
+    write_video(path, np.stack(pictures), simulator.rate / every)
+    return len(pictures)
+
+
+def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: int) -> list:
+    """A picture of every `every`th step of an episode, and of its end."""
+    observation, _ = simulator.reset(seed=start)
     policy.reset()
-    frames, reward, over = [], 0.0, False
-    while not over:
-        frames.append(_frame(environment))
+    pictures, reward, sum_, step, over = [], 0.0, 0.0, 0, False
+    while True:
+        if over or step % every == 0:
+            caption = f"{label}step {step:4d}  return {sum_:,.1f}"
+            pictures.append(captioned(_picture(simulator), caption))
+        if over:
+            return pictures
         action = policy.act(observation, reward=reward)
-        observation, reward, terminal, timeout, _ = environment.step(action)
-        over = terminal or timeout
-    rate = environment.metadata["render_fps"]
-    environment.close()
-    # GIF players cap the rate at 50.
-    every = 4 if path.suffix == ".gif" else 1
-    write_video(path, np.stack(frames[::every]), rate / every)
-    return len(frames)
+        observation, reward, terminal, timeout, _ = simulator.step(action)
+        sum_, step, over = sum_ + reward, step + 1, terminal or timeout
 
 
 def require_video(path: Path) -> None:
@@ -58,9 +82,11 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], ra
         imageio.imwrite(path, frames, fps=rate, codec="libx264")
 
 
-def _frame(environment) -> np.ndarray:
+def _picture(simulator: CheckedSimulator) -> np.ndarray:
     try:
-        return environment.render()
+        return simulator.render()
+    except UserError:
+        raise
     except Exception as error:  # every GL back end raises its own kind
         raise SystemPackageError(
             "no headless OpenGL is available for the video; install the system packages libegl1 "

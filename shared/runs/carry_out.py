@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.datasets.dataset import Dataset
+from shared.environments.checked import check_simulator
 from shared.environments.simulators import has_simulator
+from shared.environments.units import Units
 from shared.errors import ConfigError, RunError
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
@@ -22,13 +24,18 @@ LoadData = Callable[[dict[str, Any]], Dataset]
 
 
 def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> None:
-    """Raise a ConfigError for a plan that these data, or this model, leave nothing to do."""
+    """Raise a ConfigError for a plan that these data, or this model, leave nothing to do.
+
+    The same for a simulator that does not act as the data do.
+    """
     online = plan.settings.online_steps
     if online and not has_simulator(data.environment):
         raise ConfigError(
             f"online_steps is {online}, but no simulator is known for '{plan.dataset}'; leave it "
             "out."
         )
+    if data.environment is not None and has_simulator(data.environment):
+        check_simulator(data.environment, Units(data.action_range, data.observation_offset))
     if model is not None and not sum(phase.steps for phase in plan.build().phases()):
         raise ConfigError(
             f"nothing is left to train on the model of {model.record['run']}; evaluate that run."

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shared.algorithm import LearnedReward
+from shared.environments.units import Units
 from shared.errors import RunError
 from shared.runs.trained import load_state
 from shared.training.evaluation import evaluate
@@ -42,7 +43,7 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
     """The metrics of a run's last checkpoint, one row a seed.
 
     Returns:
-        Rows of `seed, rows, q, return_` (means), `mse`, `overestimated` (share of rows),
+        Rows of `seed, rows, discount, q, return_` (means), `mse`, `overestimated` (share of rows),
         `overestimation` and `underestimation` (means of the positive and of the negative
         errors; 0 where there are none).
 
@@ -62,12 +63,14 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
         seeds=plan.seeds,
         step=position["global_step"],
         episodes=episodes,
+        units=Units.of(record),
     )
     rows = []
     for i, seed in enumerate(plan.seeds):
         found = [compare(algorithm, states[i], rollout, learned[i]) for rollout in rollouts[i]]
         q, return_ = (np.concatenate(x) for x in zip(*found, strict=True))
-        rows.append({"seed": seed, "rows": len(q), **metrics(q, return_)})
+        discount = float(learned[i].discount)
+        rows.append({"seed": seed, "rows": len(q), "discount": discount, **metrics(q, return_)})
     return rows
 
 

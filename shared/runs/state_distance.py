@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shared.datasets.rows import held_out
+from shared.environments.units import Units
 from shared.errors import RunError
 from shared.models.networks import Normalizer
 from shared.runs.q_errors import play
@@ -51,6 +52,7 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
         seeds=plan.seeds,
         step=position["global_step"],
         episodes=episodes,
+        units=Units.of(record),
     )
     rows = []
     for seed, played in zip(plan.seeds, rollouts, strict=True):

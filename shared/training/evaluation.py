@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from shared.environments.checked import make_checked
 from shared.environments.rendering import Pixels
 from shared.environments.scores import normalized_score
-from shared.environments.simulators import has_simulator, make_environment
+from shared.environments.simulators import has_simulator
+from shared.environments.units import PLAIN, Units
 from shared.training.program import seed_keys
 
 MODES = ("deterministic", "sampled")
@@ -72,6 +74,7 @@ def evaluate(
     step: int,
     episodes: int = 10,
     pixels: Pixels | None = None,
+    units: Units = PLAIN,
     simulators: list | None = None,
     watch: Callable | None = None,
 ) -> list[dict[str, Any]]:
@@ -85,17 +88,19 @@ def evaluate(
         step: the update that is scored; it picks the starts and the noise.
         episodes: of each seed and mode.
         pixels: what the policy sees; None = states.
-        simulators: `len(seeds) · 2 · episodes` environments to re-use.
+        units: those of the run's data.
+        simulators: `len(seeds) · 2 · episodes` of `make_checked` to re-use.
         watch: called with every step: number of the row that is returned for its episode,
-            observation, action, reward, terminal.
+            observation and action as the policy has them, reward, terminal.
 
     Returns:
         One row an episode: step, seed, mode, episode, return, score, length.
     """
     index = [(s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)]
-    simulators = simulators or [make_environment(environment, pixels=pixels) for _ in index]
+    make = partial(make_checked, environment, pixels=pixels, units=units)
+    simulators = simulators or [make() for _ in index]
     starts = [
-        simulator.reset(seed=_start_seed(seeds[s], step, e))[0]
+        units.seen(simulator.reset(seed=_start_seed(seeds[s], step, e))[0])
         for simulator, (s, _, e) in zip(simulators, index, strict=True)
     ]
     observations = np.stack(starts).astype(np.float32 if pixels is None else np.uint8)
@@ -109,10 +114,11 @@ def evaluate(
             algorithm, state, memory, observations.reshape(shape), keys, step, time
         )
         actions = np.asarray(actions).reshape(len(index), -1)
-        rewards = np.zeros(len(index), np.float32)
+        commands, rewards = units.command(actions), np.zeros(len(index), np.float32)
         for i in np.flatnonzero(alive):
             before = observations[i].copy()
-            observations[i], reward, terminal, timeout, _ = simulators[i].step(actions[i])
+            following, reward, terminal, timeout, _ = simulators[i].step(commands[i])
+            observations[i] = units.seen(following)
             rewards[i] = reward
             returns[i] += reward
             lengths[i] += 1
@@ -154,11 +160,12 @@ class BackgroundEvaluator:
         seeds: tuple[int, ...],
         episodes: int,
         pixels: Pixels | None = None,
+        units: Units = PLAIN,
     ):
         count = len(seeds) * 2 * episodes if has_simulator(environment) else 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
         # Simulators that draw belong to the thread that makes them.
-        make = partial(make_environment, environment, pixels=pixels)
+        make = partial(make_checked, environment, pixels=pixels, units=units)
         self._simulators = self._pool.submit(lambda: [make() for _ in range(count)]).result()
         self._evaluate = partial(
             evaluate,
@@ -167,6 +174,7 @@ class BackgroundEvaluator:
             seeds=seeds,
             episodes=episodes,
             pixels=pixels,
+            units=units,
             simulators=self._simulators,
         )
         self._pending: list[tuple[dict, Future]] = []

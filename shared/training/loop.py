@@ -19,6 +19,7 @@ import numpy as np
 from shared.algorithm import AbstractAlgorithm, Phase
 from shared.datasets.suspects import suspicion
 from shared.environments.rendering import Pixels
+from shared.environments.units import Units
 from shared.errors import Interrupted, NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
@@ -33,7 +34,9 @@ from shared.types import Spec
 
 Run = RunFolder | SweepFolder
 
-MEND = "lower the learning rate or look at the data with 'data inspect'"
+MEND = (
+    "neither data nor simulator hold such numbers, so the learner diverged; lower its learning rate"
+)
 
 
 def unchanged(state):
@@ -91,7 +94,8 @@ def train(
     state, begin, position = restore(run, algorithm, fresh, begin, prepare)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     environment, pixels = run.record["environment"], Pixels.of(run.record)
-    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels)
+    units = Units.of(run.record)
+    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels, units)
     keys = program.seed_keys(seeds)
     context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
     try:
@@ -117,7 +121,8 @@ def run_phase(context: Context, state, phase: Phase, position: Position, begin):
     if phase.explore is None:
         return run_updates(context, state, phase, position, None)
     environment = context.run.record["environment"]
-    player = online.Player(context.algorithm, environment, context.log.seeds, begin())
+    units = Units.of(context.run.record)
+    player = online.Player(context.algorithm, environment, context.log.seeds, begin(), units)
     try:
         return run_updates(context, state, phase, position, player)
     finally:
@@ -161,7 +166,7 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
         if due(step, phase, settings.save_every):
             log.scores(evaluator, wait=True)
             saved = state if player is None else (state, player.shown)
-            save(run, saved, phase, position, log)
+            save(run, saved, phase, position, log, blame)
         evaluate_if_due(context, state, phase, position)
     return state
 
@@ -197,12 +202,12 @@ def _all_finite(state):
     return jnp.all(jnp.stack([jnp.all(~jnp.isnan(x)) for x in floats]))
 
 
-def save(run: Run, state, phase: Phase, position: Position, log: Log) -> None:
+def save(run: Run, state, phase: Phase, position: Position, log: Log, blame: Callable) -> None:
     """Write a checkpoint, unless the state holds a NaN that no metric has shown yet."""
     if not bool(_all_finite(state)):
         raise NonFiniteError(
             f"phase '{phase.name}', step {position.step}: a parameter became NaN; "
-            f"{_last_good(run)}; {MEND}."
+            f"{_last_good(run)}; {blame() or MEND}."
         )
     run.save(
         state,

@@ -18,9 +18,10 @@ from jaxtyping import Float, Int
 
 from shared.algorithm import AbstractAlgorithm
 from shared.datasets.replay import RingBuffer
-from shared.environments.simulators import make_environment
+from shared.environments.checked import make_checked, step_limit
 from shared.environments.tasks import environments
-from shared.errors import ConfigError, RunError
+from shared.environments.units import PLAIN, Units
+from shared.errors import ConfigError
 from shared.training import program
 from shared.training.settings import RunSettings
 from shared.types import Spec, Transition
@@ -53,7 +54,8 @@ def nothing_shown(
     capacity = min(settings.online_steps, settings.replay_rows)
     replay = jax.vmap(lambda _: RingBuffer.empty(capacity, *sizes))(np.arange(len(seeds)))
     shape = (len(seeds), settings.online_simulators)
-    actions = np.zeros((*shape, environments()[environment].horizon, sizes[1]), np.float32)
+    limit = step_limit(environments()[environment])
+    actions = np.zeros((*shape, limit, sizes[1]), np.float32)
     return Shown(replay, np.zeros(shape, np.int32), np.zeros(shape, np.int32), actions)
 
 
@@ -111,25 +113,27 @@ class Player:
     """
 
     def __init__(
-        self, algorithm: AbstractAlgorithm, environment: str, seeds: tuple[int, ...], shown: Shown
+        self,
+        algorithm: AbstractAlgorithm,
+        environment: str,
+        seeds: tuple[int, ...],
+        shown: Shown,
+        units: Units = PLAIN,
     ):
         self._algorithm, self._seeds, self._keys = algorithm, seeds, program.seed_keys(seeds)
         episode, elapsed, actions = (np.array(x) for x in shown[1:])
         self.shown = Shown(shown.replay, episode, elapsed, actions)
         self._places = list(np.ndindex(episode.shape))
-        self._simulators = [make_environment(environment) for _ in self._places]
+        self._units = units
+        self._simulators = [make_checked(environment, units=units) for _ in self._places]
         starts = [self._begin(i) for i in range(len(self._places))]
         self._observations = np.stack(starts).astype(np.float32)
         for i, place in enumerate(self._places):
             for action in actions[place][: elapsed[place]]:
-                self._observations[i], *_ = self._simulators[i].step(action)
+                self._observations[i], *_ = self._act(i, action)
 
     def play(self, state, step: int, count: int) -> None:
-        """`count` steps of every seed, the first of them number `step`; they join the replay.
-
-        Raises:
-            RunError: an episode went on behind the horizon of its task.
-        """
+        """`count` steps of every seed, the first of them number `step`; they join the replay."""
         blocks = []
         for time in range(count // self.shown.episode.shape[1]):
             blocks.append(self._step(state, step + time))
@@ -156,7 +160,7 @@ class Player:
         after, reward = np.empty_like(before), np.empty(len(before), np.float32)
         terminal = np.empty(len(before), bool)
         for i, place in enumerate(self._places):
-            after[i], reward[i], terminal[i], timeout, _ = self._simulators[i].step(actions[i])
+            after[i], reward[i], terminal[i], timeout = self._act(i, actions[i])
             self._observations[i] = after[i]
             self._note(place, actions[i])
             if terminal[i] or timeout:
@@ -165,14 +169,13 @@ class Player:
                 self._observations[i] = self._begin(i)
         return Transition(before, actions, reward, terminal, after)
 
+    def _act(self, i: int, action: np.ndarray):
+        """One step of simulator i: observation as the policy sees it, reward, terminal, timeout."""
+        observation, *outcome, _ = self._simulators[i].step(self._units.command(action))
+        return self._units.seen(observation), *outcome
+
     def _note(self, place: tuple[int, ...], action: np.ndarray) -> None:
-        elapsed, horizon = self.shown.elapsed[place], self.shown.actions.shape[2]
-        if elapsed == horizon:
-            raise RunError(
-                f"an episode of more than {horizon} steps was met in the simulator; correct the "
-                "horizon of its task in shared/data/catalog.py."
-            )
-        self.shown.actions[place][elapsed] = action
+        self.shown.actions[place][self.shown.elapsed[place]] = action
         self.shown.elapsed[place] += 1
 
     def _begin(self, i: int) -> np.ndarray:
@@ -185,4 +188,4 @@ class Player:
             int(self.shown.episode[self._places[i]]),
         )
         start = np.random.SeedSequence(numbers).generate_state(1)[0]
-        return self._simulators[i].reset(seed=int(start))[0]
+        return self._units.seen(self._simulators[i].reset(seed=int(start))[0])
