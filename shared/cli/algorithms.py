@@ -68,7 +68,9 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
         console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
     phases = ", ".join(f"{p.name} {format_count(p.steps)}" for p in plan.build().phases())
     console.print(Text(f"\nphases and their updates: {phases}\n"))
-    table = Table("key", "value", "range", "meaning", title=f"--set KEY=VALUE  ({preset})")
+    table = Table(title=f"--set KEY=VALUE  ({preset})")
+    for k, column in enumerate(("key", "value", "range", "meaning")):
+        table.add_column(column, no_wrap=k < 3)
     values = plan.hyperparameters | dataclasses.asdict(plan.settings)
     for owner in (algorithm_class, RunSettings):
         hints = typing.get_type_hints(owner, include_extras=True)
