@@ -83,9 +83,9 @@ class Policy:
             NonFiniteError: the policy's own answer is not finite.
         """
         observation = self._seen(observation, self._shape)
-        reward = self._numbers("reward", reward, ())
+        earned = self._numbers("reward", reward, ())
         key, following = (None, None) if self._key is None else jax.random.split(self._key)[::-1]
-        memory = self._memory if self._first else self._rewarded(self._memory, reward)
+        memory = self._memory if self._first else self._rewarded(self._memory, earned)
         action, memory = self._act(self._state, memory, observation, key)
         command = self._command(action)
         self._key, self._memory, self._first = following, memory, False

@@ -53,8 +53,9 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
     plan, record, algorithm, state, position = load_state(Path(path))
     states = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(len(plan.seeds))]
     fine_tuned = is_online(algorithm, position)
-    learned = [algorithm.learned_reward(one, online=fine_tuned) for one in states]
-    if None in learned:
+    asked = [algorithm.learned_reward(one, online=fine_tuned) for one in states]
+    learned = [found for found in asked if found is not None]
+    if len(learned) < len(asked):
         raise RunError(f"{path}: '{plan.algorithm}' has no critic of actions to be judged.")
     rollouts = play(
         algorithm,
