@@ -34,13 +34,17 @@ def train_suite(family: str, words: dict[str, Any]) -> None:
         UserError: one or more data sets failed; the others were trained.
     """
     from shared.cli.train import request_of
-    from shared.data.suites import data_sets
-    from shared.runs import suites
+    from shared.data.suites import data_sets, is_seen_in_pixels
+    from shared.runs import registry, suites
 
     for name, flag in CONTRADICTORY.items():
         if words[name]:
             raise ConfigError(f"--benchmark chooses its own data sets and runs; leave out {flag}.")
     asked = request_of(family, words)
+    sees = registry.find(family, asked.algorithm).observations
+    if asked.data.observation is None and is_seen_in_pixels(words["benchmark"]):
+        seen = "pixels" if "pixels" in sees else "state"
+        asked = replace(asked, data=replace(asked.data, observation=seen))
     out = asked.out or Path("runs") / words["benchmark"] / f"{asked.algorithm}-{asked.preset}"
     requests = {
         name: replace(asked, data=replace(asked.data, name=name), out=out / name)
@@ -74,7 +78,8 @@ def _print_plan(suite: str, asked, plans: dict, states: dict) -> None:
     rate = estimates.product_rate()
     title = f"plan of {suite}: {asked.algorithm}, {asked.preset}"
     table = Table(title=title, caption=NOTE, title_justify="left", caption_justify="left")
-    for k, column in enumerate(("data set", "state", "data", "rows", "updates", "time", "memory")):
+    unit = "frames" if asked.data.observation == "pixels" else "rows"
+    for k, column in enumerate(("data set", "state", "data", unit, "updates", "time", "memory")):
         justify = "left" if k < 3 else "right"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=k == 0)
     total, known = 0.0, {}

@@ -2,6 +2,7 @@
 
 import fnmatch
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -12,8 +13,16 @@ from shared.errors import ConfigError
 
 def suites() -> dict[str, list[str]]:
     """Every suite's patterns of data set names."""
-    text = (resources.files("configs") / "benchmarks.yaml").read_text()
-    return yaml.safe_load(text)["suites"]
+    return _document()["suites"]
+
+
+def is_seen_in_pixels(suite: str) -> bool:
+    """Is this suite one of pictures, unless the user asks for states?"""
+    return suite in _document()["pixels"]
+
+
+def _document() -> dict[str, Any]:
+    return yaml.safe_load((resources.files("configs") / "benchmarks.yaml").read_text())
 
 
 def data_sets(name: str) -> list[str]:

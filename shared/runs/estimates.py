@@ -6,6 +6,7 @@ theirs at the rate that this device reaches in a product of common shape, times
 """
 
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -13,13 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.algorithm import Phase
-from shared.datasets.rows import make_dataset, spec_of
+from shared.datasets.frame_data import FrameData
+from shared.datasets.frames import Frames
+from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.models.products import changed_p, outer_p, rows_p
 from shared.runs.plan import Plan
 from shared.training import program
+from shared.training.views import Source, shape_of
 from shared.types import Transition
 
+LENGTH = 512
+"""Rows, or frames, of an episode of the stand-in that is traced."""
 OVERHEAD = 2.0
 """Time of an update in times of its products: updates measured on a CPU took 1.5 to 2.5."""
 
@@ -48,20 +54,31 @@ class Costs(NamedTuple):
 
 
 def costs(plan: Plan, environment: Environment) -> Costs:
-    """What the run of `plan` costs."""
-    transitions, episode = _stand_in(environment)
-    dataset = make_dataset(transitions, episode)
-    spec = spec_of(transitions, np.ones(2))
+    """What the run of `plan` costs, on states or on pixels."""
+    data = _stand_in(plan, environment)
+    frames = data.pixels is not None
+    dataset = data.to_device(**({"where": "device"} if frames else {}))
     algorithm, seeds = plan.build(), plan.seeds
-    state = program.state_shapes(algorithm, spec, seeds)
+    state = program.state_shapes(algorithm, data.spec, seeds)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
     operations = 0.0
-    for phase in program.phases_of(algorithm, plan.settings.online_steps):
+    for index, phase in enumerate(program.phases_of(algorithm, plan.settings.online_steps)):
         if phase.steps:
-            operations += phase.steps * update_flops(phase, one, dataset)
-    host = sum(x.nbytes for x in transitions)
-    row_bytes = _bytes(dataset) / len(episode), host / len(episode)
+            source = (
+                Source(dataset) if phase.view is None else _seen(algorithm, index, dataset, one)
+            )
+            operations += phase.steps * update_flops(phase, one, source)
+    units = data.rows + len(data.episode_returns) if frames else data.rows
+    row_bytes = _bytes(dataset) / units, _host_bytes(data) / units
     return Costs(operations * len(seeds), _bytes(state), row_bytes)
+
+
+def _seen(algorithm, index: int, dataset, one) -> Source:
+    """The view of one seed, as shapes alone."""
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), one)
+    places, view = shape_of(algorithm, index, state, dataset)
+    assert view is not None
+    return Source(places, jax.ShapeDtypeStruct(view.shape[1:], view.dtype))
 
 
 def shapes_of(plan: Plan, environment: Environment) -> tuple:
@@ -72,17 +89,33 @@ def shapes_of(plan: Plan, environment: Environment) -> tuple:
 
     settings = ((name, shape(value)) for name, value in plan.hyperparameters.items())
     sizes = environment.observation_size, environment.action_size
-    return (plan.algorithm, plan.seeds, plan.settings.online_steps, *sizes, *settings)
+    seen = plan.settings.observation, plan.settings.frame_size
+    return (plan.algorithm, plan.seeds, plan.settings.online_steps, *seen, *sizes, *settings)
 
 
-def _stand_in(environment: Environment) -> tuple[Transition, np.ndarray]:
+def _stand_in(plan: Plan, environment: Environment) -> FrameData | RowData:
     """A data set of the right sizes, of two episodes without content."""
-    rows, n = 2 * 512, environment.observation_size
-    observation = np.zeros((rows, n), np.float32)
-    action = np.zeros((rows, environment.action_size), np.float32)
-    reward, terminal = np.zeros(rows, np.float32), np.zeros(rows, bool)
+    size, action_size = plan.settings.frame_size, environment.action_size
+    episode, about = np.repeat(np.arange(2), LENGTH), {"name": "", "path": Path(), "sha256": ""}
+    about |= {"source": "yours", "environment": None, "attributes": {}}
+    about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, LENGTH)}
+    about |= {"episode_finished": np.ones(2, bool)}
+    reward, terminal = np.zeros(2 * LENGTH, np.float32), np.zeros(2 * LENGTH, bool)
+    action = np.zeros((2 * LENGTH, action_size), np.float32)
+    if plan.settings.observation == "pixels":
+        image = np.zeros((2 * LENGTH, size, size, 3), np.uint8)
+        frames = Frames(image, None, action, reward, terminal, episode)
+        about["episode_lengths"] = np.full(2, LENGTH - 1)  # the last frame has no action
+        return FrameData(frames=frames, **about)
+    observation = np.zeros((2 * LENGTH, environment.observation_size), np.float32)
     transitions = Transition(observation, action, reward, terminal, observation)
-    return transitions, np.repeat(np.arange(2), rows // 2)
+    return RowData(transitions=transitions, episode=episode, **about)
+
+
+def _host_bytes(data: FrameData | RowData) -> int:
+    """Of everything that was read."""
+    columns = data.frames if isinstance(data, FrameData) else data.transitions
+    return sum(x.nbytes for x in columns if x is not None)
 
 
 def _bytes(tree) -> int:
@@ -94,17 +127,19 @@ def _is_plain(x) -> bool:
     return hasattr(x, "dtype") and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
 
 
-def update_flops(phase: Phase, state, dataset) -> float:
+def update_flops(phase: Phase, state, source: Source) -> float:
     """Operations of the matrix products of one update of one seed, from the traced program.
 
-    `state` may be shapes alone.
+    `state` and the source's view may be shapes alone.
     """
 
-    def update(state, dataset, key):
+    def update(state, dataset, view, key):
         step = {"step": 1} if phase.takes_step else {}
-        return phase.update(state, phase.draw(dataset, key=key), key=key, **step)
+        seen = program.seen(dataset, view)
+        return phase.update(state, phase.draw(seen, key=key), key=key, **step)
 
-    return product_flops(jax.make_jaxpr(update)(state, dataset, jax.random.key(0)).jaxpr)
+    traced = jax.make_jaxpr(update)(state, source.dataset, source.view, jax.random.key(0))
+    return product_flops(traced.jaxpr)
 
 
 def product_flops(traced) -> float:

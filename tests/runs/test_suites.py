@@ -62,6 +62,25 @@ def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("seen", "unit"), [((), "frames"), (("--observation", "state"), "rows")])
+def test_vd4rl_is_seen_in_pixels_unless_states_are_asked_for(tmp_path, seen, unit):
+    """`clap train --benchmark vd4rl`, and what its plan says of data, updates and memory."""
+    line = ["train", "--benchmark", "vd4rl", "--preset", "quick", "--dry-run", *seen]
+    result = CliRunner().invoke(clap, [*line, "--data-dir", str(tmp_path)], env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    assert unit in result.output.splitlines()[2], result.output
+    assert ("agent 3,000" in result.output) == (unit == "frames")
+
+
+@pytest.mark.parametrize(("family", "algorithm"), [("clap", "clap"), ("cnf", "bc")])
+@pytest.mark.parametrize("suite", suites.suites())
+def test_every_suite_has_a_plan(tmp_path, family, algorithm, suite):
+    line = ["train", "--benchmark", suite, "--algo", algorithm, "--preset", "quick", "--dry-run"]
+    cli = {"clap": clap, "cnf": cnf}[family]
+    result = CliRunner().invoke(cli, [*line, "--data-dir", str(tmp_path)])
+    assert result.exit_code == 0 and "left to do" in result.output, result.output
+
+
 def test_estimates_count_every_product():
     """Behaviour cloning: one network, forwards and twice backwards but to its input."""
     overrides = {"steps": 10, "batch_size": 32, "hidden_sizes": [16]}
