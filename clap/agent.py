@@ -1,22 +1,18 @@
-"""What is trained in dreams: the actor and its values, and the dreams themselves."""
+"""What is trained in dreams: an actor, and values in the units and bounds of the data."""
 
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.initialise import initialise
 from clap.returns import data_returns
-from clap.rssm import Latent
-from clap.world_model import WorldModel
+from shared.models.learner import clipped_adam, initialise
 from shared.models.networks import MLP, selu
 from shared.models.policies import BoundedLatentPolicy
 from shared.types import Scalar
-
-SATURATED = 0.99
-"""Beyond this the bounded variable counts as sitting at the edge of its box."""
 
 
 class Values(eqx.Module):
@@ -121,86 +117,9 @@ class Agent(NamedTuple):
         return initialise(make, key=key)
 
 
-class Dream(NamedTuple):
-    """One imagined rollout; leading axis = horizon but where noted.
-
-    Attributes:
-        features: `horizon` + 1 of them, the first is where the dream began.
-        latents: the states behind the actions.
-        reward: mean reward of each action.
-        continuation: probability that the episode goes on behind each action.
-        log_prob: of the bounded variable, in nats.
-        saturation: share of dimensions at the edge of the box.
-    """
-
-    features: Float[Array, "*batch states feature"]
-    latents: Latent
-    reward: Float[Array, "*batch horizon"]
-    continuation: Float[Array, "*batch horizon"]
-    log_prob: Float[Array, "*batch horizon"]
-    saturation: Float[Array, "*batch horizon"]
-
-    @property
-    def end(self) -> Latent:
-        """The last state."""
-        return jax.tree.map(lambda x: x[..., -1, :], self.latents)
-
-
-def dream(
-    model: WorldModel,
-    actor: BoundedLatentPolicy,
-    start: Latent,
-    horizon: int,
-    *,
-    support: Scalar | None,
-    stop_box_gradient: bool,
-    members: Int[Array, "horizon"] | None = None,
-    key: PRNGKeyArray,
-) -> Dream:
-    """Follow `actor` through the model for `horizon` actions from one state.
-
-    The actor moves in boxes of half width `support` · sigma (None: anywhere).  With
-    `stop_box_gradient` no gradient passes through the center and the width of the
-    boxes: the actor may not seek states for the sake of their boxes.  `members` of an
-    ensemble of priors draw the states, one a step (see `RSSM.prior`).
-    """
-    k_noise, k_policy = jax.random.split(key)
-    noise = model.rssm.states.noise(horizon, key=k_noise)
-    space = model.actions.frozen()
-
-    def choose(feature, key):
-        box = space.box(feature, support)
-        box = jax.lax.stop_gradient(box) if stop_box_gradient else box
-        latent, log_prob = actor.sample_with_log_prob(feature, box, key=key)
-        u = latent if box is None else (latent - box.center) / box.half_width
-        saturation = jnp.mean(jnp.abs(u) > SATURATED, dtype=jnp.float32)
-        return space.decode(feature, latent), (log_prob, saturation)
-
-    keys = jax.random.split(k_policy, horizon)
-    latents, (log_prob, saturation) = model.rssm.imagine(start, choose, keys, noise, members)
-    see, behind = model.rssm.visible, latents.feature
-    return Dream(
-        features=jnp.concatenate([see(start)[None], see(latents)]),
-        latents=latents,
-        reward=jax.vmap(model.reward)(behind),
-        continuation=jax.vmap(model.continuation)(behind),
-        log_prob=log_prob,
-        saturation=saturation,
-    )
-
-
-def dream_all(
-    model: WorldModel,
-    actor: BoundedLatentPolicy,
-    starts: Latent,
-    horizon: int,
-    *,
-    key: PRNGKeyArray,
-    **options,
-) -> Dream:
-    """A dream from each of a batch of states; `options` as `dream`, one for all."""
-
-    def one(start, key):
-        return dream(model, actor, start, horizon, **options, key=key)
-
-    return jax.vmap(one)(starts, jax.random.split(key, starts.stochastic.shape[0]))
+def agent_adam(
+    clip: Scalar, learning_rate: Scalar, steps: int | None = None
+) -> optax.GradientTransformation:
+    """`clipped_adam` for an `Agent`, whose actor and values are clipped apart."""
+    part = clipped_adam(clip, learning_rate, steps)
+    return optax.partition({"actor": part, "values": part}, Agent("actor", "values"))

@@ -1,6 +1,6 @@
 """The `clap` command."""
 
-from shared.cli.factory import make_cli
+from shared.cli.factory import Later, make_cli
 
 main = make_cli(
     "clap",
@@ -13,13 +13,7 @@ main = make_cli(
   clap figures actions runs/model
   clap train --env walker_walk-medium_expert --observation pixels --preset quick
   clap figures open-loop runs/pixels --out open-loop.gif""",
+    later=[
+        Later("figures", "clap.figures.commands:figures", "Draw what a world model has learned.")
+    ],
 )
-
-
-def _mount_figures() -> None:
-    from clap.figures import figures
-
-    main.add_command(figures)
-
-
-_mount_figures()

@@ -1,4 +1,9 @@
-"""What a trained model and agent are judged by, on held-out episodes."""
+"""What a model and an agent are judged by while they train, on held-out episodes.
+
+Of a model: its loss, its actions, predictions from actions alone, and whether it knows the ends
+of episodes.  Of an agent: what it believes at the starts of episodes beside what the data
+earned, and how far from the data its dreams end.
+"""
 
 from collections.abc import Callable
 
@@ -6,12 +11,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.latent_actions import DirectActions
-from clap.world_model import WorldModel
+from clap.dreams import draw_starts
+from clap.model.states import Latent
+from clap.model.world_model import WorldModel, normalized
+from clap.returns import data_returns
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Metrics
+from shared.types import Scalar
 
+Value = Callable[[Float[Array, "visible"]], Float[Array, ""]]
+"""Of a state of the model, in units of reward."""
 OPEN_LOOP_STEPS = (1, 5, 10, 20)
+VISITED, KNOWN = 256, 2048
+"""States at the ends of dreams, and recorded ones that they are compared with."""
 
 
 def masked_mean(value, mask):
@@ -22,7 +34,7 @@ def masked_mean(value, mask):
 def action_errors(model: WorldModel, features, batch: EpisodeWindow, *, key) -> Metrics:
     """Mean absolute error of actions decoded from posterior mean, prior sample and prior mean."""
     space = model.actions.frozen()
-    if isinstance(space, DirectActions):
+    if not space.models_actions:
         return {}
 
     def errors(feature, action, key):
@@ -90,29 +102,87 @@ def judge_model(
     return metrics | continue_calibration(model, latents.feature, batch)
 
 
-def judge_values(
-    model: WorldModel,
-    value: Callable[[Float[Array, "visible"]], Float[Array, ""]],
-    observations,
+def look_at_agent(
+    state,
+    dataset,
     *,
+    value: Value,
+    draw: Callable,
+    ends: Callable[..., Latent],
+    episodes: int,
+    discount: Scalar,
+    remembered: bool = False,
     key: PRNGKeyArray,
 ) -> Metrics:
-    """Values at the first observations of episodes: the place where overestimation shows."""
+    """Values at the starts of episodes beside what the data earned, and where dreams end.
 
-    def judge(observation, key):
-        core = model.rssm
-        start = core.initial()
-        noise = core.states.noise(key=key)
-        nothing = jnp.zeros(core.from_action.in_features)
-        latent = core.filter(start, nothing, observation, noise)
-        return value(core.visible(latent))
+    Arguments:
+        state: with `normalizer` and `world_model`.
+        dataset: on the device.
+        value: of the agent.
+        draw: `(dataset, *, key) -> windows` at whose states dreams begin.
+        ends: `(starts, *, key) -> latents`, the last states of dreams.
+        episodes: number of starts looked at.
+        discount: of the data's returns.
+        remembered: `dataset` holds states of the model (their `feature`), not observations.
+        key: draws all of it.
+    """
+    k_draw, k_first, k_distance = jax.random.split(key, 3)
+    first, model = dataset.episodes.first, state.world_model.model
+    pick = jax.random.randint(k_draw, (episodes,), 0, first.shape[0])
+    seen = dataset.observations_at(first[pick])
+    if remembered:
+        latents = model.rssm.split(seen)
+    else:
+        latents = first_states(model, jax.vmap(state.normalizer)(seen), key=k_first)
+    # The place where overestimation shows.
+    found = jax.vmap(value)(model.rssm.visible(latents))
+    returns = data_returns(dataset, discount)
+    metrics = {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}
+    metrics |= {"data_at_starts": returns.at_starts, "data_best": returns.best}
+    if dataset.observation.ndim > 2:  # distances between pictures tell nothing
+        return metrics
+    options = {"draw": draw, "ends": ends, "remembered": remembered, "key": k_distance}
+    return metrics | dream_distances(state, dataset, **options)
 
-    return tell_values(jax.vmap(judge)(observations, jax.random.split(key, len(observations))))
+
+def first_states(model: WorldModel, observations, *, key: PRNGKeyArray) -> Latent:
+    """States at the first observations of episodes."""
+    core = model.rssm
+    nothing = jnp.zeros(core.from_action.in_features)
+
+    def one(observation, key):
+        return core.filter(core.initial(), nothing, observation, core.states.noise(key=key))
+
+    return jax.vmap(one)(observations, jax.random.split(key, len(observations)))
 
 
-def tell_values(found: Float[Array, "starts"]) -> Metrics:
-    """Mean and maximum of values at the starts of episodes."""
-    return {"value_at_starts": jnp.mean(found), "value_at_starts_max": jnp.max(found)}
+def dream_distances(
+    state, dataset, *, draw: Callable, ends: Callable[..., Latent], remembered: bool, key
+) -> Metrics:
+    """`judge_distance` of the ends of dreams; arguments as of `look_at_agent`.
+
+    Distances are between observations as the model decodes them, or between remembered states,
+    each number in deviations of the recorded ones.
+    """
+    k_known, k_own, k_draw, k_states, k_starts, k_dreams = jax.random.split(key, 6)
+    model, core = state.world_model.model, state.world_model.model.rssm
+    known = dataset.draw_training_windows(KNOWN, 1, key=k_known)
+    own = dataset.draw_validation_windows(VISITED, 1, key=k_own)
+    batch = draw(dataset, key=k_draw)
+    if remembered:
+        latents = core.split(batch.window.observation)
+    else:
+        known, own, batch = (normalized(state.normalizer, x) for x in (known, own, batch))
+        latents = model.states(batch, key=k_states)
+    starts = draw_starts(latents, batch, VISITED, key=k_starts)
+    reached = core.visible(ends(starts, key=k_dreams))
+    known, own = known.window.observation[:, 0], own.window.observation[:, 0]
+    if not remembered:
+        return judge_distance(jax.vmap(model.observation_decoder)(reached), own, known)
+    known, own = core.visible(core.split(known)), core.visible(core.split(own))
+    scale = jnp.std(known, axis=0, keepdims=True) + 1e-3
+    return judge_distance(reached / scale, own / scale, known / scale)
 
 
 def judge_distance(

@@ -1,40 +1,43 @@
-"""What all algorithms with a recurrent world model share: its training, and acting with memory."""
+"""What all algorithms with a recurrent world model share: its training, and acting with memory.
+
+What is trained in the model's dreams, each algorithm's own file says.
+"""
 
 import abc
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.convolution import PixelDecoder, PixelEncoder
-from clap.diagnostics import judge_model
-from clap.initialise import initialise
-from clap.latent_actions import AbstractModelActions, DirectActions
-from clap.optimizers import clipped_adam
-from clap.rssm import RSSM, Latent
-from clap.states import AbstractStates, DiscreteStates, GaussianStates
-from clap.world_model import WorldModel
+from clap.diagnostics import judge_model, look_at_agent
+from clap.model.convolution import pixel_pair
+from clap.model.latent_actions import AbstractModelActions
+from clap.model.rssm import RSSM
+from clap.model.states import Latent, states_of
+from clap.model.world_model import WorldModel, normalized
+from clap.recorded import Recorded
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
-from shared.datasets.windows import EpisodeWindow
-from shared.models.learner import descend
-from shared.models.networks import Normalizer
+from shared.models.learner import clipped_adam, descend, initialise
+from shared.ranges import Amount, Count, Positive, Share, Size, Sizes
 from shared.types import Spec
 
-PLAIN = Reusable(
-    phase="model",
-    steps="model_steps",
-    fields=("normalizer", "world_model"),
-    keys=(
-        *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
-        *("hidden_sizes", "learned_std", "kl_balance", "free_nats"),
-        *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
-        *("cnn_depth", "cnn_patch", "pixel_std"),
-    ),
+MODEL_KEYS = (
+    *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
+    *("hidden_sizes", "posterior_size", "learned_std", "kl_balance", "free_nats"),
+    *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
+    *("cnn_depth", "cnn_patch", "pixel_std"),
 )
-"""The world model, and what describes it; an `ENSEMBLE` has several priors."""
-ENSEMBLE = PLAIN._replace(keys=(*PLAIN.keys, "prior_members"))
+"""The hyperparameters that describe a world model."""
+
+
+def reusable_model(*more: str) -> Reusable:
+    """The world model with whatever describes it, `more` hyperparameters among that."""
+    fields = ("normalizer", "world_model")
+    return Reusable("model", "model_steps", fields, (*MODEL_KEYS, *more))
 
 
 class Memory(NamedTuple):
@@ -48,82 +51,77 @@ class AbstractDreamer(AbstractAlgorithm):
     """An algorithm whose state has the fields `normalizer` and `world_model`.
 
     It trains the model, then in the frozen model what acts; how, the concrete class says.
-    The model is a plain recurrent state-space model; `clap/latent_dreamer.py` gives it
-    latent actions.
     """
 
     observations = ("state", "pixels")
-    reusable = PLAIN
 
-    deterministic: int = hyperparameter("length of the deterministic state h")
+    deterministic: Size = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
-    stochastic: int = hyperparameter("length of s; of a discrete one, the number of its variables")
-    classes: int = hyperparameter("classes of each variable of a discrete s")
+    stochastic: Size = hyperparameter("length of s; of a discrete one, the number of its variables")
+    classes: Size = hyperparameter("classes of each variable of a discrete s")
     state_from: Literal["history", "observation"] = hyperparameter(
         "what s is inferred from; 'observation' where one tells the whole state"
     )
-    hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of every part of the model")
-    window: int = hyperparameter("observations in a training window")
-    model_steps: int = hyperparameter("updates of the world model")
-    model_batch_size: int = hyperparameter("windows a model update")
-    model_learning_rate: float = hyperparameter("Adam step size of the model")
+    hidden_sizes: Sizes = hyperparameter("hidden layers of every part of the model")
+    posterior_size: Size | None = hyperparameter(
+        "width of the posterior's hidden layer; null = the last of hidden_sizes"
+    )
+    window: Size = hyperparameter("observations in a training window")
+    model_steps: Count = hyperparameter("updates of the world model")
+    model_batch_size: Size = hyperparameter("windows a model update")
+    model_learning_rate: Positive = hyperparameter("Adam step size of the model")
     model_cosine_decay: bool = hyperparameter("the model's step size falls to 0 along a cosine")
-    model_clip: float = hyperparameter("ceiling of the model's gradient norm")
+    model_clip: Positive = hyperparameter("ceiling of the model's gradient norm")
     learned_std: bool = hyperparameter("learn the spread of observations and rewards; false = 1")
-    kl_balance: float | None = hyperparameter(
+    kl_balance: Share | None = hyperparameter(
         "share of the state's KL's gradient to its prior; null = off"
     )
-    free_nats: float = hyperparameter("nats of the state's KL that are free")
-    cnn_depth: int = hyperparameter("channels of the first convolution; pixels alone")
-    cnn_patch: int = hyperparameter("pixels a side of the patches before it; 1 = none")
-    pixel_std: float = hyperparameter("standard deviation of every decoded pixel value")
-    steps: int = hyperparameter("updates of what acts, in the frozen model")
-    validate_every: int = hyperparameter("updates between two looks at held-out episodes")
-    validation_windows: int = hyperparameter("held-out windows looked at")
+    free_nats: Amount = hyperparameter("nats of the state's KL that are free")
+    cnn_depth: Size = hyperparameter("channels of the first convolution; pixels alone")
+    cnn_patch: Size = hyperparameter("pixels a side of the patches before it; 1 = none")
+    pixel_std: Positive = hyperparameter("standard deviation of every decoded pixel value")
+    steps: Count = hyperparameter("updates of what acts, in the frozen model")
+    discount: Share = hyperparameter("discount of future rewards")
+    validate_every: Count = hyperparameter("updates between two looks at held-out episodes")
+    validation_windows: Size = hyperparameter("held-out windows looked at")
 
     def make_model(self, spec: Spec, *, prior_members: int = 1, key: PRNGKeyArray) -> WorldModel:
         """A fresh world model for data of this `spec`."""
         n_observation, n_action = spec.observation_size, spec.action_size
-        h, states, sizes = self.deterministic, self.states, self.hidden_sizes
+        h, sizes = self.deterministic, self.hidden_sizes
+        states = states_of(self.stochastic_kind, self.stochastic, self.classes)
         markov = self.state_from == "observation"
+        form = {"markov": markov, "posterior_size": self.posterior_size}
+        form["prior_members"] = prior_members
 
         def make(*, key):
             k_core, k_actions, k_heads, k_pair = jax.random.split(key, 4)
             encoder, more = None, {}
             if spec.is_pixels:
-                visible = states.size + (0 if markov else h)
-                encoder, decoder = self.make_pair(spec, visible, key=k_pair)
+                width = self.posterior_size or sizes[-1], states.size + (0 if markov else h)
+                pair = pixel_pair(
+                    spec.observation_shape, *width, self.cnn_depth, self.cnn_patch, key=k_pair
+                )
+                encoder, decoder = pair
                 more = {"decoder": decoder, "observation_std": self.pixel_std}
-            form = {"markov": markov, "encoder": encoder, "prior_members": prior_members}
-            core = RSSM(n_observation, n_action, h, states, sizes, **form, key=k_core)
+            core = RSSM(
+                n_observation, n_action, h, states, sizes, **form, encoder=encoder, key=k_core
+            )
             actions = self.make_actions(core.visible_size, n_action, key=k_actions)
             more |= {"learned_std": self.learned_std}
             return WorldModel(core, actions, n_observation, sizes, **more, key=k_heads)
 
-        return initialise(make, key=key)
+        model = initialise(make, key=key)
+        if model.actions.own_weights:
+            actions = self.make_actions(model.rssm.visible_size, n_action, key=key)
+            model = eqx.tree_at(lambda m: m.actions, model, actions)
+        return model
 
-    @property
-    def states(self) -> AbstractStates:
-        """What the stochastic state is."""
-        if self.stochastic_kind == "discrete":
-            return DiscreteStates(self.stochastic, self.classes)
-        return GaussianStates(self.stochastic)
-
+    @abc.abstractmethod
     def make_actions(
         self, feature_size: int, action_size: int, *, key: PRNGKeyArray
     ) -> AbstractModelActions:
-        """The latent action space; here none, actions are what they are."""
-        del feature_size, key
-        return DirectActions(action_size)
-
-    def make_pair(
-        self, spec: Spec, visible_size: int, *, key: PRNGKeyArray
-    ) -> tuple[PixelEncoder, PixelDecoder]:
-        """Encoder and decoder of pictures."""
-        k_encoder, k_decoder = jax.random.split(key)
-        shape, form = spec.observation_shape, {"depth": self.cnn_depth, "patch": self.cnn_patch}
-        encoder = PixelEncoder(shape, self.hidden_sizes[-1], **form, key=k_encoder)
-        return encoder, PixelDecoder(visible_size, shape, **form, key=k_decoder)
+        """A fresh latent action space."""
 
     @property
     def model_optimizer(self) -> optax.GradientTransformation:
@@ -134,13 +132,10 @@ class AbstractDreamer(AbstractAlgorithm):
     @property
     def elbo_options(self) -> dict[str, Any]:
         """Of `WorldModel.elbo_terms`."""
-        return {"balance": self.kl_balance, "free_nats": self.free_nats, "action_free_nats": 0.0}
+        return {"balance": self.kl_balance, "free_nats": self.free_nats}
 
-    def phases(self):
-        return (self.model_phase(evaluates=False), self.agent_phase())
-
-    def model_phase(self, *, evaluates: bool) -> Phase:
-        """The training of the world model."""
+    def model_phase(self, **more: Any) -> Phase:
+        """The training of the world model; `more` of the fields of `Phase`."""
         return Phase(
             "model",
             self.model_steps,
@@ -148,17 +143,17 @@ class AbstractDreamer(AbstractAlgorithm):
             self.update_model,
             refresh=self.look_at_model,
             refresh_every=self.validate_every,
-            evaluates=evaluates,
+            **more,
         )
 
     def agent_phase(self, **more: Any) -> Phase:
-        """The training of what acts, in the frozen model; `more` of the fields of `Phase`."""
+        """The training of what acts, in the frozen model; `more` as above."""
         return Phase(
             "agent",
             self.steps,
             self.draw_agent,
             self.update_agent,
-            refresh=self.look_at_values,
+            refresh=self.look_at_agent,
             refresh_every=self.validate_every,
             **more,
         )
@@ -166,6 +161,16 @@ class AbstractDreamer(AbstractAlgorithm):
     def draw_model(self, dataset, *, key):
         """Windows of the training episodes."""
         return dataset.draw_training_windows(self.model_batch_size, self.window, key=key)
+
+    def begin_actions(self, state, dataset, *, key):
+        """The latent action space as training begins: it may want to see a first batch."""
+        k_draw, k_states, k_begin = jax.random.split(key, 3)
+        batch = normalized(state.normalizer, self.draw_model(dataset, key=k_draw))
+        model, action = state.world_model.model, batch.window.action
+        features = model.rssm.visible(model.states(batch, key=k_states))
+        actions = model.actions.begin(features, action, batch.acted, key=k_begin)
+        learner = eqx.tree_at(lambda x: x.model.actions, state.world_model, actions)
+        return state._replace(world_model=learner)
 
     def update_model(self, state, batch, *, key):
         """One step up the evidence lower bound."""
@@ -185,7 +190,7 @@ class AbstractDreamer(AbstractAlgorithm):
         return state, judge_model(model, batch, key=k_judge, **self.elbo_options)
 
     @abc.abstractmethod
-    def draw_agent(self, dataset, *, key):
+    def draw_agent(self, dataset, *, key) -> Recorded:
         """What one update of the agent sees."""
 
     @abc.abstractmethod
@@ -193,8 +198,31 @@ class AbstractDreamer(AbstractAlgorithm):
         """One update of what acts: `(state, metrics)`."""
 
     @abc.abstractmethod
-    def look_at_values(self, state, dataset, *, key):
-        """What the agent believes, and where its dreams end: `(state, metrics)`."""
+    def value(self, state, feature: Float[Array, "visible"]) -> Float[Array, ""]:
+        """What the agent believes that a state of the model is worth, in units of reward."""
+
+    @abc.abstractmethod
+    def dream_ends(self, state, starts: Latent, *, key: PRNGKeyArray) -> Latent:
+        """The last states of the policy's dreams from these."""
+
+    @property
+    def sees_states(self) -> bool:
+        """Is the agent shown states of the model that were inferred once, not observations?"""
+        return False
+
+    def look_at_agent(self, state, dataset, *, key):
+        """What the agent believes, and where its dreams end."""
+        return state, look_at_agent(
+            state,
+            dataset,
+            value=partial(self.value, state),
+            draw=lambda dataset, *, key: self.draw_agent(dataset, key=key).windows,
+            ends=partial(self.dream_ends, state),
+            episodes=self.validation_windows,
+            discount=self.discount,
+            remembered=self.sees_states,
+            key=key,
+        )
 
     def initial_memory(self, state):
         model = state.world_model.model
@@ -214,9 +242,3 @@ class AbstractDreamer(AbstractAlgorithm):
     @abc.abstractmethod
     def choose(self, state, feature, *, key):
         """The policy's action in a state of the model; its mode without a key."""
-
-
-def normalized(normalizer: Normalizer, batch: EpisodeWindow) -> EpisodeWindow:
-    """The batch of windows with standardised observations."""
-    observation = jax.vmap(jax.vmap(normalizer))(batch.window.observation)
-    return batch._replace(window=batch.window._replace(observation=observation))

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from clap.ensemble import Dynamics, Gaussians
-from clap.terminations import ended
+from clap.model.ensemble import Dynamics, Gaussians
+from clap.model.terminations import AbstractTermination
 from shared.types import Transition
 
 
@@ -37,7 +37,7 @@ def imagine(
     start: Float[Array, "batch observation"],
     *,
     length: int,
-    termination: str,
+    ended: AbstractTermination,
     key: PRNGKeyArray,
 ) -> Imagined:
     """Play `length` steps from each start; an elite, drawn anew a step, answers every action.
@@ -47,7 +47,7 @@ def imagine(
         act: `(observation, *, key) -> action`, for one observation in the units of the data.
         start: where episodes begin.
         length: steps of an episode, if it does not end before.
-        termination: the rule by which it does, see clap/terminations.py.
+        ended: does it end at an observation? (clap/model/terminations.py)
         key: draws actions, elites and answers.
     """
     size, elites = len(start), dynamics.elites
@@ -61,7 +61,7 @@ def imagine(
         mean, std = (x[member, jnp.arange(size)] for x in (predicted.mean, predicted.std))
         answer = mean + std * jax.random.normal(k_next, mean.shape)
         s_next = s + answer[:, :-1]
-        terminal = jax.vmap(lambda s: ended(termination, s))(s_next)
+        terminal = jax.vmap(ended)(s_next)
         row = Transition(s, a, answer[:, -1], terminal, s_next)
         return (s_next, alive & ~terminal), Imagined(row, aleatoric_doubt(predicted), alive)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from clap.dream_losses import survival
+from clap.dreams import survival
 from shared.datasets.windows import EpisodeWindow
 
 

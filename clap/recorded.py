@@ -15,19 +15,45 @@ long as what the actions lead to.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.agent import Agent, ValueUnits
-from clap.dream_losses import value_regression
-from clap.latent_actions import AbstractModelActions
-from clap.returns import recorded_returns
+from clap.dreams import value_regression
+from clap.model.latent_actions import AbstractModelActions
+from clap.returns import episode_merit, recorded_returns
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Metrics
 from shared.models.losses import advantage_weight
 from shared.types import Scalar
+
+
+class Recorded(NamedTuple):
+    """A batch of recorded windows.
+
+    Attributes:
+        windows: leading axes = batch, time.
+        merit: of the episode of every row (`episode_merit`), zero where there is no action;
+            None if actions are judged by their advantages.
+    """
+
+    windows: EpisodeWindow
+    merit: Float[Array, "batch time"] | None
+
+    @classmethod
+    def draw(
+        cls, dataset, batch_size: int, length: int, *, by_episode: bool, key: PRNGKeyArray
+    ) -> "Recorded":
+        """`batch_size` windows of `length` observations, and their merits `by_episode`."""
+        windows = dataset.draw_windows(batch_size, length, key=key)
+        if not by_episode:
+            return cls(windows, None)
+        return cls(
+            windows, dataset.along_windows(episode_merit(dataset), batch_size, length, key=key)
+        )
 
 
 def recorded_losses(
@@ -37,8 +63,7 @@ def recorded_losses(
     units: ValueUnits,
     value: Callable[[Float[Array, "feature"]], Float[Array, ""]],
     features: Float[Array, "batch time feature"],
-    batch: EpisodeWindow,
-    merit: Float[Array, "batch time"] | None,
+    recorded: Recorded,
     *,
     expectile: Scalar,
     temperature: Scalar,
@@ -55,14 +80,14 @@ def recorded_losses(
         units: of the values.
         value: the value of a state in units of reward, not differentiated.
         features: what the policy sees along the windows.
-        batch: the windows.
-        merit: of their episodes (`episode_merit`); None to imitate by advantage.
+        recorded: the windows; with merits, these say what is imitated.
         expectile: of the values.
         temperature: of the advantages, in the values' own units, or of the merits.
         discount: of the returns.
         lambda_: of the returns.
         key: draws the policy's actions.
     """
+    batch, merit = recorded
     v = jax.vmap(jax.vmap(value))(features)
     earn = partial(recorded_returns, discount=discount, lambda_=lambda_)
     returns = jax.vmap(earn)(batch.window.reward, batch.window.terminal, batch.acted, v)

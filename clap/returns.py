@@ -70,15 +70,15 @@ def recorded_returns(
 
 
 def data_returns(dataset, discount: Scalar) -> DataReturns:
-    """Discounted sums of the rewards from every action to the end of its episode, summed up.
+    """Discounted sums of the rewards from every action to a terminal or its episode's end.
 
     Arguments:
-        dataset: with `reward`, `acted` and `episodes` of its rows.
+        dataset: with `reward`, `terminal`, `acted` and `episodes` of its rows.
         discount: of a step.
     """
     episodes = dataset.episodes
     last = jnp.zeros(dataset.reward.shape, bool).at[episodes.last].set(True)
-    factor = jnp.where(last, 0.0, discount)
+    factor = jnp.where(last | dataset.terminal, 0.0, discount)
 
     def combine(later, earlier):
         (reward_later, factor_later), (reward, factor) = later, earlier
@@ -97,12 +97,15 @@ def data_returns(dataset, discount: Scalar) -> DataReturns:
 def episode_merit(dataset) -> Float[Array, "rows"]:
     """How well the episode of every row did: its return, standardised over all rows.
 
+    Where terminals lie inside of an episode, each ends what counts together, as an evaluation.
+
     Arguments:
-        dataset: with `reward`, `acted` and `episodes` of its rows.
+        dataset: with `reward`, `terminal`, `acted` and `episodes` of its rows.
     """
-    episodes, acted = dataset.episodes, dataset.acted
-    total = jax.ops.segment_sum(
-        jnp.where(acted, dataset.reward, 0.0), episodes.number, episodes.first.shape[0]
-    )[episodes.number]
+    acted, count = dataset.acted, dataset.reward.shape[0]
+    ends = dataset.terminal.at[dataset.episodes.last].set(True).astype(jnp.int32)
+    number = jnp.cumsum(ends) - ends
+    earned = jnp.where(acted, dataset.reward, 0.0)
+    total = jax.ops.segment_sum(earned, number, count)[number]
     mean, std = jnp.mean(total, where=acted), jnp.std(total, where=acted)
     return (total - mean) / (std + 1e-6)

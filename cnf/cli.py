@@ -1,6 +1,6 @@
 """The `cnf` command."""
 
-from shared.cli.factory import make_cli
+from shared.cli.factory import Later, make_cli
 
 main = make_cli(
     "cnf",
@@ -10,15 +10,5 @@ main = make_cli(
   cnf evaluate runs/hopper-medium/cnf-quick --video hopper.mp4
   cnf compare runs/hopper-medium
   cnf data inspect FILE""",
+    later=[Later("figures", "cnf.figures:figures", "Draw figures of the papers.")],
 )
-
-
-def _mount_figures() -> None:
-    from cnf.figures import figures
-    from cnf.mmd import mmd_command
-
-    figures.add_command(mmd_command)
-    main.add_command(figures)
-
-
-_mount_figures()

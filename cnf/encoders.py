@@ -7,6 +7,7 @@ at its best validation, is the one that is frozen.  With `validate_every: 0` (PL
 and its kin) every episode is trained on and the last encoder is the one.
 """
 
+import math
 from functools import partial
 
 import equinox as eqx
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from cnf.vae import ConditionalVAE
 from shared.algorithm import Phase, Reusable
-from shared.models.flow import ConditionalFlow, freeze, saturated_fraction
+from shared.models.flow import ConditionalFlow, saturated_fraction
 from shared.models.latent_actions import AbstractLatentActionSpace
 from shared.models.learner import Learner, descend
 
@@ -36,9 +37,6 @@ def reusable_encoder(*keys: str) -> Reusable:
 
 REUSABLE_VAE = reusable_encoder("vae_hidden_sizes", "normalize_observations")
 """Of the algorithms that train the same VAE in the same way: they may share it."""
-
-KL_WEIGHT = 0.5
-"""Weight of the VAE's KL term against the squared error (PLAS, authors' code)."""
 
 
 class Pretraining(eqx.Module):
@@ -76,20 +74,19 @@ class Pretraining(eqx.Module):
     def frozen(self) -> AbstractLatentActionSpace:
         """The member with the lowest validation loss, ready for the policy phase."""
         winner = jnp.argmin(self.best_loss)
-        model = jax.tree.map(lambda x: x[winner], self.best)
-        if isinstance(model, ConditionalFlow):
-            return freeze(model)
-        return model
+        return jax.tree.map(lambda x: x[winner], self.best).frozen()
 
 
-def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
+def make_encoder(
+    algorithm, condition_size: int, action_size: int, *, key
+) -> AbstractLatentActionSpace:
     """The encoder that the hyperparameters describe."""
     if algorithm.encoder == "vae":
         return ConditionalVAE(
             condition_size,
             action_size,
             hidden_sizes=algorithm.vae_hidden_sizes,
-            samples=getattr(algorithm, "density_samples", 1),
+            samples=algorithm.density_samples,
             key=key,
         )
     return ConditionalFlow(
@@ -102,21 +99,16 @@ def make_encoder(algorithm, condition_size: int, action_size: int, *, key):
     )
 
 
-def make_optimizer(clip: float, rate, decay) -> optax.GradientTransformation:
+def make_optimizer(clip: float | None, rate, decay) -> optax.GradientTransformation:
     """AdamW whose step size and decay live in its state, so that they can differ by member."""
     adamw = optax.inject_hyperparams(optax.adamw)(learning_rate=rate, weight_decay=decay)
-    return optax.chain(optax.clip_by_global_norm(clip), adamw)
+    return optax.chain(optax.clip_by_global_norm(math.inf if clip is None else clip), adamw)
 
 
-def encoder_loss(model, s, a, weights, *, key):
-    """Weighted mean loss of a batch: negative log-likelihood, or the VAE's negative bound."""
-    if isinstance(model, ConditionalFlow):
-        losses = -jax.vmap(model.log_prob)(s, a)
-    else:
-        error, kl = jax.vmap(lambda s, a, k: model.loss(s, a, key=k))(
-            s, a, jax.random.split(key, s.shape[0])
-        )
-        losses = error + KL_WEIGHT * kl
+def encoder_loss(model: AbstractLatentActionSpace, s, a, weights, *, key):
+    """Weighted mean of the space's own loss over a batch."""
+    keys = jax.random.split(key, s.shape[0])
+    losses = jax.vmap(lambda s, a, k: model.loss(s, a, key=k))(s, a, keys)
     return jnp.sum(weights * losses) / jnp.sum(weights)
 
 
@@ -200,13 +192,11 @@ def _validate(algorithm, state, dataset, *, key):
 
 
 def _initialize(algorithm, state, dataset, *, key):
-    """ActNorm starts from the statistics of a first batch; a VAE needs nothing."""
+    """A first batch starts what needs one: a flow's ActNorm."""
     models = state.pretraining.members.model
-    if not isinstance(models, ConditionalFlow):
-        return state
     batch = _draw(algorithm, dataset, key=key)
     s = jax.vmap(state.normalizer)(batch.observation)
-    models = eqx.filter_vmap(lambda model: model.initialize(s, batch.action))(models)
+    models = eqx.filter_vmap(lambda model: model.start(s, batch.action))(models)
     pretraining = eqx.tree_at(
         lambda p: (p.members.model, p.best),
         state.pretraining,

@@ -11,10 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnf.mmd import mmd_command
 from cnf.moons import (
     AMPLITUDES,
     BASES,
     QUANTILE,
+    SAMPLES,
     Fitted,
     Sweep,
     experiment,
@@ -26,6 +28,7 @@ COLORS = ("#D55E00", "#0072B2", "#009E73")
 DATA_COLOR = "#B8B8B8"
 GRID = 200
 SHOWN = 2000
+OUTSIDE = f"farther from the data than {QUANTILE:.1%} of fresh data"
 
 
 def moons(
@@ -48,8 +51,9 @@ def moons(
     out.mkdir(parents=True, exist_ok=True)
     fitted = {base: experiment(base, seed=seed, steps=steps, advance=advance) for base in BASES}
     sweeps = {case: sweep for fit in fitted.values() for case, sweep in fit.sweeps.items()}
-    _draw_figure_2(fitted, out / "moons-density.png")
-    _draw_figure_3(sweeps, two_moons(SHOWN, seed=seed), out / "moons-amplitude.png")
+    title = f"Two moons, {steps:,} updates, seed {seed}"
+    _draw_figure_2(fitted, out / "moons-density.png", title)
+    _draw_figure_3(sweeps, two_moons(SHOWN, seed=seed), out / "moons-amplitude.png", title)
     result = {
         "seed": seed,
         "steps": steps,
@@ -66,7 +70,10 @@ def moons(
 
 @click.group()
 def figures():
-    """Draw figures of the paper."""
+    """Draw figures of the papers."""
+
+
+figures.add_command(mmd_command)
 
 
 @figures.command(name="moons")
@@ -95,7 +102,8 @@ def moons_command(out: Path, seed: int, steps: int):
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task("fitting two flows", total=len(BASES) * steps)
         result = moons(out, seed=seed, steps=steps, advance=lambda n: bars.advance(task, n))
     Console().print(_table(result))
@@ -124,7 +132,10 @@ def nll_command(runs: tuple[Path, ...], out: Path):
 def _table(result: dict[str, Any]):
     from rich.table import Table
 
-    table = Table(title="Samples outside the data, by amplitude of the latent")
+    told = f"Of {SAMPLES:,} samples; outside: {OUTSIDE}. {result['steps']:,} updates of each flow, "
+    caption = f"{told}seed {result['seed']}."
+    title = "Samples outside the data, by amplitude of the latent"
+    table = Table(title=title, caption=caption, caption_justify="left")
     table.add_column("latents")
     for amplitude in AMPLITUDES:
         table.add_column(f"{amplitude:g}", justify="right")
@@ -150,21 +161,23 @@ def _figure(rows: int, columns: int, path: Path) -> Iterator[tuple[Any, Any]]:
     figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
 
 
-def _draw_figure_2(fitted: dict[str, Fitted], path: Path) -> None:
+def _draw_figure_2(fitted: dict[str, Fitted], path: Path, title: str) -> None:
     """Density and samples of both bases, side by side."""
     with _figure(1, 2 * len(fitted), path) as (figure, axes):
         for k, (base, fit) in enumerate(fitted.items()):
             density, samples = axes[0, 2 * k : 2 * k + 2]
             heat = _draw_density(density, fit)
-            density.set_title(f"{base} base: density (NLL {fit.nll:.2f})")
+            density.set_title(f"{base} base: density (NLL {fit.nll:.2f} nats)")
             _draw_points(samples, next(iter(fit.sweeps.values())).samples[1.0], COLORS[k])
             samples.set_title(f"{base} base: samples")
         figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="density")
+        figure.suptitle(f"{title}; likelihood of fresh data", fontsize=10)
 
 
-def _draw_figure_3(sweeps: dict[str, Sweep], data: np.ndarray, path: Path) -> None:
+def _draw_figure_3(sweeps: dict[str, Sweep], data: np.ndarray, path: Path, title: str) -> None:
     """Samples over the data: a row for each case, a column for each amplitude."""
-    with _figure(len(sweeps), len(AMPLITUDES), path) as (_, axes):
+    with _figure(len(sweeps), len(AMPLITUDES), path) as (figure, axes):
+        figure.suptitle(f"{title}; grey: data; outside: {OUTSIDE}", fontsize=10)
         for k, (case, sweep) in enumerate(sweeps.items()):
             for axis, amplitude in zip(axes[k], AMPLITUDES, strict=True):
                 _draw_points(axis, data, DATA_COLOR)

@@ -19,6 +19,7 @@ SAMPLES = 300
 SCALES = np.linspace(0.1, 3.0, 30)
 CENTERS = np.linspace(-3.0, 3.0, 31)
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
+BEHAVIORS = {"scale": "N(0, 1)", "modes": "uniform on ±[1, 2]"}
 
 
 def laplacian(distance: Float[Array, "*shape n"], width: float) -> Float[Array, "*shape"]:
@@ -100,8 +101,11 @@ def mmd_command(out: Path, seed: int):
                 axis.plot(places, values, color=color, label=f"width {width:g}")
                 lowest = places[np.argmin(values)]
                 click.echo(f"{name}, {kernel}, width {width:g}: lowest at {lowest:.2f}")
-            axis.set(title=f"{kernel} kernel", xlabel=labels[name], ylabel="MMD")
-    axes[0, 0].legend()
+            title = f"{kernel} kernel, behaviour {BEHAVIORS[name]}"
+            axis.set(title=title, xlabel=labels[name], ylabel="MMD")
+    names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=len(names[0]))
+    figure.suptitle(f"MMD of {SAMPLES} samples of a policy and {SAMPLES} of the behaviour")
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
     click.echo(f"{out}: behaviour N(0, 1) above, two modes at ±1.5 below")

@@ -87,7 +87,7 @@ def fit(
         optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(2e-3, steps))
     )
     first = points[:BATCH]
-    flow = flow.initialize(jnp.zeros((first.shape[0], 0)), first)
+    flow = flow.start(jnp.zeros((first.shape[0], 0)), first)
     arrays, static = eqx.partition(Learner.create(flow, optimizer), eqx.is_array)
 
     def update(arrays, key, points):

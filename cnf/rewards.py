@@ -21,3 +21,8 @@ def reward_scale(spec: Spec, return_span: Scalar | None) -> Float[Array, ""] | N
 def scaled(reward: Float[Array, ""], scale: Float[Array, ""] | None) -> Float[Array, ""]:
     """One reward in that unit."""
     return reward if scale is None else scale * reward
+
+
+def unit(scale: Float[Array, ""] | None) -> Float[Array, ""]:
+    """What a reward of 1 is in that unit."""
+    return jnp.ones(()) if scale is None else scale

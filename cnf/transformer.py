@@ -9,26 +9,35 @@ from shared.models.networks import MLP
 
 
 class Attention(eqx.Module):
-    """Multi-head self-attention (Vaswani et al., 2017, section 3.2)."""
+    """Multi-head self-attention (Vaswani et al., 2017, section 3.2).
+
+    A call with a `key` drops a share of the attention weights, as GPT-2 does in training.
+    """
 
     queries_keys_values: eqx.nn.Linear
     output: eqx.nn.Linear
     heads: int = eqx.field(static=True)
+    dropout: float = eqx.field(static=True)
 
-    def __init__(self, width: int, heads: int, *, key: PRNGKeyArray):
+    def __init__(self, width: int, heads: int, dropout: float, *, key: PRNGKeyArray):
         k_in, k_out = jax.random.split(key)
         self.queries_keys_values = eqx.nn.Linear(width, 3 * width, key=k_in)
         self.output = eqx.nn.Linear(width, width, key=k_out)
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
 
     def __call__(
-        self, x: Float[Array, "time width"], visible: Bool[Array, "time time"]
+        self,
+        x: Float[Array, "time width"],
+        visible: Bool[Array, "time time"],
+        *,
+        key: PRNGKeyArray | None = None,
     ) -> Float[Array, "time width"]:
         time, width = x.shape
         packed = jax.vmap(self.queries_keys_values)(x)
         q, k, v = jnp.moveaxis(packed.reshape(time, 3, self.heads, width // self.heads), 1, 0)
         scores = jnp.einsum("qhd,khd->hqk", q, k) / (width // self.heads) ** 0.5
         weights = jax.nn.softmax(jnp.where(visible[None], scores, -jnp.inf), axis=-1)
+        weights = drop(weights, self.dropout, key=key)
         mixed = jnp.einsum("hqk,khd->qhd", weights, v).reshape(time, width)
         return jax.vmap(self.output)(mixed)
 
@@ -43,7 +52,7 @@ class Block(eqx.Module):
 
     def __init__(self, width: int, heads: int, dropout: float, *, key: PRNGKeyArray):
         k_attention, k_network = jax.random.split(key)
-        self.attention = Attention(width, heads, key=k_attention)
+        self.attention = Attention(width, heads, dropout, key=k_attention)
         self.network = MLP(width, width, (4 * width,), key=k_network)
         self.norms = (eqx.nn.LayerNorm(width), eqx.nn.LayerNorm(width))
         self.dropout = dropout
@@ -55,8 +64,9 @@ class Block(eqx.Module):
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "time width"]:
-        first, second = (None, None) if key is None else jax.random.split(key)
-        x = x + drop(self.attention(jax.vmap(self.norms[0])(x), visible), self.dropout, key=first)
+        within, first, second = (None,) * 3 if key is None else jax.random.split(key, 3)
+        mixed = self.attention(jax.vmap(self.norms[0])(x), visible, key=within)
+        x = x + drop(mixed, self.dropout, key=first)
         return x + drop(
             jax.vmap(self.network)(jax.vmap(self.norms[1])(x)), self.dropout, key=second
         )
@@ -69,7 +79,7 @@ class CausalTransformer(eqx.Module):
         width: length of a token vector, a multiple of `heads`.
         layers: number of blocks.
         heads: attention heads of a block.
-        dropout: share of activations zeroed in a call with a `key`.
+        dropout: share of activations and attention weights zeroed in a call with a `key`.
         key: initialises the weights.
     """
 

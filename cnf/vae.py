@@ -28,7 +28,7 @@ from shared.types import Box, Scalar
 LOG_STD_RANGE = (-4.0, 15.0)
 
 
-class VAELoss(NamedTuple):
+class VAETerms(NamedTuple):
     """The two terms of the training loss of one event, unweighted."""
 
     reconstruction: Float[Array, ""]
@@ -96,7 +96,7 @@ class ConditionalVAE(AbstractLatentActionSpace):
     ) -> Float[Array, "latent"]:
         """A sample of q(z|s, a), or its mean without a key."""
         mean, log_std = self.posterior(condition, action)
-        return mean if key is None else mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        return _sample(mean, log_std, key)
 
     def decode(
         self, condition: Float[Array, "condition"], latent: Float[Array, "latent"]
@@ -109,17 +109,28 @@ class ConditionalVAE(AbstractLatentActionSpace):
         condition: Float[Array, "condition"],
         action: Float[Array, "action"],
         *,
-        key: PRNGKeyArray,
-    ) -> VAELoss:
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, ""]:
+        """The sum reconstruction + kl_weight · kl of one event, see `terms`."""
+        reconstruction, kl = self.terms(condition, action, key=key)
+        return reconstruction + self.kl_weight * kl
+
+    def terms(
+        self,
+        condition: Float[Array, "condition"],
+        action: Float[Array, "action"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> VAETerms:
         """Reconstruction error of one posterior sample, and KL(q(z|s, a) ‖ p(z)).
 
         The first is a mean over action entries, the second a mean over latent
-        entries, in nats.  Training minimises reconstruction + kl_weight · kl.
+        entries, in nats.  Without a key the sample is the posterior's mean.
         """
         mean, log_std = self.posterior(condition, action)
-        latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        latent = _sample(mean, log_std, key)
         reconstruction = jnp.mean((self.decode(condition, latent) - action) ** 2)
-        return VAELoss(reconstruction, jnp.mean(kl_to_standard_normal(mean, log_std)))
+        return VAETerms(reconstruction, jnp.mean(kl_to_standard_normal(mean, log_std)))
 
     def log_prob(
         self,
@@ -173,6 +184,11 @@ class ConditionalVAE(AbstractLatentActionSpace):
         latent = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
         ratio = jnp.sum(jnp.subtract(prior.log_prob(latent), posterior.log_prob(latent)))
         return self._likelihood(condition, action, latent) + ratio
+
+
+def _sample(mean, log_std, key):
+    """One reparametrised sample of N(mean, std²), or the mean without a key."""
+    return mean if key is None else mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
 
 
 def kl_to_standard_normal(

@@ -1,4 +1,8 @@
-"""The studies behind the pages of docs/results/: which runs, and how a page reads."""
+"""The studies behind the pages of docs/results/: which runs, and how a page reads.
+
+`claims` are pairs whose order is computed (`shared.comparison.claims`); notes say what no table
+of final episodes can.
+"""
 
 CPU_SIZE = "--preset quick --source collected --seeds 3 --steps 25000 --set episodes=10"
 # What the quick presets of CNF and PLAS were when their pages were made.
@@ -65,6 +69,8 @@ ROUNDED = {"": "", ", bfloat16": " --set matmul_precision=bfloat16"}
 ROUNDED_TOO = ("IQL", "AWAC", "PLAS", "CNF")
 ROBOTS = ("hopper", "walker2d", "halfcheetah")
 
+DATA = "the data"
+
 STUDIES = {
     "fine-tuning": {
         "title": "50,000 steps in the simulator behind the offline training",
@@ -73,6 +79,11 @@ STUDIES = {
             "IQL": f"--algo iql {ONLINE} {ACTOR_CRITIC} {VALUE}",
             "SPOT": f"--algo spot {ONLINE} {ACTOR_CRITIC} --set pretrain_steps=5000",
         },
+        "claims": (
+            ("IQL", DATA),
+            ("SPOT", DATA),
+            ("IQL", "SPOT"),
+        ),
         "notes": (
             COLLECTED,
             "CPU-sized networks and 20,000 offline updates (SPOT: 5,000 more of its VAE), then "
@@ -95,20 +106,17 @@ STUDIES = {
             f"{robot}-{kind}" for kind in ("medium-replay", "medium-expert") for robot in ROBOTS
         ),
         "variants": {label: f"{TABLE} {settings}" for label, settings in BASELINES.items()},
+        "claims": (
+            *((label, "BC") for label in BASELINES if label != "BC"),
+            *((label, DATA) for label in ("BC-10%", "CNF", "PLAS", "SPOT")),
+            ("CNF", "BC-10%"),
+        ),
         "notes": (
             COLLECTED,
             "CPU-sized: networks of 128 x 128, batches of 128 and 20,000 updates of the policy "
             "(the Decision Transformer 2,000, one-step RL 10,000 behind 20,000 of its values), two "
             "seeds.  PLAS's VAE serves BCQ, BEAR and PLAS+P.  CQL's actor and SPOT (batches of "
             "256, a VAE of its own) keep the slower rates of their quick presets.",
-            "Reading, last deterministic policies.  Medium-replay: every method is above "
-            "cloning on at least two of the three sets; on walker2d IQL is **below** it (209; "
-            "cloning 255), BRAC-v and ReBRAC level with it (254, 278).  "
-            "Medium-expert: BC-10% and CNF are above cloning and the data's mean on all three sets,"
-            " the Decision Transformer, BRAC-v and one-step RL above cloning on all three.  Below "
-            "cloning: on hopper most methods with values after so few updates, on walker2d AWAC, "
-            "TD3+BC and CQL (469, 806, 795; 910), on halfcheetah BCQ, BEAR, CQL, PLAS, PLAS+P and "
-            "SPOT (2921 to 3547; 3674).",
             "Two rows changed by their settings, which were tried on these very scores.  SPOT on "
             "walker2d-medium-expert had returned 3: the robot fell at an episode's start, one "
             "of four seeds or more at every weight.  With the paper's rates, 20,000 updates "
@@ -137,15 +145,13 @@ STUDIES = {
             }.items()
             for name, rounded in ROUNDED.items()
         },
+        "claims": tuple((f"{name}, bfloat16", name) for name in (*ROUNDED_TOO, "C-LAP")),
         "notes": (
             COLLECTED,
             "CPU-sized as in baselines.md, four seeds; each seed of C-LAP has a world model of its "
             "own.  Last policies, nothing selected by score.",
-            "Reading, deterministic policies.  On halfcheetah rounding makes no difference that "
-            "four seeds would tell from chance: AWAC, CNF and C-LAP return more with it, IQL and "
-            "PLAS less.  On hopper-medium-replay, where seeds of one method lie far apart (CNF 834 "
-            "to 3054), four of the five return **less** with it, PLAS by most (253 to 996, and 360 "
-            "to 617), so that float32 stays the default.",
+            "Four of the five means on hopper-medium-replay are lower with rounding, so that "
+            "float32 stays the default.",
             "The 1668 of one seed of C-LAP on halfcheetah is the mean of five episodes: it either"
             " runs like the expert or falls at the start.  `clap evaluate RUN --episodes 40`"
             " gives its float32 seeds 6266, 7924, 7231 and 4344.",
@@ -165,18 +171,21 @@ STUDIES = {
             "C-LAP (paper)": f"{PLAIN} {C_LAP} {ON_PRIOR}",
             "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP} {ON_PRIOR}",
         },
+        "claims": (
+            ("C-LAP (stable)", DATA),
+            ("C-LAP (stable)", "Prior as policy"),
+            ("C-LAP (stable)", "C-LAP (paper)"),
+            ("C-LAP (stable)", "baselines.md: BC-10%"),
+            ("C-LAP (paper)", "Prior as policy"),
+            ("C-LAP (no constraint)", DATA),
+        ),
         "notes": (
             COLLECTED,
             ONE_MODEL,
             "CPU-sized: 3,000 model updates, 2,000 agent updates.  The settings of the "
             "stable agent were chosen on these three sets, by earlier runs of two seeds.",
-            "Reading: on walker_walk-medium_expert and hopper-medium-replay every seed of the last "
-            "stable agent is above the data's mean and above the prior as policy.  On "
-            "hopper-medium-expert it is far above the plain agent but sinks, and ends **below** "
-            "the data and below the prior as policy, whose return there swings between "
-            "checkpoints.  That set's settings have changed since: see clap-medium-expert.md.  "
-            "Without the constraint agents collapse on the two narrow sets and stay a little below "
-            "the data on the replay set, one seed of four collapsed.",
+            "The settings of hopper-medium-expert have changed since: see clap-medium-expert.md.  "
+            "The return of the prior as policy swings there between checkpoints.",
         ),
     },
     "clap-medium-expert": {
@@ -189,21 +198,29 @@ STUDIES = {
             "C-LAP (no constraint)": f"{PLAIN} --set support=null {C_LAP} {ON_PRIOR}",
             "C-LAP (paper)": f"{PLAIN} {C_LAP} {ON_PRIOR}",
         },
+        "claims": (
+            ("C-LAP (stable)", DATA),
+            ("C-LAP (stable)", "Prior as policy"),
+            ("C-LAP (stable)", "baselines.md: BC-10%"),
+            ("C-LAP (stable)", "baselines.md: CNF"),
+            ("C-LAP (stable), sampled", DATA),
+            ("C-LAP (paper)", DATA),
+            ("C-LAP (paper)", "Prior as policy"),
+            ("C-LAP (no constraint)", DATA),
+        ),
         "notes": (
             COLLECTED,
             ONE_MODEL,
             "CPU-sized: 3,000 model updates, 2,000 agent updates.  The settings of the stable "
             "agent were chosen on hopper by single seeds; the other two sets were first trained on "
             "for this table.",
-            "Reading, deterministic policies: on all three sets every seed of the last stable "
-            "agent is above the data's mean and above the prior as policy, and the mean over seeds "
-            "rises from each evaluation to the next (hopper 2002, 2400, 2679, 2993; walker2d 1648, "
-            "2182, 2580, 3418; halfcheetah 3756, 4331, 6528, 6739).  Without the constraint every "
-            "seed of every set collapses.  The paper's plain agent, in its box of one deviation, is"
-            " best early on hopper (1494) and sinks, fails on walker2d, and stays at the prior on "
-            "halfcheetah.",
-            "Sampled actions are as good on hopper and walker2d; on halfcheetah they fall **below**"
-            " the data's mean, with 2943 to 5797 over seeds, and one seed below the prior (2995).",
+            "The row 'C-LAP (paper)' is the paper's plain agent and not its experiment: it dreams "
+            "in this small model of 3,000 updates (the paper's has 25,000), in a box of half a "
+            "prior deviation, since the settings for `*-expert` then overrode the 1.0 that is "
+            "meant for `*-medium-expert`.",
+            "The stable agent's mean over seeds rises from each evaluation to the next (hopper "
+            "2002, 2400, 2679, 2993; walker2d 1648, 2182, 2580, 3418; halfcheetah 3756, 4331, "
+            "6528, 6739).  The plain agent is best early on hopper (1494).",
             "`clap evaluate RUN --episodes 40` plays the same last policies eight times as often.  "
             "Its means of the four seeds: hopper 3122, 3067, 3147 and 3004 (prior 1994); walker2d "
             "3289, 2923, 3166 and 3960 (prior 1550); halfcheetah 6440, 7054, 6932 and 6035 (prior "
@@ -223,6 +240,18 @@ STUDIES = {
             "C-LAP-flow": f"--preset quick {C_LAP} --model {{C-LAP-flow, prior as policy}}",
             "CNF": f"--algo cnf {CNF_THEN} --preset quick --source collected --seeds 4",
         },
+        "claims": (
+            ("C-LAP", DATA),
+            ("C-LAP-flow", DATA),
+            ("CNF", DATA),
+            ("C-LAP", "CNF"),
+            ("C-LAP-flow", "C-LAP"),
+            ("C-LAP-flow", "CNF"),
+            ("C-LAP-flow, prior as policy", "C-LAP, prior as policy"),
+            ("C-LAP-flow, prior as policy, sampled", "C-LAP, prior as policy, sampled"),
+            ("C-LAP", "baselines.md: BC-10%"),
+            ("CNF", "baselines.md: BC-10%"),
+        ),
         "notes": (
             COLLECTED,
             "All on the same 200,000 rows: C-LAP with its Gaussian latent actions (box of 4 "
@@ -232,14 +261,10 @@ STUDIES = {
             "the row with the same latent space (3,000 updates, one seed), CNF has 5,000 "
             "updates of its flow and 15,000 of its policy.  Scores are those of the last "
             "policy.  The settings of C-LAP were chosen on hopper, for its Gaussian space.",
-            "Reading, deterministic policies.  C-LAP and CNF end above the data's mean with every "
-            "seed on both sets, and level with each other (2993 and 3004, 3418 and 3490).  The "
-            "flow in the world model does so on hopper (2659), behind the two; on walker2d it leads"
-            " until 1,500 updates (3403, C-LAP 2580), then two of four seeds fall (1548, 1631).",
-            "The middle of the flow's box is no mode: on hopper it returns 603, a sample of the "
-            "flow's prior 1095.  As a model of the data's actions the flow is not the better one: "
-            "samples of the Gaussian prior return 1971 on hopper and 315 on walker2d, of the flow "
-            "1095 and 594.",
+            "On walker2d the flow in the world model leads until 1,500 updates (3403, C-LAP 2580), "
+            "then two of its four seeds fall.",
+            "The priors as policies are single seeds, each ahead on one set, so that neither space "
+            "is shown to be the better model of the data's actions.",
         ),
     },
     "quick": {
@@ -252,14 +277,18 @@ STUDIES = {
             "BC": "--algo bc --preset quick --source collected --seeds 4 --steps 20000 "
             f"--set evaluate_every=10000 --set episodes=10 {CLONE}",
         },
+        "claims": (
+            ("C-LAP", "BC"),
+            ("C-LAP", DATA),
+            ("BC", DATA),
+        ),
         "notes": (
             COLLECTED,
             "One seed of C-LAP by the quick preset alone (3,000 updates of the model, 2,500 of the "
             "agent), four of cloning.",
-            "Reading: C-LAP returns 755 (sampled 791), cloning 443, the data 562. Run again from a "
-            "fresh clone on one pinned logical core, its sibling idle, C-LAP's command took 3 min "
-            "32 s of CPU with data, compilation and evaluation, and returned the same; with the "
-            "sibling busy 6 min 17 s.",
+            "Run again from a fresh clone on one pinned logical core, its sibling idle, C-LAP's "
+            "command took 3 min 32 s of CPU with data, compilation and evaluation, and returned "
+            "the same; with the sibling busy 6 min 17 s.",
         ),
     },
     "model-based": {
@@ -278,18 +307,31 @@ STUDIES = {
             "--set evaluate_every=1250",
             "LOMPO": f"--algo lompo {DREAMS} --seeds 2 {ON_DV2} --set evaluate_every=5000",
         },
+        "claims": (
+            ("MOPO", DATA),
+            ("MOBILE", DATA),
+            ("Offline DV2", DATA),
+            ("LOMPO", DATA),
+            ("MOPO", "baselines.md: BC-10%"),
+            ("MOBILE", "baselines.md: BC-10%"),
+            ("Offline DV2", "baselines.md: BC-10%"),
+            ("LOMPO", "baselines.md: BC-10%"),
+            ("MOBILE", "BC"),
+            ("MOBILE", "MOPO"),
+            ("LOMPO", "Offline DV2"),
+            ("MOBILE", "clap-stability.md: C-LAP (stable)"),
+        ),
         "notes": (
             COLLECTED,
             "CPU-sized, last policy, two seeds but in the row with penalty 1.  MOBILE has the "
             "ensemble of MOPO, Offline DV2 and LOMPO the world model of that row.  Their "
             "penalty of 0.3 was chosen on this set by single seeds: 0.03 to 3 all gave 361 to 411 "
             "with Offline DV2, 0.1, 0.3 and 1 gave 173, 379 and 316 with LOMPO.",
-            "Reading: every one ends above the data's mean (318) and far above cloning (59): "
-            "MOBILE 453 (640 after 15,000 updates), MOPO 433, Offline DV2 411, LOMPO 406.  C-LAP's "
-            "stable agent returns 758 on these data (clap-stability.md, four seeds).  On narrow "
-            "data they do not hold: with the paper's penalties, at an earlier commit, Offline DV2 "
-            "returned 20 and LOMPO (stopped at 4,000 of 10,000 updates) 99 on "
-            "walker_walk-medium_expert; smaller penalties were not tried there.",
+            "Cloning all of these data is a low bar; the readings set cloning of their best tenth "
+            "beside it.  MOBILE was at 640 after 15,000 updates.  On narrow data they do not hold: "
+            "with the paper's penalties, at an earlier commit, Offline DV2 returned 20 and LOMPO "
+            "(stopped at 4,000 of 10,000 updates) 99 on walker_walk-medium_expert; smaller "
+            "penalties were not tried there.",
         ),
     },
     "pixels": {
@@ -300,6 +342,11 @@ STUDIES = {
             "C-LAP": f"{PIXELS} --seeds 1",
             "C-LAP, two agents on that model": f"{PIXELS} --seeds 2 --model {{C-LAP}}",
         },
+        "claims": (
+            ("C-LAP", DATA),
+            ("C-LAP, two agents on that model", DATA),
+            ("C-LAP, two agents on that model, sampled", DATA),
+        ),
         "notes": (
             "The data are a collected stand-in of 30,000 frames (64 px, drawn fast), half of them "
             "by the medium policy (mean return 304), half by the expert (817); they are not "
@@ -307,12 +354,12 @@ STUDIES = {
             "The first row is `--preset quick` from scratch, one seed: 3,000 updates of the model "
             "and 3,000 of the agent.  Two agents more are trained on that model.  Scores are "
             "those of the last policy, six episodes each.",
-            "Reading: the three agents return 556, 279 and 513 in their mode (449 on average) and "
-            "383, 554 and 517 sampled (485), above the medium half of the data but for one mode, "
-            "below the data's mean (560).  Episodes are as good as the expert's or lose their "
-            "footing and do not find it again.  Earlier, two agents on another model of these "
-            "settings returned 517 (sampled 558); on states inferred from windows of 16 frames, in "
-            "the place of remembered ones, 358 (308) after 5,000 updates.",
+            "Of the three agents two modes (556 and 513; the third 279) and all three with sampled "
+            "actions (383, 554, 517) return more than the medium half of the data.  No episode is "
+            "as good as the expert's mean: the best of all 36 returns 792.  The poor ones lose "
+            "their footing and do not find it again.  Earlier, two agents on another model of "
+            "these settings returned 517 (sampled 558); on states inferred from windows of 16 "
+            "frames, in the place of remembered ones, 358 (308) after 5,000 updates.",
             "`clap figures open-loop RUN --episodes 2` on the first run (every second frame "
             "here) shows truth, prediction and difference on held-out episodes.  Five frames are "
             "seen (green), all later ones are predicted from the actions alone: the gait on the "
@@ -330,15 +377,21 @@ STUDIES = {
             "CNF (normal base, no clip), temperature 5": f"{CPU_SIZE} {GENTLE} --set base=normal",
             "BC": f"--algo bc {CPU_SIZE} --set evaluate_every=10000",
         },
+        "claims": (
+            ("CNF (uniform base), temperature 1", "CNF (normal base, no clip), temperature 1"),
+            ("CNF (uniform base), temperature 1", "BC"),
+            ("CNF (uniform base), temperature 1", DATA),
+            ("CNF (normal base, no clip), temperature 1", DATA),
+            ("CNF (uniform base), temperature 5", "CNF (normal base, no clip), temperature 5"),
+            ("CNF (uniform base), temperature 5", "BC"),
+            ("CNF (uniform base), temperature 5", DATA),
+            ("CNF (normal base, no clip), temperature 5", DATA),
+        ),
         "notes": (
             COLLECTED,
             "CPU-sized networks and steps (`--preset quick`), not the paper's.  Scores are those "
             "of the last policy; nothing was selected by score.",
-            "Reading: with either base and temperature the mean of the seeds is above the data's "
-            "mean and above behaviour cloning.  At temperature 1, the one nearer to the paper's "
-            "1/3, the uniform base is ahead of the unclipped normal base on both sets.  At "
-            "temperature 5 it is ahead on hopper and **behind** on halfcheetah.  Three seeds do "
-            "not separate the two by their intervals everywhere.",
+            "The paper's temperature is 1/3.",
         ),
     },
     "door-human": {
@@ -348,13 +401,18 @@ STUDIES = {
             "BC": f"--algo bc {HUMAN} --seeds 3 --steps 20000",
             "CNF (uniform base)": f"--algo cnf {CNF_THEN} {HUMAN} --seeds 3 --steps 20000",
         },
+        "claims": (
+            ("BC", DATA),
+            ("CNF (uniform base)", DATA),
+            ("CNF (uniform base)", "BC"),
+        ),
         "notes": (
             "The data are the 25 demonstrations of people that D4RL's door-human is made of "
             "(hand_dapg, Apache-2.0), as an HDF5 file of our own making: 6,729 rows, actions "
             "clipped to ±1.  It is not D4RL's file, hence the source 'yours'.",
             "CPU-sized networks and steps.  Scores are those of the last policy; nothing was "
             "selected by score.",
-            "Reading: both end near random actions (0) and far below the people (29), whose "
+            "Both end near random actions (score 0).  The people's "
             "demonstrations begin with the arm already turned where the task begins with all "
             "joints at zero.  Scores swing between evaluations (the mean of BC's seeds between "
             "4.9 and 0.4, that of CNF's between 1.6 and 4.1), so three seeds tell no difference"

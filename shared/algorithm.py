@@ -9,12 +9,13 @@ compiled program is cached by its values.
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from shared.types import Spec
+from shared.types import Scalar, Spec
 
 State = PyTree
 Memory = PyTree
@@ -80,25 +81,44 @@ class Reusable(NamedTuple):
     keys: tuple[str, ...]
 
 
+class LearnedReward(NamedTuple):
+    """What critics make of a reward r: they estimate the sum of discount^k (scale · r_k + shift).
+
+    Bonuses on entropy and penalties are no part of it.
+    """
+
+    discount: Scalar
+    scale: Scalar = 1.0
+    shift: Scalar = 0.0
+
+
 def hyperparameter(help_text: str, **keywords: Any) -> Any:
-    """A documented field of an algorithm; its value comes from `configs/*.yaml`."""
+    """A documented field of an algorithm; its value comes from `configs/*.yaml`.
+
+    The field's type says which values it may have: `batch_size: Size`, see `shared/ranges.py`.
+    """
     return eqx.field(static=True, metadata={"help": help_text}, **keywords)
 
 
 class AbstractAlgorithm(eqx.Module):
     """One method from one paper.  Its fields are its hyperparameters.
 
+    Whatever a run may ask of it is a member of this class: what is not abstract is optional, and
+    has a default that says "there is none".
+
     Attributes:
         title: one line for listings.
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
+        values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
+    values: ClassVar[Path | None] = None
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:
@@ -114,6 +134,37 @@ class AbstractAlgorithm(eqx.Module):
         It follows all `phases`, and its metrics are among theirs.
         """
         return None
+
+    def remarks(self, data: Any) -> tuple[str, ...]:
+        """Sentences that a user should read before training on `data`, an `OfflineData`."""
+        return ()
+
+    def learned_reward(self, state: State, *, online: bool = False) -> LearnedReward | None:
+        """Of the critics behind `critic_value`; None if there is no critic of actions.
+
+        `online`: as they learn it in the phase of fine-tuning.
+        """
+        return None
+
+    def critic_value(
+        self,
+        state: State,
+        observation: Float[Array, "observation"],
+        action: Float[Array, "action"],
+    ) -> Float[Array, ""]:
+        """Q(s, a) of a raw observation and an action in [-1, 1], where `learned_reward` is given.
+
+        Raises:
+            NotImplementedError: there is no critic of actions.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no critic of actions")
+
+    def schedules(self) -> tuple[str, ...]:
+        """Hyperparameters, now in force, whose schedule ends at the last of the `steps`.
+
+        A run that goes on behind its planned end leaves such a schedule; its user is told.
+        """
+        return ()
 
     def initial_memory(self, state: State) -> Memory:
         """The recurrent carry at the start of an episode; `()` if there is none."""

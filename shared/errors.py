@@ -40,3 +40,15 @@ class SystemPackageError(UserError):
     """A system package that pip cannot install is missing; names the package."""
 
     exit_code = 6
+
+
+class Interrupted(UserError):
+    """Ctrl-C; the message says where the run stopped and how it goes on."""
+
+    exit_code = 130
+
+
+def printable(name: str, limit: int = 60) -> str:
+    """A name from a file, safe to print: no control characters, bounded length."""
+    text = ascii(name)[1:-1]
+    return text if len(text) <= limit else text[: limit - 3] + "..."

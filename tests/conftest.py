@@ -65,11 +65,11 @@ def pytest_collection_modifyitems(items):
 def hopper_random(tmp_path_factory):
     """A small real data set: 3,000 rows of a random hopper, recorded here and now."""
     from shared.behavior.record import record
-    from shared.data.d4rl import read_d4rl
+    from shared.data.reader import read_states
 
     path = tmp_path_factory.mktemp("data") / "hopper-random.hdf5"
     record("hopper-random", 3000, seed=0, path=path, workers=1)
-    return read_d4rl(path, name="hopper-random")
+    return read_states(path, name="hopper-random")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def make_flow(size, base="uniform", *, layers=4, hidden=16, seed=0, **more):
         lambda: ConditionalFlow(CONDITION_SIZE, size, **settings, key=jax.random.key(0))
     )
     flow = noisy(shapes, seed=seed)
-    return eqx.filter_jit(ConditionalFlow.initialize)(flow, *make_batch(size, 256, seed=seed))
+    return eqx.filter_jit(ConditionalFlow.start)(flow, *make_batch(size, 256, seed=seed))
 
 
 def noisy(shapes, *, seed=0):

@@ -152,7 +152,7 @@ def _serve() -> None:
     root = Path(__file__).resolve().parents[1]
     sys.path.insert(0, str(root))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    import shared.data.d4rl
+    import shared.data.reader
     import shared.data.vd4rl.reader  # noqa: F401  (imported before the clock runs)
 
     limit = MEMORY_BYTES + _virtual_bytes()
@@ -194,9 +194,9 @@ def _answer(path: str, reader: str, digest: str | None) -> dict:
 
 
 def _read_d4rl(path: Path):
-    from shared.data.d4rl import read_d4rl
+    from shared.data.reader import read_states
 
-    data = read_d4rl(path)
+    data = read_states(path)
     assert np.isfinite(data.transitions.observation).all()
     return data.transitions
 

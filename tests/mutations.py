@@ -48,6 +48,18 @@ def _hdf5_files(folder: Path):
         for key, x in rows.items():
             file.create_dataset(key, data=x, **storage["checksummed"])
     yield SELDOM, "d4rl", path
+    path = folder / "demos.hdf5"
+    with h5py.File(path, "w") as file:
+        for k in range(3):
+            own = {key: x[20 * k : 20 * k + 20] for key, x in rows.items()}
+            for key, x in {
+                "dones": own.pop("terminals"),
+                "obs/all": own.pop("observations"),
+            }.items():
+                file[f"data/demo_{k}/{key}"] = x
+            for key in ("actions", "rewards"):
+                file[f"data/demo_{k}/{key}"] = own[key].astype("f8")
+    yield "episodes apart", "d4rl", path
     path = folder / "shard.hdf5"
     with h5py.File(path, "w") as file:
         for key, x in _frames(8).items():

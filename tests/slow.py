@@ -41,6 +41,11 @@ def setup(name: str, **overrides):
     return algorithm, state._replace(**targets), jax.tree.map(jax.numpy.asarray, batch)
 
 
+def gelu(x):
+    """The tanh form, as JAX has it."""
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
 def mlp(model, x, activation=lambda x: np.maximum(x, 0)):
     """A network on one input, in float64, without dropout."""
     x = np.asarray(x, np.float64)
@@ -100,7 +105,7 @@ def softplus(x):
 
 
 def ensemble_member(ensemble, k, x):
-    """Mean and log variance of member k of `clap.ensemble.Ensemble` for one input."""
+    """Mean and log variance of member k of `clap.model.ensemble.Ensemble` for one input."""
     x = np.asarray(x, np.float64)
     for i, layer in enumerate(ensemble.layers):
         x = x @ np.asarray(layer.weight[k], np.float64) + np.asarray(layer.bias[k])

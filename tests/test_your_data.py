@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cnf.cli import main
 from shared import load_policy
 from shared.errors import ConfigError
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 from shared.runs.trained import evaluate_run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()

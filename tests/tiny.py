@@ -1,6 +1,7 @@
 """Every registered algorithm and every ablation at toy size."""
 
-from shared.runs import experiment, registry
+from shared.runs import registry
+from shared.runs.plan import make_plan
 
 TINY = {
     "steps": 12,
@@ -32,6 +33,9 @@ SMALL = {
     "target_samples": 3,
     "act_samples": 3,
     "flow_steps": 3,
+    "decoder_steps": 8,
+    "decoder_batch_size": 32,
+    "critics": 3,
     "context": 5,
     "layers": 1,
     "heads": 2,
@@ -43,13 +47,13 @@ VARIANTS = {
     "cnf (random search)": {"search_members": 2, "steps": 0},
     "cnf (normal base, no clip)": {"base": "normal"},
     "cnf (normal base, clip 2)": {"base": "normal", "latent_clip": 2.0, "pretrain_steps": 0},
-    "cnf (VAE encoder)": {"encoder": "vae", "latent_clip": 2.0},
     "cnf (AWAC in latent space)": {"learn_in": "latent", "pretrain_steps": 0},
     "cnf (normal base, AWAC in latent space)": {
         **{"learn_in": "latent", "base": "normal", "pretrain_steps": 0},
     },
     "cnf (shared baseline sample)": {"baseline_sample": "shared", "pretrain_steps": 0},
     "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
+    "dsrl (frozen decoder)": {"decoder_beside": False},
     "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},
     "onestep (reverse KL)": {"improvement": "reverse-kl", "clone_steps": 0, "value_steps": 0},
 }
@@ -65,7 +69,7 @@ def tiny_plan(case: str, seeds=(0,), **more):
     fields = registry.find("cnf", name).__dataclass_fields__
     small = {key: value for key, value in SMALL.items() if key in fields}
     overrides = TINY | small | VARIANTS.get(case, {}) | more
-    return experiment.plan("cnf", name, "hopper-random", seeds=seeds, overrides=overrides)
+    return make_plan("cnf", name, "hopper-random", seeds=seeds, overrides=overrides)
 
 
 def cases() -> list[str]:

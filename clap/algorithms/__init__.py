@@ -1,15 +1,9 @@
-"""The model-based family: name -> algorithm class."""
-
-from clap.algorithms.clap import CLAP
-from clap.algorithms.lompo import LOMPO
-from clap.algorithms.mobile import MOBILE
-from clap.algorithms.mopo import MOPO
-from clap.algorithms.offline_dv2 import OfflineDV2
+"""The model-based family: name -> module and class of an algorithm, imported when it is used."""
 
 ALGORITHMS = {
-    "clap": CLAP,
-    "mopo": MOPO,
-    "mobile": MOBILE,
-    "offline-dv2": OfflineDV2,
-    "lompo": LOMPO,
+    "clap": "clap.algorithms.clap:CLAP",
+    "mopo": "clap.algorithms.mopo:MOPO",
+    "mobile": "clap.algorithms.mobile:MOBILE",
+    "offline-dv2": "clap.algorithms.offline_dv2:OfflineDV2",
+    "lompo": "clap.algorithms.lompo:LOMPO",
 }

@@ -3,9 +3,9 @@
 "Offline Reinforcement Learning from Images with Latent Space Models" (Rafailov et
 al., 2021).
 
-    model     min  -ELBO of observations, rewards, continuations  -> clap/world_model.py
+    model     min  -ELBO of observations, rewards, continuations  -> clap/model/world_model.py
     priors    p_k(s' | h'), k = 1..prior_members; one is drawn a step, in training
-              and in dreams                                       -> clap/prior_ensemble.py
+              and in dreams                                       -> clap/model/prior_ensemble.py
     rows      (f, a, r, f'), f = [h, s]:
               recorded    posterior states along windows, their actions and rewards
               imagined    a = pi(f) + exploration_noise · N(0, 1), from posterior states,
@@ -27,8 +27,13 @@ Differences from the paper:
       is the code's.
     - Rows behind the end of a dreamed episode count as much as it is likely to go on; theirs
       end where this is less than a half.
-    - The network of one member has all of `hidden_sizes`; hidden activations are SELU (ReLU
-      in actor and critics) where theirs are ELU.
+    - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The network of one member
+      has all of `hidden_sizes` (theirs one layer), and so have all heads (theirs two or three);
+      hidden activations are SELU (ReLU in actor and critics) where theirs are ELU.
+    - Means of states are squashed to ±`MEAN_LIMIT` (clap/model/states.py).
+    - The deterministic policy acts on the likeliest posterior state, theirs on a sampled one; ours
+      samples the state, too, where a sampled policy is asked for.
+    - Critics judge [h, s], which no single observation tells: there is no `critic_value`.
     - `stochastic_kind: discrete` (log p_k of the one-hot vectors), states as observations,
       balanced KLs and `learned_std` are our own options.
 """
@@ -38,17 +43,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from clap.agent_looks import look_at_agent
-from clap.dreamer import ENSEMBLE, AbstractDreamer, normalized
-from clap.initialise import initialise
+from clap.dreamer import AbstractDreamer, reusable_model
+from clap.dreams import draw_starts
 from clap.latent_rows import Rows, draw_recorded, join, rows_of_dreams
-from clap.optimizers import clipped_adam
-from clap.prior_ensemble import draw_members, log_prob_spread
-from clap.starts import draw_starts
+from clap.model.latent_actions import DirectActions
+from clap.model.prior_ensemble import draw_members, log_prob_spread
+from clap.model.world_model import normalized
+from clap.recorded import Recorded
 from shared.algorithm import hyperparameter
-from shared.models.learner import Learner, descend, polyak
+from shared.models.learner import Learner, clipped_adam, descend, initialise, polyak
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Positive, Rate, Size, Sizes
 
 
 class State(NamedTuple):
@@ -64,21 +70,20 @@ class State(NamedTuple):
 class LOMPO(AbstractDreamer):
     """Latent offline model-based policy optimisation; fields are the hyperparameters."""
 
-    reusable = ENSEMBLE
+    reusable = reusable_model("prior_members")
 
-    prior_members: int = hyperparameter("priors in the ensemble")
-    penalty_scale: float = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
-    windows: int = hyperparameter("windows an update, whose states give the rows")
-    batch_size: int = hyperparameter("recorded rows an update, and imagined ones")
-    horizon: int = hyperparameter("actions in a dream")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on dreamed actions")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
+    prior_members: Size = hyperparameter("priors in the ensemble")
+    penalty_scale: Amount = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
+    windows: Size = hyperparameter("windows an update, whose states give the rows")
+    batch_size: Size = hyperparameter("recorded rows an update, and imagined ones")
+    horizon: Size = hyperparameter("actions in a dream")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on dreamed actions")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    agent_clip: Positive = hyperparameter("ceiling of the gradient norms of actor and critics")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
 
     title = "LOMPO: actor-critic on latent states, recorded and dreamed with a penalty"
     paper = "Rafailov et al. 2021, Offline RL from Images with Latent Models (arXiv:2012.11547)"
@@ -103,6 +108,9 @@ class LOMPO(AbstractDreamer):
             critic,
         )
 
+    def make_actions(self, feature_size, action_size, *, key):
+        return DirectActions(action_size)
+
     @property
     def actor_optimizer(self):
         return clipped_adam(self.agent_clip, self.actor_learning_rate)
@@ -111,12 +119,15 @@ class LOMPO(AbstractDreamer):
     def critic_optimizer(self):
         return clipped_adam(self.agent_clip, self.critic_learning_rate)
 
+    def phases(self):
+        return (self.model_phase(evaluates=False), self.agent_phase())
+
     def draw_agent(self, dataset, *, key):
-        return dataset.draw_windows(self.windows, self.window, key=key)
+        return Recorded.draw(dataset, self.windows, self.window, by_episode=False, key=key)
 
     def update_agent(self, state, batch, *, key):
         """Rows of both kinds, then one step of critics, actor and targets."""
-        rows, metrics = self.rows(state, normalized(state.normalizer, batch), key=key)
+        rows, metrics = self.rows(state, normalized(state.normalizer, batch.windows), key=key)
         target = jax.vmap(lambda row: self.target(state, row))(rows)
         critic, critic_metrics = descend(
             state.critic, self.critic_optimizer, lambda m: self.critic_loss(m, rows, target)
@@ -190,22 +201,12 @@ class LOMPO(AbstractDreamer):
         loss = -jnp.mean(rows.weight * value)
         return loss, {"actor_loss": loss, "value": jnp.mean(value)}
 
-    def look_at_values(self, state, dataset, *, key):
-        """What the critics believe, and where dreams end."""
-        actor, critic = state.actor.model, state.critic.model
-        metrics = look_at_agent(
-            state,
-            dataset,
-            value=lambda feature: value_of(actor, critic, feature),
-            draw=self.draw_agent,
-            ends=lambda starts, *, key: jax.tree.map(
-                lambda x: x[:, -1], self.dreams(state, starts, key=key)[0]
-            ),
-            episodes=self.validation_windows,
-            discount=self.discount,
-            key=key,
-        )
-        return state, metrics
+    def value(self, state, feature):
+        return value_of(state.actor.model, state.critic.model, feature)
+
+    def dream_ends(self, state, starts, *, key):
+        behind, _ = self.dreams(state, starts, key=key)
+        return jax.tree.map(lambda x: x[:, -1], behind)
 
     def choose(self, state, feature, *, key):
         return state.actor.model(feature)

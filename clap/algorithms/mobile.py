@@ -3,7 +3,7 @@
 "Model-Bellman Inconsistency for Model-based Offline Reinforcement Learning" (Sun et al., 2023).
 
     models   and imagined rows as of MOPO, rewards unchanged
-             -> clap/ensemble.py, clap/imagination.py
+             -> clap/model/ensemble.py, clap/imagination.py
     doubt    U(s, a) = std over elites k of
                        mean over samples s'_kj ~ f_k(s, a) of min_i Q'_i(s'_kj, a'_kj)
     critics  y = r - penalty_scale · U(s, a) + discount (1 - terminal) min_i Q'_i(s', a')
@@ -16,8 +16,9 @@ Differences from the paper:
     - No entropy in the targets, and `nonnegative_targets` (rewards of these tasks are hardly ever
       negative), as in the authors' code.
     - U is the standard deviation with the divisor elites - 1, as there.
-    - What clap/algorithms/mopo.py says of models, held-out rows, bounds, alpha and tasks without a
+    - What clap/algorithms/mopo.py says of models, held-out rows, bounds, alpha and robots without a
       known rule of termination holds here too.
+    - Rewards are taken as they are; the authors normalise those of Adroit's human and cloned data.
 """
 
 import jax
@@ -28,12 +29,13 @@ from clap.model_based import AbstractModelBased, State
 from shared.algorithm import hyperparameter
 from shared.errors import ConfigError
 from shared.models.losses import td_target
+from shared.ranges import Size
 
 
 class MOBILE(AbstractModelBased):
     """Model-Bellman inconsistency penalised; fields are the hyperparameters."""
 
-    penalty_samples: int = hyperparameter("next states drawn of every elite for the penalty")
+    penalty_samples: Size = hyperparameter("next states drawn of every elite for the penalty")
     nonnegative_targets: bool = hyperparameter("raise targets below 0 to 0")
 
     title = "MOBILE: soft actor-critic in a model, with a price on disagreeing Bellman targets"

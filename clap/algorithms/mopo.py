@@ -3,7 +3,7 @@
 "MOPO: Model-based Offline Policy Optimization" (Yu et al., 2020).
 
     models   an ensemble of Gaussians on (s' - s, r), trained on the data          (section 4.3)
-             -> clap/ensemble.py
+             -> clap/model/ensemble.py
     reward   r~(s, a) = r^(s, a) - penalty_scale · max_k ||sigma_k(s, a)||         (8)
     rows     imagined from recorded states: `rollout_length` steps of the policy, every step
              answered by an elite drawn anew; the known rules of the task end them
@@ -25,13 +25,12 @@ Differences from the paper:
       has bounds of its log variances for itself.
     - Observations are standardised for the models, actions are taken as they are.
     - alpha is at most 1.
-    - Imagined episodes of tasks without a known rule never end (clap/terminations.py).
+    - Imagined episodes of robots without a known rule end where a classifier learns it from the
+      data's terminals (clap/model/terminations.py); the source knows a rule for each of its tasks.
+    - Rewards are taken as they are; the collection's script subtracts 1 on antmaze.
 """
 
-import jax
-
 from clap.model_based import AbstractModelBased
-from shared.models.losses import td_target
 
 
 class MOPO(AbstractModelBased):
@@ -46,7 +45,5 @@ class MOPO(AbstractModelBased):
 
     def targets(self, state, rows, s_next, *, key):
         """Those of soft actor-critic: the price is in the rewards."""
-        value, log_prob = state.agent.next_values(s_next, key=key)
-        soft = value - state.agent.alpha(self.alpha) * log_prob
-        target = jax.vmap(td_target, (0, 0, 0, None))
-        return target(rows.reward, rows.terminal, soft, self.discount), {}
+        options = {"alpha": self.alpha_of(state.agent), "discount": self.discount, "key": key}
+        return state.agent.targets(rows.reward, rows.terminal, s_next, **options), {}

@@ -4,9 +4,9 @@
 Observations" (Lu et al., 2023), section 4: DreamerV2 on fixed data.
 
     model     min  -ELBO of observations, rewards, continuations, its state's KL
-              balanced and with free nats                -> clap/world_model.py
+              balanced and with free nats                -> clap/model/world_model.py
     priors    p_k(s' | h'), k = 1..prior_members; one is drawn a step, in training
-              and in dreams                              -> clap/prior_ensemble.py
+              and in dreams                              -> clap/model/prior_ensemble.py
     reward    r~ = r(h', s') - penalty_scale · mean_k ‖mu_k(h') - mean_j mu_j(h')‖
     values    min  (V(h, s) - G)²,  G = lambda return of r~ in a dream
     actor     max  mean of G + entropy_scale · entropy of the policy, by
@@ -20,14 +20,20 @@ The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the
 Differences from the paper:
     - States are Gaussian, as in C-LAP's comparison, and discrete ones an option.
     - The penalty, a mean of norms, is that of the authors' code, and so is its number.
-    - The network of one member has all of `hidden_sizes`; the GRU has no layer norm, hidden
+    - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The GRU has no layer norm,
+      the prior of one member has all of `hidden_sizes` (theirs one layer of 200), hidden
       activations are SELU (ReLU in the actor) where theirs are ELU, weights do not decay.
+    - Means of states are squashed to ±`MEAN_LIMIT` (clap/model/states.py).
     - The KL's free nats are those of each state, not of a batch's mean.
     - The policy is a tanh-Gaussian, theirs a truncated one.  Theirs stops the gradient that
       reaches its input; here it passes through the whole dream.
+    - A step of a dream counts by the probability that the episode lasts until it; theirs also by
+      the discount until it.
     - The target moves a little at every update, theirs is a copy at every hundredth.
     - Dreams start at `starts` states drawn from the windows, not at all of them, and an
-      episode can end within a dream.
+      episode can end within a dream (they learn no ends on these tasks).
+    - The deterministic policy acts on the likeliest posterior state; theirs samples the state and
+      takes the actor's mode there.
     - States as observations (they have pictures alone): `learned_std` is our own.
 """
 
@@ -37,16 +43,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from clap.agent import Agent, Values, ValueUnits, dream_all
-from clap.agent_looks import look_at_agent
-from clap.dream_losses import dream_losses
-from clap.dreamer import ENSEMBLE, AbstractDreamer, normalized
-from clap.optimizers import agent_adam
-from clap.prior_ensemble import draw_members, mean_disagreement
-from clap.starts import draw_starts
+from clap.agent import Agent, Values, ValueUnits, agent_adam
+from clap.dreamer import AbstractDreamer, reusable_model
+from clap.dreams import draw_starts, dream_all, dream_losses
+from clap.model.latent_actions import DirectActions
+from clap.model.prior_ensemble import draw_members, mean_disagreement
+from clap.model.world_model import normalized
+from clap.recorded import Recorded
 from shared.algorithm import hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.networks import Normalizer
+from shared.ranges import Amount, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -61,21 +68,20 @@ class State(NamedTuple):
 class OfflineDV2(AbstractDreamer):
     """DreamerV2 on fixed data with a penalty; fields are the hyperparameters."""
 
-    reusable = ENSEMBLE
+    reusable = reusable_model("prior_members")
 
-    prior_members: int = hyperparameter("priors in the ensemble")
-    penalty_scale: float = hyperparameter("weight of the priors' disagreement in the reward")
-    batch_size: int = hyperparameter("windows an agent update")
-    starts: int = hyperparameter("dreams an agent update")
-    horizon: int = hyperparameter("actions in a dream")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
-    agent_learning_rate: float = hyperparameter("Adam step size of actor and value")
-    agent_clip: float = hyperparameter("ceiling of the gradient norms of actor and value")
-    discount: float = hyperparameter("discount of future rewards")
-    lambda_: float = hyperparameter("of the lambda returns; 1 = n-step returns")
-    entropy_scale: float = hyperparameter("weight of the policy's entropy")
-    tau: float = hyperparameter("Polyak rate of the target value")
+    prior_members: Size = hyperparameter("priors in the ensemble")
+    penalty_scale: Amount = hyperparameter("weight of the priors' disagreement in the reward")
+    batch_size: Size = hyperparameter("windows an agent update")
+    starts: Size = hyperparameter("dreams an agent update")
+    horizon: Size = hyperparameter("actions in a dream")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
+    agent_learning_rate: Positive = hyperparameter("Adam step size of actor and value")
+    agent_clip: Positive = hyperparameter("ceiling of the gradient norms of actor and value")
+    lambda_: Share = hyperparameter("of the lambda returns; 1 = n-step returns")
+    entropy_scale: Amount = hyperparameter("weight of the policy's entropy")
+    tau: Rate = hyperparameter("Polyak rate of the target value")
 
     title = "Offline DV2: Dreamer on fixed data, with a penalty where an ensemble disagrees"
     paper = "Lu et al. 2023, Challenges and Opportunities in Offline RL (arXiv:2206.04779)"
@@ -92,17 +98,23 @@ class OfflineDV2(AbstractDreamer):
             agent.values,
         )
 
+    def make_actions(self, feature_size, action_size, *, key):
+        return DirectActions(action_size)
+
     @property
     def agent_optimizer(self):
         return agent_adam(self.agent_clip, self.agent_learning_rate)
 
+    def phases(self):
+        return (self.model_phase(evaluates=False), self.agent_phase())
+
     def draw_agent(self, dataset, *, key):
-        return dataset.draw_windows(self.batch_size, self.window, key=key)
+        return Recorded.draw(dataset, self.batch_size, self.window, by_episode=False, key=key)
 
     def update_agent(self, state, batch, *, key):
         """Dreams from posterior states, and one step of actor, value and target."""
         k_states, k_starts, k_dreams = jax.random.split(key, 3)
-        batch = normalized(state.normalizer, batch)
+        batch = normalized(state.normalizer, batch.windows)
         latents = state.world_model.model.states(batch, key=k_states)
         starts = draw_starts(latents, batch, self.starts, key=k_starts)
         agent, metrics = descend(
@@ -143,20 +155,11 @@ class OfflineDV2(AbstractDreamer):
         model = state.world_model.model
         return dream_all(model, actor, starts, self.horizon, **options, key=k_dreams)
 
-    def look_at_values(self, state, dataset, *, key):
-        """What the agent believes, and where its dreams end."""
-        agent = state.agent.model
-        metrics = look_at_agent(
-            state,
-            dataset,
-            value=partial(ValueUnits.raw().value, agent.values),
-            draw=self.draw_agent,
-            ends=lambda starts, *, key: self.dreams(state, agent.actor, starts, key=key).end,
-            episodes=self.validation_windows,
-            discount=self.discount,
-            key=key,
-        )
-        return state, metrics
+    def value(self, state, feature):
+        return ValueUnits.raw().value(state.agent.model.values, feature)
+
+    def dream_ends(self, state, starts, *, key):
+        return self.dreams(state, state.agent.model.actor, starts, key=key).end
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions, state.agent.model.actor

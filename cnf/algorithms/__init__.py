@@ -1,42 +1,26 @@
-"""The model-free family: name -> algorithm class."""
-
-from cnf.algorithms.awac import AWAC
-from cnf.algorithms.bc import BC
-from cnf.algorithms.bcq import BCQ
-from cnf.algorithms.bear import BEAR
-from cnf.algorithms.brac import BRAC
-from cnf.algorithms.cnf import CNF
-from cnf.algorithms.cql import CQL
-from cnf.algorithms.dt import DT
-from cnf.algorithms.fql import FQL
-from cnf.algorithms.iql import IQL
-from cnf.algorithms.lapo import LAPO
-from cnf.algorithms.onestep import Onestep
-from cnf.algorithms.plas import PLAS
-from cnf.algorithms.rebrac import ReBRAC
-from cnf.algorithms.sac_off import SACOff
-from cnf.algorithms.spot import SPOT
-from cnf.algorithms.td3_off import TD3Off
-from cnf.algorithms.td3bc import TD3BC
+"""The model-free family: name -> module and class of an algorithm, imported when it is used."""
 
 ALGORITHMS = {
-    "cnf": CNF,
-    "plas": PLAS,
-    "spot": SPOT,
-    "lapo": LAPO,
-    "bcq": BCQ,
-    "bear": BEAR,
-    "brac-v": BRAC,
-    "td3bc": TD3BC,
-    "rebrac": ReBRAC,
-    "iql": IQL,
-    "awac": AWAC,
-    "cql": CQL,
-    "fql": FQL,
-    "onestep": Onestep,
-    "dt": DT,
-    "bc": BC,
-    "bc-10": BC,
-    "td3-off": TD3Off,
-    "sac-off": SACOff,
+    "cnf": "cnf.algorithms.cnf:CNF",
+    "cnf-vae": "cnf.algorithms.cnf:CNF",
+    "plas": "cnf.algorithms.plas:PLAS",
+    "spot": "cnf.algorithms.spot:SPOT",
+    "lapo": "cnf.algorithms.lapo:LAPO",
+    "bcq": "cnf.algorithms.bcq:BCQ",
+    "bear": "cnf.algorithms.bear:BEAR",
+    "brac-v": "cnf.algorithms.brac:BRAC",
+    "td3bc": "cnf.algorithms.td3bc:TD3BC",
+    "rebrac": "cnf.algorithms.rebrac:ReBRAC",
+    "iql": "cnf.algorithms.iql:IQL",
+    "awac": "cnf.algorithms.awac:AWAC",
+    "cql": "cnf.algorithms.cql:CQL",
+    "dsrl": "cnf.algorithms.dsrl:DSRL",
+    "ifql": "cnf.algorithms.ifql:IFQL",
+    "fql": "cnf.algorithms.fql:FQL",
+    "onestep": "cnf.algorithms.onestep:Onestep",
+    "dt": "cnf.algorithms.dt:DT",
+    "bc": "cnf.algorithms.bc:BC",
+    "bc-10": "cnf.algorithms.bc:BC",
+    "td3-off": "cnf.algorithms.td3_off:TD3Off",
+    "sac-off": "cnf.algorithms.sac_off:SACOff",
 }

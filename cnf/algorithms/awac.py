@@ -28,11 +28,13 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import GaussianActor
+from cnf.critics import smallest_critic
 from cnf.exploration import online_phase
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
+from shared.ranges import Count, Positive, Rate, Real, Share, Size, Sizes
 
 LOG_STD_RANGE = (-20.0, 2.0)
 
@@ -49,18 +51,18 @@ class State(NamedTuple):
 class AWAC(AbstractAlgorithm):
     """Advantage-weighted actor critic; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("lambda of the advantage weights")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("lambda of the advantage weights")
     normalize_weights: bool = hyperparameter("weights of a batch add up to its size; no ceiling")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     title = "AWAC: advantage-weighted actor critic"
     paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"
@@ -143,6 +145,11 @@ class AWAC(AbstractAlgorithm):
             "advantage": jnp.mean(advantage),
             "weight": jnp.mean(weight),
         }
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

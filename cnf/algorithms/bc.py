@@ -5,7 +5,7 @@
 The policy is deterministic: tanh of an MLP on normalised observations.  With
 `best_fraction` < 1 it clones only that share of all rows, taken from the episodes
 with the highest returns: `bc-10` is BC-10% as in "Decision Transformer" (Chen et al.,
-2021), which ranks by return and counts rows.
+2021), which ranks by return and counts rows.  A terminal inside of an episode ends it there.
 
 Differences from the paper: none that a reader must know; the paper predates Adam and ReLU.
 """
@@ -19,6 +19,7 @@ import optax
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, descend
 from shared.models.networks import MLP, Normalizer
+from shared.ranges import Count, Positive, Rate, Size, Sizes
 
 
 class State(NamedTuple):
@@ -31,11 +32,11 @@ class State(NamedTuple):
 class BC(AbstractAlgorithm):
     """Behaviour cloning by squared error."""
 
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows an update")
-    hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    learning_rate: float = hyperparameter("Adam step size")
-    best_fraction: float = hyperparameter("share of the rows cloned, by return of their episode")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows an update")
+    hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    learning_rate: Positive = hyperparameter("Adam step size")
+    best_fraction: Rate = hyperparameter("share of the rows cloned, by return of their episode")
 
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"

@@ -27,13 +27,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -51,30 +53,30 @@ class State(NamedTuple):
 class BCQ(AbstractAlgorithm):
     """Batch-constrained Q-learning; fields are the hyperparameters."""
 
-    latent_clip: float = hyperparameter("ceiling of the sampled latents")
-    max_perturbation: float = hyperparameter("ceiling of the residual; the paper's Phi")
-    target_samples: int = hyperparameter("candidates in the critic target")
-    act_samples: int = hyperparameter("candidates when acting")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the residual")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the residual")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    latent_clip: Positive = hyperparameter("ceiling of the sampled latents")
+    max_perturbation: Amount = hyperparameter("ceiling of the residual; the paper's Phi")
+    target_samples: Size = hyperparameter("candidates in the critic target")
+    act_samples: Size = hyperparameter("candidates when acting")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the residual")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the residual")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "BCQ: the best of perturbed VAE samples"
     paper = "Fujimoto et al. 2019, Off-Policy Deep RL without Exploration (arXiv:1812.02900)"
@@ -159,6 +161,11 @@ class BCQ(AbstractAlgorithm):
         candidates = jax.vmap(self.candidate, (None, None, 0, 0))(actor, latent_space, s, z)
         loss = -jnp.mean(jax.vmap(critic.first)(s, candidates))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

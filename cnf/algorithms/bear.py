@@ -32,14 +32,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.mmd import mmd
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 NOISE_CLIP = 0.5
 """Ceiling of latents of the clone and of the policy's noise inside the MMD (authors' code)."""
@@ -63,31 +65,31 @@ class State(NamedTuple):
 class BEAR(AbstractAlgorithm):
     """Bootstrapping error reduction; fields are the hyperparameters."""
 
-    samples: int = hyperparameter("actions a state in target, actor loss, MMD and acting")
-    kernel_width: float = hyperparameter("sigma of the Laplacian kernel")
-    mmd_limit: float = hyperparameter("MMD that the multiplier aims at; the paper's epsilon")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    match_steps: int = hyperparameter("updates in which the actor only lowers the MMD")
-    steps: int = hyperparameter("updates of the policy after that")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    multiplier_learning_rate: float = hyperparameter("Adam step size of the log multiplier")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    samples: Size = hyperparameter("actions a state in target, actor loss, MMD and acting")
+    kernel_width: Positive = hyperparameter("sigma of the Laplacian kernel")
+    mmd_limit: Amount = hyperparameter("MMD that the multiplier aims at; the paper's epsilon")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    match_steps: Count = hyperparameter("updates in which the actor only lowers the MMD")
+    steps: Count = hyperparameter("updates of the policy after that")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    multiplier_learning_rate: Positive = hyperparameter("Adam step size of the log multiplier")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "BEAR: support matching by maximum mean discrepancy"
     paper = "Kumar et al. 2019, Bootstrapping Error Reduction (arXiv:1906.00949)"
@@ -188,6 +190,11 @@ class BEAR(AbstractAlgorithm):
         """The negative of the multiplier's objective; `distance` is the mean MMD."""
         multiplier = jnp.exp(log_multiplier)
         return -multiplier * (distance - self.mmd_limit), {"multiplier": multiplier}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

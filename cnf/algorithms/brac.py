@@ -14,8 +14,15 @@ value penalty and the KL divergence.
 KL(s) = KL(pi(.|s) || beta(.|s)).  Both policies are the tanh of a Gaussian; the tanh
 drops out of the divergence, which is that of the Gaussians and exact.
 
-Differences from the paper: the divergence in closed form in place of samples or a
-discriminator; a fixed `penalty_scale`.
+Differences from the paper:
+    - The divergence in closed form in place of samples or a discriminator.
+    - A fixed `penalty_scale`; the paper offers an adaptive one, too.
+    - The clone is fitted by likelihood alone; the authors' code adds an entropy bonus whose
+      weight holds its entropy at -n.
+    - No warm start: the authors' actor only follows the clone for 20,000 updates before the
+      values move it, too.
+    - log-std is clipped to [-20, 2]; the authors squash it into [-5, 0].
+    - The target critics move at every update.
 """
 
 from typing import NamedTuple
@@ -25,11 +32,13 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -45,17 +54,17 @@ class State(NamedTuple):
 class BRAC(AbstractAlgorithm):
     """Behaviour regularised actor-critic; fields are the hyperparameters."""
 
-    clone_steps: int = hyperparameter("updates of the cloned policy")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows an update, of both phases")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of clone and actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    clone_learning_rate: float = hyperparameter("Adam step size of the clone")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    penalty_scale: float = hyperparameter("weight of the divergence; the paper's alpha")
+    clone_steps: Count = hyperparameter("updates of the cloned policy")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows an update, of both phases")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    clone_learning_rate: Positive = hyperparameter("Adam step size of the clone")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    penalty_scale: Amount = hyperparameter("weight of the divergence; the paper's alpha")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "BRAC-v: behaviour regularised actor-critic with a KL value penalty"
@@ -139,6 +148,11 @@ class BRAC(AbstractAlgorithm):
         kl = jax.vmap(squashed_divergence, (None, None, 0))(actor, clone, s)
         loss = jnp.mean(self.penalty_scale * kl - q)
         return loss, {"actor_loss": loss, "divergence": jnp.mean(kl)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

@@ -15,14 +15,19 @@ f = `latent_space` (frozen in the second phase: gradient passes through it to th
 actor, never into it), pi = `actor`, Q = `critic`, Q' = `target_critic`.
 
 Ablations by configuration: `base: normal` with `latent_clip: null` (figure 5) or
-1, 2, 3 (figure 6); `encoder: vae` (CNF-VAE, figure 7); `learn_in: latent` (AWAC
-entirely in latent space, A.4: log-likelihood of encoded actions in place of (6)).
+1, 2, 3 (figure 6); `learn_in: latent` (AWAC entirely in latent space, A.4:
+log-likelihood of encoded actions in place of (6)).  CNF-VAE (figure 7) is the algorithm
+`cnf-vae`: the VAE is trained as PLAS trains it, and may be that of a run of PLAS.
 
 Differences from the paper:
     - Odd action sizes are split unevenly.  Padding hopper's three dimensions to
       four makes the likelihood unbounded.
     - Validation episodes are held out whole; a split by rows leaks neighbours.
-    - Target critics and a weight ceiling of 100 are the authors' code, not the text.
+    - Target critics, a weight ceiling of 100, and for the flow AdamW with a ceiling of 0.1 on
+      the gradient's norm are the authors' code, not the text (Adam).
+    - The flow's conditioners have ReLU activations; the authors' have PReLU, with learned slopes.
+    - Actor and critics have two hidden layers outside of maze2d, where the paper chooses between
+      two and three for every data set.
     - The advantage uses a policy sample of its own (`baseline_sample: separate`, the
       authors' code); Algorithm 2 as printed shares one (`shared`), which saves a decode.
     - The random search over learning rate, weight decay and batch size is one
@@ -38,15 +43,22 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
+from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale, scaled
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.rewards import reward_scale, scaled, unit
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.errors import ConfigError
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+
+REUSABLE_FLOW = reusable_encoder(
+    *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
+    *("pretrain_weight_decay", "pretrain_clip", "search_members"),
+)
 
 
 class State(NamedTuple):
@@ -66,54 +78,68 @@ class CNF(AbstractAlgorithm):
 
     encoder: Literal["flow", "vae"] = hyperparameter("action encoder")
     base: Literal["uniform", "normal"] = hyperparameter("base distribution of the flow")
-    latent_clip: float | None = hyperparameter(
+    latent_clip: Positive | None = hyperparameter(
         "half width of the box for a normal latent; null = none"
     )
     learn_in: Literal["action", "latent"] = hyperparameter("space of the actor loss")
-    flow_layers: int = hyperparameter("layers of the flow")
-    flow_hidden_size: int = hyperparameter("width of the flow's conditioners")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the encoder")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("AdamW step size of the encoder")
-    pretrain_weight_decay: float = hyperparameter("decoupled weight decay of the encoder")
-    pretrain_clip: float = hyperparameter("ceiling of the encoder's gradient norm")
-    search_members: int = hyperparameter(
+    flow_layers: Size = hyperparameter("layers of the flow")
+    flow_hidden_size: Size = hyperparameter("width of the flow's conditioners")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the encoder")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("AdamW step size of the encoder")
+    pretrain_weight_decay: Amount = hyperparameter("decoupled weight decay of the encoder")
+    pretrain_clip: Positive | None = hyperparameter(
+        "ceiling of the encoder's gradient norm; null = none"
+    )
+    search_members: Size = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
     )
-    validate_every: int = hyperparameter("updates between two validation passes")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    validate_every: Count = hyperparameter(
+        "updates between two validation passes; 0 = keep the last"
+    )
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: float = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
-    discount: float = hyperparameter("discount of future rewards")
-    return_span: float | None = hyperparameter(
+    discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("lambda of the advantage weights")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("lambda of the advantage weights")
     normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
-    reward_shift: float = hyperparameter("added to every reward (-1 on mazes)")
+    normalize_observations: bool = hyperparameter("standardise observations")
+    reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
 
-    title = "CNF: policies in the uniform latent space of a conditional normalizing flow"
+    density_samples = 1  # of a VAE; nobody asks for its density here
+
+    title = "CNF: policies in the latent space of a conditional flow, or (cnf-vae) of PLAS's VAE"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
-    reusable = reusable_encoder(
-        *("encoder", "base", "flow_layers", "flow_hidden_size", "vae_hidden_sizes"),
-        *("pretrain_weight_decay", "pretrain_clip", "search_members"),
-    )
+
+    @property
+    def reusable(self):
+        """The encoder: a VAE is the same as PLAS's, and may be its."""
+        return REUSABLE_VAE if self.encoder == "vae" else REUSABLE_FLOW
 
     def __check_init__(self):
+        if self.encoder == "vae" and (self.pretrain_weight_decay > 0 or self.pretrain_clip):
+            raise ConfigError(
+                f"encoder is 'vae', but pretrain_weight_decay {self.pretrain_weight_decay:g} and "
+                f"pretrain_clip {self.pretrain_clip} are a flow's; choose the algorithm cnf-vae, "
+                "which trains it as PLAS does."
+            )
         bounded = self.encoder == "flow" and self.base == "uniform"
         check_clip(self.latent_clip, 1.0 if bounded else math.inf)
 
@@ -136,7 +162,7 @@ class CNF(AbstractAlgorithm):
             key=k_critic,
         )
         return State(
-            Normalizer(jnp.asarray(spec.observation_mean), jnp.asarray(spec.observation_std)),
+            Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
             Learner.create(actor, self.actor_optimizer, average=self.actor_average),
@@ -152,6 +178,9 @@ class CNF(AbstractAlgorithm):
     @property
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
+
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
         policy = Phase("policy", self.steps, self.draw, self.update)
@@ -194,12 +223,8 @@ class CNF(AbstractAlgorithm):
         next_value = jnp.min(
             state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
-        return td_target(
-            scaled(reward, state.reward_scale) + self.reward_shift,
-            terminal,
-            next_value,
-            self.discount,
-        )
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, self.discount)
 
     def critic_loss(self, critic, s, a, y):
         """Equation 8 over a batch."""
@@ -227,8 +252,8 @@ class CNF(AbstractAlgorithm):
         q = jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, baseline]))
         q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
-        scaled = standardized(advantage) if self.normalize_advantages else advantage
-        weight = advantage_weight(scaled, self.temperature)
+        judged = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(judged, self.temperature)
         if imitation is not None:
             distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:
@@ -248,6 +273,9 @@ class CNF(AbstractAlgorithm):
         actor = state.actor.steady
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Q(s, a), the smallest of the critics, of an action in a simulator."""

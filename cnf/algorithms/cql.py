@@ -30,11 +30,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 
 MAX_MULTIPLIER = 1e6
 
@@ -53,22 +55,22 @@ class State(NamedTuple):
 class CQL(AbstractAlgorithm):
     """Conservative Q-learning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor and of log alpha")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics and of alpha'")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    penalty_scale: float = hyperparameter("weight of the gap; the papers' alpha")
-    samples: int = hyperparameter("actions from each of the three proposals")
-    target_gap: float | None = hyperparameter("gap that alpha' aims at; null = alpha' is 1")
-    gap_floor: float | None = hyperparameter("smallest gap that counts; null = any")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics and of alpha'")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    penalty_scale: Amount = hyperparameter("weight of the gap; the papers' alpha")
+    samples: Size = hyperparameter("actions from each of the three proposals")
+    target_gap: Real | None = hyperparameter("gap that alpha' aims at; null = alpha' is 1")
+    gap_floor: Real | None = hyperparameter("smallest gap that counts; null = any")
     max_target: bool = hyperparameter("bootstrap from the best of several policy actions")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_scale: float = hyperparameter("factor of every reward (10 in AntMaze)")
-    reward_shift: float = hyperparameter("added to every scaled reward (-5 in AntMaze)")
+    reward_scale: Positive = hyperparameter("factor of every reward (10 in AntMaze)")
+    reward_shift: Real = hyperparameter("added to every scaled reward (-5 in AntMaze)")
 
     title = "CQL: conservative Q-learning"
     paper = "Kumar et al. 2020, Conservative Q-Learning (arXiv:2006.04779)"
@@ -208,6 +210,11 @@ class CQL(AbstractAlgorithm):
     def alpha_loss(self, log_alpha, excess):
         """SAC's temperature loss; `excess` is the mean of log pi(a~|s) - n."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, self.reward_scale, self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

@@ -9,8 +9,8 @@
     loss      min  mean of |a^_t - a_t|^2 over the K steps
     acting    R_1 = target_return, then R_{t+1} = R_t - r_t
 
-K = `context`.  Training windows end where their episode ends; the padding behind it is
-hidden and carries no loss.  The last K observations, actions and returns to go are the
+K = `context`.  Training windows end where their episode ends or a terminal lies; the padding
+behind it is hidden and carries no loss.  The last K observations, actions and returns to go are the
 policy's memory; `rewarded` lowers the return to go.
 
 Differences from the paper:
@@ -36,6 +36,7 @@ from cnf.transformer import CausalTransformer
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.models.learner import Learner, descend
 from shared.models.networks import Normalizer
+from shared.ranges import Amount, Count, DropRate, Positive, Real, Size
 
 TIME_STD = 0.02
 """Of the time embeddings' initial entries, smaller than those of the tokens that they join."""
@@ -90,20 +91,20 @@ class State(NamedTuple):
 class DT(AbstractAlgorithm):
     """Decision transformer; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates")
-    batch_size: int = hyperparameter("windows an update")
-    context: int = hyperparameter("K, steps of a window")
-    layers: int = hyperparameter("blocks of the transformer")
-    heads: int = hyperparameter("attention heads of a block")
-    width: int = hyperparameter("length of a token")
-    dropout: float = hyperparameter("share of activations dropped in training")
-    learning_rate: float = hyperparameter("AdamW step size")
-    weight_decay: float = hyperparameter("decoupled weight decay")
-    warmup_steps: int = hyperparameter("updates in which the step size grows to its value")
-    clip: float = hyperparameter("ceiling of the gradient norm")
-    horizon: int = hyperparameter("steps of the longest episode")
-    target_return: float = hyperparameter("return that the policy is asked for")
-    return_scale: float = hyperparameter("returns are divided by it")
+    steps: Count = hyperparameter("updates")
+    batch_size: Size = hyperparameter("windows an update")
+    context: Size = hyperparameter("K, steps of a window")
+    layers: Size = hyperparameter("blocks of the transformer")
+    heads: Size = hyperparameter("attention heads of a block")
+    width: Size = hyperparameter("length of a token")
+    dropout: DropRate = hyperparameter("share of activations and attention dropped in training")
+    learning_rate: Positive = hyperparameter("AdamW step size")
+    weight_decay: Amount = hyperparameter("decoupled weight decay")
+    warmup_steps: Count = hyperparameter("updates in which the step size grows to its value")
+    clip: Positive = hyperparameter("ceiling of the gradient norm")
+    horizon: Size = hyperparameter("steps of the longest episode")
+    target_return: Real = hyperparameter("return that the policy is asked for")
+    return_scale: Positive = hyperparameter("returns are divided by it")
 
     title = "DT: decision transformer, actions conditioned on the return to go"
     paper = "Chen et al. 2021, Decision Transformer (arXiv:2106.01345)"

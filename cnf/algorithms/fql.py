@@ -5,17 +5,16 @@
     critics   a' = clip(mu(s', z'), ±1),  z' ~ N(0, I)
               y = r + discount (1 - terminal) Q'(s', a')
               min  sum_i (Q_i(s, a) - y)^2                                         (1)
-    flow      x_t = (1 - t) x_0 + t a,  x_0 ~ N(0, I),  t ~ U(0, 1)
-              min  |v(t, s, x_t) - (a - x_0)|^2                                    (5)
+    flow      min  |v(s, x_t, t) - (a - x_0)|^2  (shared/models/flow_matching.py)   (5)
     actor     min  -Q(s, clip(mu(s, z), ±1)) + alpha |mu(s, z) - mu_v(s, z)|^2,
               z ~ N(0, I)                                                          (8)
     targets   Q' <- (1 - tau) Q' + tau Q
 
-v = `flow`, mu = `actor`, and mu_v(s, z) is the end of the flow: `flow_steps` Euler steps
-of dx/dt = v(t, s, x) from x = z, clipped to [-1, 1]; no gradient passes through it.
+v = `flow`, mu = `actor`, and mu_v(s, z) is what the flow decodes from z by `flow_steps`
+Euler steps; no gradient passes through it.
 Q is the mean of the critics, in the target (`target_minimum: true` for the smaller
 one, Adroit) and in the actor loss.  `normalize_q` divides the Q of the actor loss
-by its mean size.
+by its mean size.  `reward_shift` is added to every reward (-1 in AntMaze, the authors' code).
 
 The policy is stochastic: a sample is mu(s, z).  Its deterministic mode, which the
 paper does not define, is mu(s, 0).
@@ -32,32 +31,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.models.flow_matching import FlowMatching, matching_loss
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import MLP, Critics, Normalizer
-
-
-class VelocityField(eqx.Module):
-    """v(t, s, x): where the flow carries x at time t in [0, 1]."""
-
-    network: MLP
-
-    def __call__(
-        self,
-        time: Float[Array, ""],
-        observation: Float[Array, "observation"],
-        x: Float[Array, "action"],
-    ) -> Float[Array, "action"]:
-        return self.network(jnp.concatenate([observation, x, time[None]]))
-
-    def end(
-        self, observation: Float[Array, "observation"], x: Float[Array, "action"], *, steps: int
-    ) -> Float[Array, "action"]:
-        """mu_v(s, x): `steps` Euler steps from x, clipped to [-1, 1]."""
-        for i in range(steps):
-            x = x + self(jnp.asarray(i / steps), observation, x) / steps
-        return jnp.clip(x, -1.0, 1.0)
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 
 
 class OneStepActor(eqx.Module):
@@ -84,22 +64,23 @@ class State(NamedTuple):
 class FQL(AbstractAlgorithm):
     """Flow Q-learning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    flow_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the flow's velocity")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the one-step actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the flow's velocity")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the one-step actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("layer normalisation in the critics")
-    flow_learning_rate: float = hyperparameter("Adam step size of the flow")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    flow_steps: int = hyperparameter("Euler steps from noise to the flow's action")
-    alpha: float = hyperparameter("weight of the distillation against Q")
+    flow_learning_rate: Positive = hyperparameter("Adam step size of the flow")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    flow_steps: Size = hyperparameter("Euler steps from noise to the flow's action")
+    alpha: Amount = hyperparameter("weight of the distillation against Q")
     normalize_q: bool = hyperparameter("divide the actor loss's Q by its mean size")
     target_minimum: bool = hyperparameter("smaller target critic in place of their mean")
     normalize_observations: bool = hyperparameter("standardise observations")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     title = "FQL: flow Q-learning with a distilled one-step policy"
     paper = "Park et al. 2025, Flow Q-Learning (arXiv:2502.02538)"
@@ -108,8 +89,12 @@ class FQL(AbstractAlgorithm):
         k_flow, k_actor, k_critic = jax.random.split(key, 3)
         s_size, a_size = spec.observation_size, spec.action_size
         gelu = {"activation": jax.nn.gelu}
-        flow = VelocityField(
-            MLP(s_size + a_size + 1, a_size, self.flow_hidden_sizes, key=k_flow, **gelu)
+        flow = FlowMatching(
+            s_size,
+            a_size,
+            hidden_sizes=self.flow_hidden_sizes,
+            flow_steps=self.flow_steps,
+            key=k_flow,
         )
         actor = OneStepActor(
             MLP(s_size + a_size, a_size, self.actor_hidden_sizes, key=k_actor, **gelu)
@@ -162,7 +147,7 @@ class FQL(AbstractAlgorithm):
         )
         start, time = jax.random.normal(k_start, a.shape), jax.random.uniform(k_time, y.shape)
         flow, flow_metrics = descend(
-            state.flow, self.flow_optimizer, lambda m: self.flow_loss(m, s, a, start, time)
+            state.flow, self.flow_optimizer, lambda m: matching_loss(m, s, a, start, time)
         )
         noise = jax.random.normal(k_actor, a.shape)
         actor, actor_metrics = descend(
@@ -179,24 +164,22 @@ class FQL(AbstractAlgorithm):
         a_next = jnp.clip(state.actor.model(s_next, noise), -1.0, 1.0)
         q = state.target_critic(s_next, a_next)
         next_value = jnp.min(q) if self.target_minimum else jnp.mean(q)
-        return td_target(reward, terminal, next_value, self.discount)
-
-    def flow_loss(self, flow, s, a, start, time):
-        """Equation 5 over a batch: flow matching along straight lines."""
-        x = (1 - time)[:, None] * start + time[:, None] * a
-        velocity = jax.vmap(flow)(time, s, x)
-        loss = jnp.mean((velocity - (a - start)) ** 2)
-        return loss, {"flow_loss": loss}
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
 
     def actor_loss(self, actor, flow, critic, s, noise):
         """Equation 8 over a batch."""
-        ends = jax.vmap(lambda s, z: flow.end(s, z, steps=self.flow_steps))(s, noise)
+        ends = jax.vmap(flow.decode)(s, noise)
         actions = jax.vmap(actor)(s, noise)
         distillation = jnp.mean((actions - ends) ** 2)
         q = jnp.mean(jax.vmap(critic)(s, jnp.clip(actions, -1.0, 1.0)), axis=1)
         scale = jax.lax.stop_gradient(jnp.mean(jnp.abs(q))) if self.normalize_q else 1.0
         loss = -jnp.mean(q) / scale + self.alpha * distillation
         return loss, {"actor_loss": loss, "distillation": distillation}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

@@ -32,11 +32,13 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
-from shared.models.learner import Learner, annealed_adam, descend, polyak
+from cnf.rewards import reward_scale, unit
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
+from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_loss, td_target
 from shared.models.networks import MLP, Critics
+from shared.ranges import Count, DropRate, Level, Positive, Rate, Real, Share, Size, Sizes
+from shared.types import Scalar
 
 LOG_STD_RANGE = (-5.0, 2.0)
 ORTHOGONAL_GAIN = 2**0.5
@@ -64,28 +66,28 @@ class State(NamedTuple):
 class IQL(AbstractAlgorithm):
     """Implicit Q-learning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of every network")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    value_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the value")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    value_learning_rate: float = hyperparameter("Adam step size of the value")
+    steps: Count = hyperparameter("updates of every network")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    value_learning_rate: Positive = hyperparameter("Adam step size of the value")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: float = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    expectile: float = hyperparameter("of the value regression; 0.5 is the mean")
-    temperature: float = hyperparameter("of the advantage weights; the paper's 1/beta")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
+    temperature: Positive = hyperparameter("of the advantage weights; the paper's 1/beta")
     normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
-    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
-    return_span: float | None = hyperparameter(
+    dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    reward_shift: float = hyperparameter("added to every reward after scaling")
+    reward_shift: Real = hyperparameter("added to every reward after scaling")
 
     title = "IQL: implicit Q-learning by expectile regression"
     paper = "Kostrikov et al. 2021, Offline RL with Implicit Q-Learning (arXiv:2110.06169)"
@@ -105,9 +107,8 @@ class IQL(AbstractAlgorithm):
         sizes, start = (spec.observation_size, spec.action_size), {"orthogonal": ORTHOGONAL_GAIN}
         critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic, **start)
         value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
-        scale = reward_scale(spec, self.return_span)
         return State(
-            jnp.ones(()) if scale is None else scale,
+            unit(reward_scale(spec, self.return_span)),
             Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             Learner.create(value, self.value_optimizer),
@@ -126,6 +127,9 @@ class IQL(AbstractAlgorithm):
     def value_optimizer(self):
         return optax.adam(self.value_learning_rate)
 
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
+
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
@@ -140,7 +144,7 @@ class IQL(AbstractAlgorithm):
         s, a = batch.observation, batch.action
         q = jnp.min(jax.vmap(state.target_critic)(s, a), axis=1)
         value, value_metrics = descend(
-            state.value, self.value_optimizer, lambda m: self.value_loss(m, s, q)
+            state.value, self.value_optimizer, lambda m: expectile_loss(m, s, q, self.expectile)
         )
         advantage = q - jax.vmap(value.model)(s)
         actor, actor_metrics = descend(
@@ -163,20 +167,12 @@ class IQL(AbstractAlgorithm):
         )
         return state, value_metrics | actor_metrics | critic_metrics
 
-    def value_loss(self, value, s, q):
-        """Equation 5 over a batch."""
-        v = jax.vmap(value)(s)
-        u = q - v
-        weight = jnp.where(u < 0, 1 - self.expectile, self.expectile)
-        loss = jnp.mean(weight * u**2)
-        return loss, {"value_loss": loss, "v": jnp.mean(v)}
-
     def actor_loss(self, actor, s, a, advantage, *, key):
         """Equation 7 over a batch; `key` drives the dropout."""
         keys = jax.random.split(key, s.shape[0])
         log_prob = jax.vmap(lambda s, a, k: actor.log_prob(s, a, key=k))(s, a, keys)
-        scaled = standardized(advantage) if self.normalize_advantages else advantage
-        weight = advantage_weight(scaled, self.temperature)
+        judged = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(judged, self.temperature)
         loss = -jnp.mean(weight * log_prob)
         return loss, {
             "actor_loss": loss,
@@ -189,7 +185,27 @@ class IQL(AbstractAlgorithm):
         scaled = state.reward_scale * reward + self.reward_shift
         return td_target(scaled, terminal, value(s_next), self.discount)
 
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, state.reward_scale, self.reward_shift)
+
+    def critic_value(self, state, observation, action):
+        return jnp.min(state.critic.model(observation, action))
+
     def act(self, state, memory, observation, *, key):
         actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+
+def expectile_loss(
+    value: Value,
+    s: Float[Array, "batch observation"],
+    q: Float[Array, "batch"],
+    expectile: Scalar,
+) -> tuple[Float[Array, ""], Metrics]:
+    """Equation 5 over a batch: asymmetric regression of V(s) onto Q(s, a)."""
+    v = jax.vmap(value)(s)
+    u = q - v
+    weight = jnp.where(u < 0, 1 - expectile, expectile)
+    loss = jnp.mean(weight * u**2)
+    return loss, {"value_loss": loss, "v": jnp.mean(v)}

@@ -13,8 +13,13 @@ a^' is the action that the data takes at s' (rows without one are not drawn).  C
 values and policy are three phases; nothing learned later flows back.  The policy
 starts from the clone, and `act` plays it during the last phase.
 
-Differences from the paper: the advantage's baseline is the mean of `samples` actions
-of the clone; the divergence of the two tanh-Gaussians is exact.
+Differences from the paper:
+    - Clone and policy are the tanh of a Gaussian; the authors' are a Gaussian for the clone and
+      one truncated to [-1, 1] for the policy, with a log-std in [-5, 0].  The divergence is exact
+      here, where they average over 10 samples.
+    - Two critics and their minimum; the authors' default is a single one (they offer both).
+    - The target critics move at every update, the authors' at every second one.
+    - The advantage's baseline is the mean of `samples` actions of the clone, as in their code.
 """
 
 from typing import Literal, NamedTuple
@@ -24,11 +29,13 @@ import jax.numpy as jnp
 import optax
 
 from cnf.actors import squashed_divergence, squashed_log_prob
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import advantage_weight, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
+from shared.ranges import Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -45,18 +52,18 @@ class Onestep(AbstractAlgorithm):
     """One step of policy improvement; fields are the hyperparameters."""
 
     improvement: Literal["exponential", "reverse-kl"] = hyperparameter("operator of the last phase")
-    clone_steps: int = hyperparameter("updates of the cloned policy")
-    value_steps: int = hyperparameter("updates of the behaviour policy's critics")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows an update, of all phases")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of clone and actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of clone and actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of the target critics")
-    temperature: float = hyperparameter("of the weights, or weight of the divergence")
-    samples: int = hyperparameter("actions of the clone behind the advantage's baseline")
+    clone_steps: Count = hyperparameter("updates of the cloned policy")
+    value_steps: Count = hyperparameter("updates of the behaviour policy's critics")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows an update, of all phases")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of clone and actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the target critics")
+    temperature: Positive = hyperparameter("of the weights, or weight of the divergence")
+    samples: Size = hyperparameter("actions of the clone behind the advantage's baseline")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "One-step RL: a single improvement on the behaviour policy's values"
@@ -164,6 +171,11 @@ class Onestep(AbstractAlgorithm):
         kl = jax.vmap(squashed_divergence, (None, None, 0))(actor, state.clone.model, s)
         loss = jnp.mean(self.temperature * kl - q)
         return loss, {"actor_loss": loss, "divergence": jnp.mean(kl)}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         s, actor = state.normalizer(observation), state.actor.model

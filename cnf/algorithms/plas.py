@@ -30,15 +30,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale, scaled
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.rewards import reward_scale, scaled, unit
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 from shared.types import is_zero
 
 
@@ -65,37 +67,37 @@ class State(NamedTuple):
 class PLAS(AbstractAlgorithm):
     """Policy in the latent action space; fields are the hyperparameters."""
 
-    latent_clip: float = hyperparameter("half width of the policy's box in latent space")
-    max_perturbation: float = hyperparameter("ceiling of the residual of PLAS+P; 0 = none")
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the policy")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of actor and residual")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    latent_clip: Positive = hyperparameter("half width of the policy's box in latent space")
+    max_perturbation: Amount = hyperparameter("ceiling of the residual of PLAS+P; 0 = none")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of actor and residual")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: float = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
-    discount: float = hyperparameter("discount of future rewards")
-    return_span: float | None = hyperparameter(
+    discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    lambda_: float = hyperparameter("weight of the smaller target critic; the rest is the larger")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
-    encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    encoder, search_members, density_samples = "vae", 1, 1
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
@@ -115,13 +117,8 @@ class PLAS(AbstractAlgorithm):
             TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
             None if is_zero(self.max_perturbation) else residual,
         )
-        critic = Critics(
-            s_size,
-            a_size,
-            self.critic_hidden_sizes,
-            layer_norm=self.critic_layer_norm,
-            key=k_critic,
-        )
+        sizes, norm = self.critic_hidden_sizes, self.critic_layer_norm
+        critic = Critics(s_size, a_size, sizes, layer_norm=norm, key=k_critic)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
@@ -140,6 +137,9 @@ class PLAS(AbstractAlgorithm):
     @property
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
+
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
         return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
@@ -184,6 +184,11 @@ class PLAS(AbstractAlgorithm):
         policy_action = jax.vmap(self.action, (None, None, 0))(actor, latent_space, s)
         loss = -jnp.mean(jax.vmap(critic.first)(s, policy_action))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, unit(state.reward_scale))
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)

@@ -27,11 +27,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -48,22 +50,22 @@ class State(NamedTuple):
 class ReBRAC(AbstractAlgorithm):
     """TD3 with cloning penalties in actor and critic; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("layer normalisation in the critics")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
-    actor_penalty: float = hyperparameter("weight of the cloning error in the actor loss")
-    critic_penalty: float = hyperparameter("weight of the cloning error in the critic target")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
+    actor_penalty: Amount = hyperparameter("weight of the cloning error in the actor loss")
+    critic_penalty: Amount = hyperparameter("weight of the cloning error in the critic target")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_scale: float = hyperparameter("factor of every reward (100 in AntMaze)")
+    reward_scale: Positive = hyperparameter("factor of every reward (100 in AntMaze)")
 
     title = "ReBRAC: TD3+BC with cloning penalties in actor and critic"
     paper = "Tarasov et al. 2023, Revisiting the Minimalist Approach (arXiv:2305.09836)"
@@ -146,6 +148,11 @@ class ReBRAC(AbstractAlgorithm):
         cloning_error = jnp.mean(jnp.sum((policy_action - a) ** 2, axis=1))
         loss = -jnp.mean(q) / scale + self.actor_penalty * cloning_error
         return loss, {"actor_loss": loss, "cloning_error": cloning_error}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, self.reward_scale)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

@@ -36,15 +36,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cnf.critics import smallest_critic
 from cnf.encoders import Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale, scaled
+from cnf.rewards import reward_scale, scaled, unit
 from cnf.vae import ConditionalVAE
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -64,44 +66,44 @@ class State(NamedTuple):
 class SPOT(AbstractAlgorithm):
     """Supported policy optimization; fields are the hyperparameters."""
 
-    vae_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the VAE")
-    pretrain_steps: int = hyperparameter("updates of the VAE")
-    pretrain_batch_size: int = hyperparameter("rows a pretraining update")
-    pretrain_learning_rate: float = hyperparameter("Adam step size of the VAE")
-    validate_every: int = hyperparameter("updates between two validations; 0 = keep the last VAE")
-    validation_rows: int = hyperparameter("rows of the held-out episodes used at most")
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows a policy update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
+    pretrain_steps: Count = hyperparameter("updates of the VAE")
+    pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
+    pretrain_learning_rate: Positive = hyperparameter("Adam step size of the VAE")
+    validate_every: Count = hyperparameter("updates between two validations; 0 = keep the last VAE")
+    validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows a policy update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: float = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
-    discount: float = hyperparameter("discount of future rewards")
-    return_span: float | None = hyperparameter(
+    discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
-    lambda_: float = hyperparameter("weight of the density penalty")
-    density_samples: int = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
-    dropout: float = hyperparameter("share of the actor's hidden units dropped in training")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
-    lambda_decay_steps: int = hyperparameter("online steps in which lambda_ would fall to 0")
-    lambda_floor: float = hyperparameter("share of lambda_ that stays online")
-    online_discount: float | None = hyperparameter("discount online; null = as before")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
+    lambda_: Amount = hyperparameter("weight of the density penalty")
+    density_samples: Size = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
+    dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
+    lambda_decay_steps: Size = hyperparameter("online steps in which lambda_ would fall to 0")
+    lambda_floor: Share = hyperparameter("share of lambda_ that stays online")
+    online_discount: Share | None = hyperparameter("discount online; null = as before")
     normalize_observations: bool = hyperparameter("standardise observations")
-    reward_shift: float = hyperparameter("added to every reward (-1 in AntMaze)")
+    reward_shift: Real = hyperparameter("added to every reward (-1 in AntMaze)")
 
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members = "vae", 1
-    pretrain_weight_decay, pretrain_clip = 0.0, float("inf")
+    pretrain_weight_decay, pretrain_clip = 0.0, None
 
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
     reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
@@ -135,6 +137,9 @@ class SPOT(AbstractAlgorithm):
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
 
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
+
     def phases(self):
         policy = Phase("policy", self.steps, self.draw, self.update, takes_step=True)
         return (pretraining_phase(self), policy)
@@ -143,6 +148,11 @@ class SPOT(AbstractAlgorithm):
         return online_phase(
             self, self.draw, self.fine_tune, noise=self.exploration_noise, takes_step=True
         )
+
+    @property
+    def fine_tuning_discount(self) -> float:
+        """The discount of the online phase."""
+        return self.discount if self.online_discount is None else self.online_discount
 
     def draw(self, dataset, *, key):
         return dataset.draw(self.batch_size, key=key)
@@ -155,8 +165,7 @@ class SPOT(AbstractAlgorithm):
         """The same online, `step` steps into the simulator."""
         left = 1 - jnp.asarray(step, jnp.float32) / self.lambda_decay_steps
         lambda_ = self.lambda_ * jnp.maximum(self.lambda_floor, left)
-        discount = self.discount if self.online_discount is None else self.online_discount
-        return self.learn(state, batch, lambda_, discount, key=key, step=step)
+        return self.learn(state, batch, lambda_, self.fine_tuning_discount, key=key, step=step)
 
     def learn(self, state, batch, lambda_, discount, *, key, step):
         """An update with this weight of the penalty and this discount."""
@@ -183,9 +192,8 @@ class SPOT(AbstractAlgorithm):
             state.target_actor(s_next, key=key), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(
-            scaled(reward, state.reward_scale) + self.reward_shift, terminal, next_value, discount
-        )
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, discount)
 
     def improve(self, state, lambda_, s, key):
         """The delayed part of an update: actor, then both targets."""
@@ -216,6 +224,12 @@ class SPOT(AbstractAlgorithm):
         loss = -jnp.mean(q) / scale + lambda_ * penalty
         return loss, {"actor_loss": loss, "density_penalty": penalty}
 
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        discount = self.fine_tuning_discount if online else self.discount
+        return LearnedReward(discount, unit(state.reward_scale), self.reward_shift)
+
     def act(self, state, memory, observation, *, key):
         return state.actor.steady(state.normalizer(observation)), memory
 
@@ -223,6 +237,5 @@ class SPOT(AbstractAlgorithm):
 def density_penalty(vae: ConditionalVAE, s, a, key):
     """-log p(a|s) in the unit of the VAE's training loss, up to a constant; for one pair."""
     if vae.samples == 1:
-        error, kl = vae.loss(s, a, key=key)
-        return error + vae.kl_weight * kl
+        return vae.loss(s, a, key=key)
     return -vae.log_prob(s, a, key=key) * vae.kl_weight / vae.latent_size

@@ -22,11 +22,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.critics import smallest_critic
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -43,17 +45,17 @@ class State(NamedTuple):
 class TD3Off(AbstractAlgorithm):
     """TD3 without an environment; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
-    discount: float = hyperparameter("discount of future rewards")
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "TD3-off: TD3 on fixed data, a failing control"
@@ -99,7 +101,9 @@ class TD3Off(AbstractAlgorithm):
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         state = state._replace(critic=critic)
-        state = jax.lax.cond(step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s)
+        state = jax.lax.cond(
+            step % self.policy_delay == 0, lambda *x: self.improve(*x), lambda x, *_: x, state, s
+        )
         return state, metrics | state.actor_metrics
 
     def target(self, state, reward, terminal, s_next, noise):
@@ -127,6 +131,11 @@ class TD3Off(AbstractAlgorithm):
         """The deterministic policy gradient over a batch."""
         loss = -jnp.mean(jax.vmap(critic.first)(s, jax.vmap(actor)(s)))
         return loss, {"actor_loss": loss}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount)
 
     def act(self, state, memory, observation, *, key):
         return state.actor.model(state.normalizer(observation)), memory

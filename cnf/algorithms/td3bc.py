@@ -24,13 +24,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cnf.critics import smallest_critic
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale, scaled
-from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from cnf.rewards import reward_scale, scaled, unit
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -48,27 +50,27 @@ class State(NamedTuple):
 class TD3BC(AbstractAlgorithm):
     """TD3 plus behaviour cloning; fields are the hyperparameters."""
 
-    steps: int = hyperparameter("updates of the critics")
-    batch_size: int = hyperparameter("rows an update")
-    actor_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of the actor")
-    critic_hidden_sizes: tuple[int, ...] = hyperparameter("hidden layers of each critic")
+    steps: Count = hyperparameter("updates of the critics")
+    batch_size: Size = hyperparameter("rows an update")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
-    actor_learning_rate: float = hyperparameter("Adam step size of the actor")
-    critic_learning_rate: float = hyperparameter("Adam step size of the critics")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: float = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
-    discount: float = hyperparameter("discount of future rewards")
-    return_span: float | None = hyperparameter(
+    discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
     )
-    tau: float = hyperparameter("Polyak rate of actor and critic targets")
-    policy_noise: float = hyperparameter("standard deviation of the target action's noise")
-    noise_clip: float = hyperparameter("ceiling of the target action's noise")
-    policy_delay: int = hyperparameter("updates of the critics for one of actor and targets")
-    alpha: float = hyperparameter("weight of the normalised Q against cloning")
-    exploration_noise: float = hyperparameter("standard deviation of the noise on actions online")
+    tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
+    policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
+    noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
+    policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
+    alpha: Amount = hyperparameter("weight of the normalised Q against cloning")
+    exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "TD3+BC: TD3 with a behaviour cloning term"
@@ -99,6 +101,9 @@ class TD3BC(AbstractAlgorithm):
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
 
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
+
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update, takes_step=True),)
 
@@ -123,7 +128,12 @@ class TD3BC(AbstractAlgorithm):
         )
         state = state._replace(critic=critic)
         state = jax.lax.cond(
-            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, s, batch.action
+            step % self.policy_delay == 0,
+            lambda *x: self.improve(*x),
+            lambda x, *_: x,
+            state,
+            s,
+            batch.action,
         )
         return state, metrics | state.actor_metrics
 
@@ -159,6 +169,11 @@ class TD3BC(AbstractAlgorithm):
         cloning_error = jnp.mean((policy_action - a) ** 2)
         loss = -lambda_ * jnp.mean(q) + cloning_error
         return loss, {"actor_loss": loss, "cloning_error": cloning_error}
+
+    critic_value = smallest_critic
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, unit(state.reward_scale))
 
     def act(self, state, memory, observation, *, key):
         return state.actor.steady(state.normalizer(observation)), memory

@@ -2,43 +2,10 @@
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
 
 from shared.behavior.policies import Layers, forward
 from shared.behavior.simulator import make_simulator
 from shared.types import Transition
-
-
-def row_size(observation_size: int, action_size: int) -> int:
-    """Length of one packed transition."""
-    return 2 * observation_size + action_size + 2
-
-
-def pack(
-    observation: np.ndarray,
-    action: np.ndarray,
-    reward: np.ndarray,
-    terminal: np.ndarray,
-    next_observation: np.ndarray,
-) -> np.ndarray:
-    """Float32 rows of the buffer: the five parts of a transition side by side."""
-    columns = [observation, action, reward[:, None], terminal[:, None], next_observation]
-    return np.concatenate(columns, axis=1, dtype=np.float32, casting="unsafe")
-
-
-def unpack(rows: Float[Array, "batch row"], action_size: int) -> Transition:
-    """The batch of transitions that `pack` laid side by side."""
-    n = (rows.shape[1] - action_size - 2) // 2
-    m = n + action_size
-    return Transition(rows[:, :n], rows[:, n:m], rows[:, m], rows[:, m + 1] > 0.5, rows[:, m + 2 :])
-
-
-@jax.jit(donate_argnums=0)
-def write(
-    buffer: Float[Array, "capacity row"], rows: Float[Array, "chunk row"], start: Int[Array, ""]
-) -> Float[Array, "capacity row"]:
-    """Overwrite `rows` from row `start` on, in place: the old buffer is gone."""
-    return jax.lax.dynamic_update_slice_in_dim(buffer, rows, start, axis=0)
 
 
 class Collector:
@@ -61,15 +28,16 @@ class Collector:
 
     def collect(
         self, layers: Layers | None, rows: int, generator: np.random.Generator
-    ) -> np.ndarray:
-        """`rows` packed transitions, a multiple of the simulators' number.
+    ) -> Transition:
+        """`rows` transitions in float32, a multiple of the simulators' number.
 
         The actor's actions are sampled; `layers` None takes uniform ones.
         """
         steps = rows // len(self.simulators)
-        return np.concatenate([self._step_all(layers, generator) for _ in range(steps)])
+        each = [self._step_all(layers, generator) for _ in range(steps)]
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *each)
 
-    def _step_all(self, layers: Layers | None, generator: np.random.Generator) -> np.ndarray:
+    def _step_all(self, layers: Layers | None, generator: np.random.Generator) -> Transition:
         shape = (len(self.simulators), self.simulators[0].action_size)
         if layers is None:
             actions = generator.uniform(-1, 1, shape).astype(np.float32)
@@ -78,14 +46,14 @@ class Collector:
             actions = forward(layers, self.observations, noise)
         outcomes = [s.step(a) for s, a in zip(self.simulators, actions, strict=True)]
         following = np.stack([o.observation for o in outcomes]).astype(np.float32)
-        reward = np.array([o.reward for o in outcomes])
-        terminal = np.array([o.terminal for o in outcomes])
-        packed = pack(self.observations, actions, reward, terminal, following)
+        reward = np.array([o.reward for o in outcomes], np.float32)
+        terminal = np.array([o.terminal for o in outcomes], bool)
+        rows = Transition(self.observations, actions, reward, terminal, following.copy())
         for i, outcome in enumerate(outcomes):
             if outcome.terminal or outcome.timeout:
                 following[i] = self._restart(i)
         self.observations = following
-        return packed
+        return rows
 
     def get_states(self) -> np.ndarray:
         """Exact states of all simulators, (simulators, state) float64."""

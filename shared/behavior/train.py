@@ -28,15 +28,18 @@ import click
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from shared.behavior.collector import Collector, row_size, unpack, write
-from shared.behavior.sac import SAC, SACState
+from shared.behavior.collector import Collector
+from shared.behavior.sac import SAC
 from shared.behavior.select import write_weights
 from shared.behavior.simulator import ENVIRONMENTS, make_simulator
 from shared.behavior.snapshots import save_npz, snapshot_due, take_snapshot
+from shared.datasets.replay import RingBuffer
 from shared.errors import RunError
 from shared.models.learner import Metrics
+from shared.models.soft_actor_critic import SoftActorCritic
+from shared.types import Transition
 
 
 class Settings(NamedTuple):
@@ -60,30 +63,34 @@ _DEFAULTS = Settings()
 class Training(NamedTuple):
     """Everything that changes; a pytree of arrays, saved whole."""
 
-    sac: SACState
-    buffer: Float[Array, "capacity row"]
+    sac: SoftActorCritic
+    buffer: RingBuffer
     simulator_states: np.ndarray  # (simulators, state) float64
     environment_steps: np.ndarray  # () int64
     episodes: np.ndarray  # (simulators,) int64
 
 
+@partial(jax.jit, donate_argnums=0)
+def write(buffer: RingBuffer, rows: Transition) -> RingBuffer:
+    """The buffer with these rows, in place: the old one is gone."""
+    return buffer.append(rows)
+
+
 @partial(jax.jit, static_argnames=("updates", "batch_size"), donate_argnums=1)
 def improve(
     sac: SAC,
-    state: SACState,
-    buffer: Float[Array, "capacity row"],
-    filled: Int[Array, ""],
+    state: SoftActorCritic,
+    buffer: RingBuffer,
     *,
     updates: int,
     batch_size: int,
     key: PRNGKeyArray,
-) -> tuple[SACState, Metrics]:
-    """`updates` steps of SAC on batches drawn uniformly from the first `filled` rows."""
+) -> tuple[SoftActorCritic, Metrics]:
+    """`updates` steps of SAC on batches drawn uniformly from the buffer."""
 
     def step(state, key):
         draw_key, update_key = jax.random.split(key)
-        rows = buffer[jax.random.randint(draw_key, (batch_size,), 0, filled)]
-        return sac.update(state, unpack(rows, sac.action_size), key=update_key)
+        return sac.update(state, buffer.draw(batch_size, key=draw_key), key=update_key)
 
     state, metrics = jax.lax.scan(step, state, jax.random.split(key, updates))
     return state, jax.tree.map(jnp.mean, metrics)
@@ -96,7 +103,7 @@ def train_behavior(
     out: Path,
     settings: Settings = _DEFAULTS,
     save_seconds: float = 240.0,
-) -> SACState:
+) -> SoftActorCritic:
     """Train one behaviour policy, or continue a training that was stopped.
 
     Arguments:
@@ -120,14 +127,13 @@ def train_behavior(
         layers = None if steps < settings.random_steps else state.actor.model.layers()
         generator = np.random.default_rng(np.random.SeedSequence([seed, 0, steps]))
         rows = collector.collect(layers, settings.chunk, generator)
-        buffer = write(buffer, jnp.asarray(rows), jnp.int32(steps % settings.capacity))
+        buffer = write(buffer, rows)
         steps += settings.chunk
         if steps >= settings.random_steps:
             state, metrics = improve(
                 sac,
                 state,
                 buffer,
-                jnp.int32(min(steps, settings.capacity)),
                 updates=round(settings.updates_per_step * settings.chunk),
                 batch_size=settings.batch_size,
                 key=jax.random.fold_in(root, steps),
@@ -156,10 +162,10 @@ def _claim(out: Path, environment: str, seed: int, settings: Settings) -> None:
 
 def _start(
     out: Path, sac: SAC, settings: Settings, collector: Collector, *, key: PRNGKeyArray
-) -> tuple[SACState, Float[Array, "capacity row"], int]:
+) -> tuple[SoftActorCritic, RingBuffer, int]:
     """A new state, buffer and step count, or those that `out/state.npz` holds."""
-    row = row_size(sac.observation_size, sac.action_size)
-    fresh = sac.init(key=key), jnp.zeros((settings.capacity, row), jnp.float32)
+    buffer = RingBuffer.empty(settings.capacity, sac.observation_size, sac.action_size)
+    fresh = sac.init(key=key), buffer
     path = out / "state.npz"
     if not path.exists():
         return *fresh, 0
@@ -175,7 +181,9 @@ def _start(
     return state, buffer, int(training.environment_steps)
 
 
-def _save(out: Path, state: SACState, buffer: Array, collector: Collector, steps: int) -> None:
+def _save(
+    out: Path, state: SoftActorCritic, buffer: RingBuffer, collector: Collector, steps: int
+) -> None:
     counters = collector.get_states(), np.asarray(steps), collector.episodes
     leaves = jax.tree.leaves(Training(state, buffer, *counters))
     save_npz(out / "state.npz", {f"leaf{i}": np.asarray(x) for i, x in enumerate(leaves)})

@@ -14,7 +14,7 @@ def algorithms_command(family: str) -> click.Command:
     @click.option("--preset", default="paper", show_default=True)
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
 
         console = make_console()
         if name is None:
@@ -27,34 +27,61 @@ def algorithms_command(family: str) -> click.Command:
 
 def _list(console, family: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    from shared.runs import experiment, registry
+    from shared.runs import registry
 
-    table = Table("name", "what", "phases", "paper", title=f"{family} algorithms")
-    for name, algorithm_class in registry.algorithms(family).items():
-        phases = experiment.plan(family, name, "").build().phases()
-        steps = ", ".join(f"{p.name} {p.steps:,}" for p in phases)
-        table.add_row(name, algorithm_class.title, steps, algorithm_class.paper)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for name in registry.names(family):
+        title, paper = registry.about(family, name)
+        table.add_row(name, title)
+        table.add_row("", Text(paper, style="dim"))
     console.print(table)
+    told = f"'{family} algorithms NAME' shows its equations and every hyperparameter."
+    console.print(told, highlight=False)
 
 
 def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     import dataclasses
     import inspect
+    import typing
 
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
-    from shared.runs import experiment, registry
+    from shared.comparison.numbers import format_count
+    from shared.data.catalog import lookup_own
+    from shared.ranges import range_of
+    from shared.runs import registry
+    from shared.runs.plan import make_plan
     from shared.training.settings import RunSettings
 
+    if dataset:
+        lookup_own(dataset)  # a name that does not exist would show the values of none
     algorithm_class = registry.find(family, name)
-    console.print(inspect.getdoc(inspect.getmodule(algorithm_class)) or "", markup=False)
-    plan = experiment.plan(family, name, dataset, preset=preset)
-    table = Table("key", "value", "meaning", title=f"--set KEY=VALUE  ({preset})")
-    run = {f.name: (getattr(plan.settings, f.name), f) for f in dataclasses.fields(RunSettings)}
-    fields = {
-        f.name: (plan.hyperparameters[f.name], f) for f in dataclasses.fields(algorithm_class)
-    }
-    for key, (value, field) in {**fields, **run}.items():
-        table.add_row(key, str(value), field.metadata["help"])
+    plan = make_plan(family, name, dataset, preset=preset)
+    for line in (inspect.getdoc(inspect.getmodule(algorithm_class)) or "").splitlines():
+        text = line.lstrip()  # with its indent kept where a narrow terminal wraps it
+        console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
+    phases = ", ".join(f"{p.name} {format_count(p.steps)}" for p in plan.build().phases())
+    console.print(Text(f"\nphases and their updates: {phases}\n"))
+    table = Table("key", "value", "range", "meaning", title=f"--set KEY=VALUE  ({preset})")
+    values = plan.hyperparameters | dataclasses.asdict(plan.settings)
+    for owner in (algorithm_class, RunSettings):
+        hints = typing.get_type_hints(owner, include_extras=True)
+        for field in dataclasses.fields(owner):
+            value, allowed = Text(settable(values[field.name])), Text(range_of(hints[field.name]))
+            table.add_row(field.name, value, allowed, field.metadata["help"])
     console.print(table)
+
+
+def settable(value) -> str:
+    """A value as `--set KEY=VALUE` takes it, which is YAML on one line."""
+    import yaml
+
+    value = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000)
+    return text.removesuffix("\n").removesuffix("\n...").replace(", ", ",")

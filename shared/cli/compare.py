@@ -27,7 +27,8 @@ import click
     default="updates",
     show_default=True,
     type=click.Choice(["updates", "hours"]),
-    help="Of the curves; methods whose updates differ are compared by training time.",
+    help="Of the curves; methods whose updates differ are compared by training time, drawn in "
+    "seconds, minutes or hours.",
 )
 def compare(runs, out, mode, axis):
     """Compare the final scores of runs.
@@ -47,9 +48,10 @@ def write_comparison(found, out: Path, *, mode: str, axis: str = "updates") -> N
         RunError: no run was evaluated in this mode.
     """
     from shared.comparison.csv_tables import MODES
+    from shared.comparison.exports import write_csv, write_json
     from shared.comparison.plots import learning_curves, performance_profiles
     from shared.comparison.summary import summarize, summary_markdown
-    from shared.comparison.table import print_averages, print_table, write_csv, write_json
+    from shared.comparison.table import print_averages, print_table
     from shared.errors import RunError
 
     summary = summarize(found, mode)

@@ -17,7 +17,7 @@ def complete_dataset(context, parameter, incomplete):
 
 def complete_suite(context, parameter, incomplete):
     """Suites of `train --benchmark`."""
-    from shared.runs.suites import suites
+    from shared.data.suites import suites
 
     return [CompletionItem(name) for name in suites() if name.startswith(incomplete)]
 
@@ -26,8 +26,8 @@ def complete_algorithm(family: str):
     """Algorithms of a family."""
 
     def complete(context, parameter, incomplete):
-        from shared.runs.registry import algorithms
+        from shared.runs.registry import names
 
-        return [CompletionItem(name) for name in algorithms(family) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names(family) if name.startswith(incomplete)]
 
     return complete

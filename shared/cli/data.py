@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from shared.cli.completion import complete_dataset
-from shared.cli.convert import convert_command
+from shared.cli.convert import ACTION_RANGE, ACTION_RANGE_HELP, convert_command
 from shared.errors import ConfigError, DataError
 
 _DATA_DIR = click.option(
@@ -33,33 +33,40 @@ data_group.add_command(convert_command)
 @_DATA_DIR
 def list_command(data_dir: Path, long: bool) -> None:
     """All data sets, and which of them are on disk."""
-    from rich.table import Table
-
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
+    from shared.comparison.fitting import fit
     from shared.data.catalog import datasets
-    from shared.data.inspect import bytes_of
-    from shared.loading.fetch import official_path
 
-    table = Table(title=f"data sets (cache: {data_dir})", title_justify="left")
-    more = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
-    numbers = ("size", *more[:4])
-    for column in ("data set", "scored by", "on disk", "size", *(more if long else ())):
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
+    blocks: dict[str, list[tuple[str, ...]]] = {}
     for entry in datasets().values():
-        official = official_path(entry, data_dir)
-        label = "official" if entry.is_ours else entry.suite
-        files = [(label, official)] if official.exists() else []
-        pattern = f"{entry.name}-[0-9]*-seed[0-9]*.hdf5"
-        for path in sorted((data_dir / "collected").glob(pattern)):
-            files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
-        for path in sorted((data_dir / "collected").glob(f"{entry.name}-[0-9]*px-*/")):
-            files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
-        sizes = [f"{bytes_of(path) / 2**20:,.1f} MiB" for _, path in files]
-        labels = "\n".join(label for label, _ in files)
         simulator = entry.environment.simulator or "nothing"
+        block = blocks.setdefault(f"scored by {simulator}", [])
+        found = _on_disk(entry, data_dir) or [("", "")]
         rest = _details(entry) if long else ()
-        table.add_row(entry.name, simulator, labels, "\n".join(sizes), *rest)
-    make_console(360 if long else None).print(table)
+        block.append((entry.name, *("\n".join(texts) for texts in zip(*found, strict=True)), *rest))
+    names = ("data set", "on disk", "size", *(_DETAILS if long else ()))
+    console = make_console(360 if long else None)
+    table, _ = fit(console, names, blocks)
+    console.print(table)
+    console.print(f"Cache: {data_dir}.  'data list --long' tells more.", highlight=False)
+
+
+def _on_disk(entry, data_dir: Path) -> list[tuple[str, str]]:
+    """What the cache holds of a data set: (source and kind, size)."""
+    from shared.loading.places import official_path
+    from shared.storage.sizes import bytes_of
+
+    official = official_path(entry, data_dir)
+    files = [("official" if entry.is_ours else entry.suite, official)] if official.exists() else []
+    collected = data_dir / "collected"
+    for path in sorted(collected.glob(f"{entry.name}-[0-9]*-seed[0-9]*.hdf5")):
+        files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
+    for path in sorted(collected.glob(f"{entry.name}-[0-9]*px-*/")):
+        files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
+    return [(label, f"{bytes_of(path) / 2**20:,.1f} MiB") for label, path in files]
+
+
+_DETAILS = ("rows", "horizon", "score 0 at", "score 100 at", "quirk", "file", "SHA-256")
 
 
 def _details(entry) -> tuple[str, ...]:
@@ -88,12 +95,12 @@ def fetch_command(name: str, size: str, data_dir: Path) -> None:
     Of V-D4RL a whole folder is fetched, file by file.  LATENT_POLICIES_MIRROR names a
     server of your own that is tried first, LATENT_POLICIES_OFFLINE=1 forbids downloads.
     """
-    from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
     from shared.loading.fetch import fetch
+    from shared.training.progress import loading_bar
 
     entry = lookup(name)
-    with show_progress(entry.name) as update:
+    with loading_bar(entry.name) as update:
         path = fetch(
             entry,
             data_dir,
@@ -137,9 +144,10 @@ def collect_command(
     With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
     layout, with a contact sheet; a recording that was stopped goes on.
     """
-    from shared.cli.progress import show_progress
     from shared.data.catalog import lookup
-    from shared.loading.resolve import collect, collected_path
+    from shared.loading.places import collected_path
+    from shared.loading.stand_ins import collect
+    from shared.training.progress import loading_bar
 
     entry = lookup(name)
     workers = workers or os.cpu_count() or 1
@@ -152,7 +160,7 @@ def collect_command(
     path = collected_path(entry.name, rows, seed, data_dir) if out is None else out
     if path.exists() and not force:
         raise DataError(f"{path}: exists already; use --force to replace it, or another --out.")
-    with show_progress(entry.name) as update:
+    with loading_bar(entry.name) as update:
         collect(
             entry.name,
             rows,
@@ -167,11 +175,11 @@ def collect_command(
 
 
 def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
-    from shared.cli.progress import show_progress
-    from shared.data.contact_sheet import draw_contact_sheet
-    from shared.loading.pixels import collect_pixels
+    from shared.data.report.contact_sheet import draw_contact_sheet
+    from shared.loading.stand_ins import collect_pixels
+    from shared.training.progress import loading_bar
 
-    with show_progress(name) as update:
+    with loading_bar(name) as update:
         folder = collect_pixels(
             name,
             frames,
@@ -197,11 +205,19 @@ def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) ->
     shell_complete=complete_dataset,
     help="Data set or task that it is, for scores and sizes.",
 )
+@click.option("--action-range", type=ACTION_RANGE, help=ACTION_RANGE_HELP)
+@click.option("--cut-jumps", is_flag=True, help="End episodes where the next row is no step on.")
 @click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
 @click.option("--no-plot", is_flag=True, help="Write no histogram.")
 @_DATA_DIR
 def inspect_command(
-    file: Path, name: str | None, plot: Path | None, no_plot: bool, data_dir: Path
+    file: Path,
+    name: str | None,
+    action_range: tuple[float, ...] | None,
+    cut_jumps: bool,
+    plot: Path | None,
+    no_plot: bool,
+    data_dir: Path,
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
@@ -209,16 +225,17 @@ def inspect_command(
     name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
     contact sheet is drawn.
     """
-    from shared.comparison.table import make_console
-    from shared.data.catalog import datasets
-    from shared.data.d4rl import examine
-    from shared.data.inspect import plot_returns, print_report
-    from shared.data.sources import form_of
-    from shared.loading.fetch import official_path
+    from shared.comparison.console import make_console
+    from shared.data.catalog import canonical_name, datasets
+    from shared.data.files.source import form_of
+    from shared.data.reader import examine
+    from shared.data.recording.units import Options
+    from shared.data.report.tables import plot_returns, print_report
+    from shared.loading.places import official_path
 
     official = False
-    if not file.exists() and str(file) in datasets():
-        entry = datasets()[str(file)]
+    if not file.exists() and canonical_name(str(file)) in datasets():
+        entry = datasets()[canonical_name(str(file))]
         name = name or entry.name
         file, official = official_path(entry, data_dir), entry.is_ours
     stem = file.resolve().stem
@@ -226,7 +243,8 @@ def inspect_command(
         target = None if no_plot else plot or Path(f"{stem}-frames.png")
         _inspect_frames(file, name, target, official)
         return
-    examined = examine(file, name=name, official=official)
+    options = Options(action_range, cut_jumps)
+    examined = examine(file, name=name, official=official, options=options)
     print_report(examined, make_console())
     if examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
@@ -238,9 +256,9 @@ def inspect_command(
 
 
 def _inspect_frames(path: Path, name: str | None, target: Path | None, official: bool) -> None:
-    from shared.comparison.table import make_console
-    from shared.data.contact_sheet import draw_contact_sheet
-    from shared.data.inspect import print_frames
+    from shared.comparison.console import make_console
+    from shared.data.report.contact_sheet import draw_contact_sheet
+    from shared.data.report.tables import print_frames
     from shared.data.vd4rl.reader import read_vd4rl
 
     data = read_vd4rl(path, name=name, official=official)

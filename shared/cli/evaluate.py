@@ -41,38 +41,10 @@ def evaluate_command() -> click.Command:
     )
     def evaluate(run, episodes, video, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
-        import numpy as np
-        from rich.table import Table
-
-        from shared.comparison.table import make_console
+        from shared.comparison.console import make_console
         from shared.runs import trained
 
-        rows = trained.evaluate_run(run, episodes=episodes)
-        table = Table(
-            "seed",
-            "mode",
-            "episodes",
-            "return",
-            "std",
-            "score",
-            "length",
-            title=str(run),
-        )
-        for seed, mode in dict.fromkeys((r["seed"], r["mode"]) for r in rows):
-            own = [r for r in rows if (r["seed"], r["mode"]) == (seed, mode)]
-            returns = np.array([r["return"] for r in own])
-            score = np.mean([r["score"] for r in own])
-            length = np.mean([r["length"] for r in own])
-            table.add_row(
-                str(seed),
-                mode,
-                str(len(own)),
-                f"{returns.mean():.1f}",
-                f"{returns.std():.1f}",
-                f"{score:.1f}",
-                f"{length:.0f}",
-            )
-        make_console().print(table)
+        make_console().print(_returns_table(run, trained.evaluate_run(run, episodes=episodes)))
         if q_error:
             make_console().print(_q_error_table(run, episodes))
         if distance:
@@ -84,6 +56,36 @@ def evaluate_command() -> click.Command:
             click.echo(f"{video}: {frames} frames")
 
     return evaluate
+
+
+def _returns_table(run: Path, rows: list[dict]):
+    """Raw returns and scores, a line a seed and mode, and what they are of."""
+    import numpy as np
+    from rich.table import Table
+
+    from shared.comparison.numbers import digits_of, format_number
+    from shared.record.run_folder import RunFolder
+
+    record = RunFolder.open(run, write=False).record
+    caption = (
+        f"{record['algorithm']} on {record['dataset']} (data: {record['source']}), last policy. "
+        "Return: raw sum of rewards, mean and standard deviation over episodes. Score: the "
+        "benchmark's normalised return, n/a without reference returns. Length: steps."
+    )
+    names = ("seed", "mode", "episodes", "return", "std", "score", "length")
+    table = Table(title=str(run), caption=caption, caption_justify="left")
+    for name in names:
+        table.add_column(name, justify="left" if name == "mode" else "right", no_wrap=True)
+    for seed, mode in dict.fromkeys((row["seed"], row["mode"]) for row in rows):
+        own = [row for row in rows if (row["seed"], row["mode"]) == (seed, mode)]
+        returns, scores, lengths = (
+            np.array([row[name] for row in own], float) for name in ("return", "score", "length")
+        )
+        digits = digits_of(float(returns.mean()))
+        means = (format_number(float(x), digits) for x in (returns.mean(), returns.std()))
+        score = format_number(float(scores.mean()))
+        table.add_row(str(seed), mode, str(len(own)), *means, score, f"{lengths.mean():,.0f}")
+    return table
 
 
 def _q_error_table(run: Path, episodes: int):
@@ -105,15 +107,21 @@ def _q_error_table(run: Path, episodes: int):
 def _distance_table(run: Path, data: Path | None, episodes: int):
     from rich.table import Table
 
-    from shared.cli.again import data_of_run
+    from shared.loading.request import DataRequest
     from shared.record.run_folder import RunFolder
-    from shared.runs.experiment import load_again
+    from shared.runs.carry_out import load_again
     from shared.runs.state_distance import state_distances
 
     record = RunFolder.open(run, write=False).record
-    loaded = load_again(run, record, lambda record: data_of_run(record, data))
-    title = "Distance to the nearest recorded state, and of held-out episodes"
-    table = Table("seed", "states", "median", "99 %", "data: median", "99 %", "beyond", title=title)
+    loaded = load_again(run, record, lambda r: DataRequest.of_record(r, data).load())
+    title = "Distance to the nearest recorded state"
+    caption = (
+        f"Of the states that the policy meets in {episodes} episodes, and of those of held-out "
+        "episodes of the data; in standard deviations of the data. Beyond: share of states "
+        "farther than 99 % of the held-out ones."
+    )
+    names = ("seed", "states", "median", "99 %", "data: median", "99 %", "beyond")
+    table = Table(*names, title=title, caption=caption, caption_justify="left")
     for row in state_distances(run, loaded, episodes=episodes):
         seed, states, *distances, beyond = row.values()
         table.add_row(str(seed), str(states), *(f"{d:.3f}" for d in distances), f"{beyond:.1%}")

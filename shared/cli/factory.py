@@ -1,14 +1,37 @@
 """One command line for both families."""
 
+import importlib
 import sys
+from collections.abc import Iterable
 
 import click
 
 from shared.errors import UserError
 
 
+class Later(click.Command):
+    """A command or group that is imported when it is used, not to show that it is there.
+
+    Attributes:
+        place: `module:object`.
+    """
+
+    def __init__(self, name: str, place: str, short_help: str):
+        super().__init__(name, short_help=short_help)
+        self.place = place
+
+    def load(self) -> click.Command:
+        """The command itself."""
+        module, _, name = self.place.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
 class Command(click.Group):
     """A group that turns a `UserError` into one sentence and its exit code."""
+
+    def resolve_command(self, ctx, args):
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Later) else command, rest
 
     def main(self, *args, **kwargs):
         try:
@@ -28,13 +51,14 @@ Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
 5 a loss became NaN, 6 a system package is missing, 130 interrupted."""
 
 
-def make_cli(family: str, summary: str, examples: str) -> click.Group:
+def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = ()) -> click.Group:
     """The whole command line of one family: train, evaluate, data, algorithms, compare.
 
     Arguments:
         family: `cnf` or `clap`; also the name of the command.
         summary: first line of the help.
         examples: shown below it, one a line.
+        later: commands of the family's own.
     """
     from shared.cli.algorithms import algorithms_command
     from shared.cli.compare import compare
@@ -62,6 +86,7 @@ def make_cli(family: str, summary: str, examples: str) -> click.Group:
         data_group,
         algorithms_command(family),
         compare,
+        *later,
     ):
         cli.add_command(command)
     return cli

@@ -1,11 +1,13 @@
 """`train --benchmark SUITE`: the plan of a suite, its runs one after another, one table."""
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from shared.errors import ConfigError, UserError
+from shared.errors import ConfigError, Interrupted, UserError
 
 CONTRADICTORY = {
     "dataset": "--env",
@@ -14,78 +16,72 @@ CONTRADICTORY = {
     "model": "--model",
     "sweeps": "--sweep",
 }
-ALONE = ("benchmark", "only_plan")
 NOTE = (
     "Time and memory are estimates: matrix products at the rate measured just now, doubled, "
     "without recording, compiling and scoring; data and state without intermediates."
 )
 
 
-def train_suite(context: click.Context, family: str) -> None:
+def train_suite(family: str, words: dict[str, Any]) -> None:
     """Print the plan of a suite, and train what of it is not finished yet.
 
     Arguments:
-        context: of the `train` command; every other option of it is passed on.
         family: `cnf` or `clap`.
+        words: the options of the `train` command.
 
     Raises:
         ConfigError: an unknown suite, or options that contradict it.
         UserError: one or more data sets failed; the others were trained.
     """
+    from shared.cli.train import request_of
+    from shared.data.suites import data_sets
     from shared.runs import suites
 
-    options = context.params
     for name, flag in CONTRADICTORY.items():
-        if options[name]:
+        if words[name]:
             raise ConfigError(f"--benchmark chooses its own data sets and runs; leave out {flag}.")
-    names = suites.data_sets(options["benchmark"])
-    out = options["out"] or _default_out(options)
-    plans = {name: _plan(family, name, options) for name in names}
+    asked = request_of(family, words)
+    out = asked.out or Path("runs") / words["benchmark"] / f"{asked.algorithm}-{asked.preset}"
+    requests = {
+        name: replace(asked, data=replace(asked.data, name=name), out=out / name)
+        for name in data_sets(words["benchmark"])
+    }
+    plans = {name: request.plan() for name, request in requests.items()}
     states = {name: suites.status(out / name, plan) for name, plan in plans.items()}
-    _print_plan(plans, states, options)
-    if options["only_plan"]:
+    _print_plan(words["benchmark"], asked, plans, states)
+    if words["only_plan"]:
         return
     failed = {}
-    for name in names:
+    for name, request in requests.items():
         if states[name] != "finished":
             click.echo(f"== {name} -> {out / name}", err=True)
-            sentence = _train_one(context, name, out / name, resume=states[name] == "unfinished")
+            sentence = _train_one(request, resumes=states[name] == "unfinished")
             failed |= {name: sentence} if sentence else {}
-    _report(out, names)
+    _report(out, [*requests])
     if failed:
         told = "; ".join(f"{name}: {sentence.rstrip('.')}" for name, sentence in failed.items())
-        raise UserError(f"{len(failed)} of {len(names)} data sets failed ({told}).")
+        raise UserError(f"{len(failed)} of {len(requests)} data sets failed ({told}).")
 
 
-def _default_out(options: dict) -> Path:
-    return Path("runs") / options["benchmark"] / f"{options['algo']}-{options['preset']}"
-
-
-def _plan(family: str, dataset: str, options: dict):
-    from shared.cli.train import plan_of
-
-    return plan_of(family, dataset, options)
-
-
-def _print_plan(plans: dict, states: dict, options: dict) -> None:
+def _print_plan(suite: str, asked, plans: dict, states: dict) -> None:
     from rich.table import Table
 
-    from shared.comparison.table import make_console
+    from shared.comparison.console import make_console
     from shared.data.catalog import lookup
-    from shared.loading.resolve import default_data_dir
     from shared.runs import estimates, suites
     from shared.training import program
 
     rate = estimates.product_rate()
-    root = Path(options["data_dir"]) if options["data_dir"] else default_data_dir()
-    title = f"plan of {options['benchmark']}: {options['algo']}, {options['preset']}"
+    title = f"plan of {suite}: {asked.algorithm}, {asked.preset}"
     table = Table(title=title, caption=NOTE, title_justify="left", caption_justify="left")
     for k, column in enumerate(("data set", "state", "data", "rows", "updates", "time", "memory")):
         table.add_column(column, justify="left" if k < 3 else "right", overflow="fold")
     total, known = 0.0, {}
     for name, plan in plans.items():
         entry = lookup(name)
-        source = suites.foresee_source(entry, options["source"], root, plan.settings.rows)
+        source = suites.foresee_source(
+            entry, asked.data.source, asked.data.root, plan.settings.rows
+        )
         rows = entry.rows if "official" in source else min(plan.settings.rows, entry.rows)
         key = estimates.shapes_of(plan, entry.environment)
         if key not in known:
@@ -114,21 +110,26 @@ def size(count: int) -> str:
     return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
 
 
-def _train_one(context: click.Context, name: str, out: Path, *, resume: bool) -> str | None:
-    """Train one data set with all options of the suite's command; what went wrong, if it did."""
+def _train_one(request, *, resumes: bool) -> str | None:
+    """Train one data set of the suite; what went wrong, if it did."""
     import jax
 
-    command = context.command
-    options = dict.fromkeys(context.params) | context.params | dict.fromkeys(ALONE)
-    options |= {"resume": out} if resume else {"dataset": name, "out": out}
-    # A context of its own: the options were not given to this one on the command line.
-    inner = click.Context(command, info_name=context.info_name, parent=context.parent)
-    inner.params = options
+    from shared.cli.outcome import show_outcome
+    from shared.runs.resume import resume
+    from shared.runs.start import start
+    from shared.training.progress import terminal_progress
+
+    progress = terminal_progress()
     try:
-        with inner.scope():
-            inner.invoke(command.callback, **options)
+        if resumes:
+            paths = resume(request.out, data_dir=request.data.data_dir, progress=progress)
+        else:
+            paths = start(request, progress=progress)
+        show_outcome(paths)
+    except Interrupted:
+        raise
     except UserError as error:
-        click.echo(f"error: {name}: {error}", err=True)
+        click.echo(f"error: {request.dataset}: {error}", err=True)
         return str(error)
     except Exception as error:  # a fault of ours must not stop the other sets
         traceback.print_exc()

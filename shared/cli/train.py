@@ -1,12 +1,21 @@
 """`train`: from a data set's name to a trained, evaluated policy."""
 
-import os
 from pathlib import Path
+from typing import Any
 
 import click
 
 from shared.cli.completion import complete_algorithm, complete_dataset, complete_suite
 from shared.errors import ConfigError
+
+
+def _installed(context: click.Context, parameter: click.Parameter, names: tuple[str, ...]):
+    """Loggers whose packages can be imported; told before minutes go into the data."""
+    from shared.training.loggers import require_logger
+
+    for name in names:
+        require_logger(name)
+    return names
 
 
 def train_command(family: str) -> click.Command:
@@ -73,7 +82,11 @@ def train_command(family: str) -> click.Command:
         help="Number of seeds, trained side by side in one program.",
     )
     @click.option("--seed", "first_seed", default=0, show_default=True, help="The first seed.")
-    @click.option("--steps", type=click.IntRange(1), help="Updates of the policy.")
+    @click.option(
+        "--steps",
+        type=click.IntRange(1),
+        help="Updates of the policy; with --resume more than were planned.",
+    )
     @click.option(
         "--online-steps",
         type=click.IntRange(1),
@@ -110,7 +123,7 @@ def train_command(family: str) -> click.Command:
         "sweeps",
         multiple=True,
         metavar="KEY=A,B,...",
-        help="Train a policy for every value side by side; needs --model.",
+        help="Train a policy for every value; side by side where one program can hold them.",
     )
     @click.option("--label", help="Name of this variant in tables and plots.")
     @click.option(
@@ -118,148 +131,71 @@ def train_command(family: str) -> click.Command:
         "loggers",
         multiple=True,
         type=click.Choice(["tensorboard", "wandb"]),
+        callback=_installed,
         help="Mirror metrics there too.",
     )
-    def train(
-        dataset,
-        benchmark,
-        only_plan,
-        algo,
-        data,
-        source,
-        data_dir,
-        observation,
-        preset,
-        seeds,
-        first_seed,
-        steps,
-        online_steps,
-        pairs,
-        out,
-        resume,
-        model,
-        sweeps,
-        label,
-        loggers,
-    ):
+    def train(**words):
         """Train a policy on a fixed data set, and score it in its simulator."""
-        from shared.cli.again import data_of_run
-        from shared.cli.progress import show_progress
+        from shared.cli.outcome import show_outcome
         from shared.cli.suite import train_suite
-        from shared.loading.load import load_observations
-        from shared.record.run_folder import require_empty
-        from shared.runs import config, experiment, reuse, sweep_runs
+        from shared.runs.resume import resume
+        from shared.runs.start import start
         from shared.training.progress import terminal_progress
-        from shared.training.sweep import grid
 
         context = click.get_current_context()
-        if benchmark is not None:
-            train_suite(context, family)
+        if words["benchmark"] is not None:
+            train_suite(family, words)
             return
-        if only_plan:
+        if words["only_plan"]:
             raise ConfigError("--dry-run needs --benchmark SUITE, whose plan it prints.")
-        progress = terminal_progress()
-        if resume is not None:
+        if words["resume"] is not None:
             _refuse_with_resume(context)
-            found = lambda record: data_of_run(record, data, data_dir)  # noqa: E731
-            if sweep_runs.is_sweep(resume):
-                paths = sweep_runs.resume(resume, load_data=found, progress=progress)
-            else:
-                options = {"progress": progress, "loggers": loggers}
-                paths = [reuse.resume(resume, load_data=found, **options)]
+            where = {name: words[name] for name in ("data", "data_dir", "steps", "loggers")}
+            paths = resume(words["resume"], **where, progress=terminal_progress())
         else:
-            if dataset is None and data is None:
+            if words["dataset"] is None and words["data"] is None:
                 raise ConfigError(
                     "train needs --env NAME (see 'data list'), --data PATH or --resume RUN."
                 )
-            loaded = None
-            if dataset is None:
-                if observation == "pixels":
-                    raise ConfigError("--observation pixels needs --env NAME; see 'data list'.")
-                loaded = load_observations(None, data=data, source=source)
-                dataset = loaded.name
-            plan = plan_of(family, dataset, context.params)
-            swept = grid(config.parse_sweeps(sweeps)) if sweeps else []
-            if swept and model is None:
-                raise ConfigError("--sweep needs --model RUN, the model that all values share.")
-            if swept and loggers:
-                raise ConfigError("--sweep: leave out --logger, which follows a single run.")
-            plans = [plan_of(family, dataset, context.params, values) for values in swept]
-            settings = plan.settings
-            variant = "-pixels" if settings.observation == "pixels" else ""
-            out = out or Path("runs") / dataset / f"{algo}-{preset}{variant}"
-            require_empty(out)  # before minutes go into the data
-            with show_progress(dataset) as update:
-                loaded = loaded or load_observations(
-                    dataset,
-                    observation=settings.observation,
-                    rows=settings.rows,
-                    size=settings.frame_size,
-                    render=settings.render,
-                    data=data,
-                    source=source,
-                    data_dir=data_dir,
-                    workers=os.cpu_count() or 1,
-                    progress=update,
-                )
-            for sentence in filter(None, (loaded.note, *loaded.warnings)):
-                click.echo(sentence, err=True)
-            options = {"progress": progress, "label": label or f"{algo}{variant}"}
-            frozen = None if model is None else reuse.load_model(model, plan, loaded)
-            if frozen is None:
-                paths = [experiment.start(plan, loaded, out, loggers=loggers, **options)]
-            elif swept:
-                paths = sweep_runs.start(plans, swept, loaded, out, frozen, **options)
-            else:
-                paths = [reuse.start(plan, loaded, out, frozen, loggers=loggers, **options)]
-        _report(paths)
+            paths = start(request_of(family, words), progress=terminal_progress())
+        show_outcome(paths)
 
     return train
 
 
-def plan_of(family: str, dataset: str, options: dict, swept: dict | None = None):
-    """The plan of one data set with these `options` of the command, and swept values."""
-    from shared.loading.load import default_observation
-    from shared.runs import config, experiment, registry, reuse
+def request_of(family: str, words: dict[str, Any]):
+    """The words of the command line as one request."""
+    from shared.data.catalog import canonical_name
+    from shared.loading.request import DataRequest
+    from shared.runs import config
+    from shared.runs.request import Request
 
-    overrides = config.parse_overrides(options["pairs"])
-    for name in ("steps", "online_steps", "observation"):
-        if options[name] is not None:
-            overrides[name] = options[name]
-    if options["model"] is not None:
-        overrides = reuse.model_overrides(options["model"], overrides)
-    elif "pixels" in registry.find(family, options["algo"]).observations:
-        place = {name: options[name] for name in ("data", "source", "data_dir")}
-        overrides.setdefault("observation", default_observation(dataset, **place))
-    first = options["first_seed"]
-    return experiment.plan(
+    overrides = config.parse_overrides(words["pairs"])
+    for name in ("steps", "online_steps"):
+        if words[name] is not None:
+            overrides[name] = words[name]
+    name = None if words["dataset"] is None else canonical_name(words["dataset"])
+    observation = words["observation"] or overrides.pop("observation", None)
+    wishes = (words[word] for word in ("data", "source", "data_dir"))
+    first = words["first_seed"]
+    return Request(
         family,
-        options["algo"],
-        dataset,
-        preset=options["preset"],
-        seeds=tuple(range(first, first + options["seeds"])),
-        overrides=overrides | (swept or {}),
+        words["algo"],
+        DataRequest(name, *wishes, observation=observation),
+        preset=words["preset"],
+        seeds=tuple(range(first, first + words["seeds"])),
+        overrides=overrides,
+        sweep=config.parse_sweeps(words["sweeps"]),
+        **{word: words[word] for word in ("model", "out", "label", "loggers")},
     )
 
 
 def _refuse_with_resume(context: click.Context) -> None:
     """A resumed run is what it was: options that would change it are an error."""
-    allowed = {"resume", "data", "data_dir", "loggers"}
+    allowed = {"resume", "data", "data_dir", "loggers", "steps"}
     for name in context.params:
         given = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         if given and name not in allowed:
             raise ConfigError(
                 f"--resume takes the run's own settings; leave out '--{name.replace('_', '-')}'."
             )
-
-
-def _report(paths: list[Path]) -> None:
-    """The final table of runs, as `compare` prints it, if they were scored."""
-    from shared.comparison.read import read_run
-    from shared.comparison.table import print_table
-
-    scored = [run for run in map(read_run, paths) if run.episodes]
-    if scored:
-        print_table(scored)
-    for path in paths:
-        click.echo(f"run folder: {path}")

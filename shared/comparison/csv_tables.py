@@ -14,12 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.errors import RunError
+from shared.record.schema import METRIC_COLUMNS, SCORE_COLUMNS
 
 MODES = ("deterministic", "sampled")
-SCORE_COLUMNS = (
-    "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
-)  # fmt: skip
-METRIC_COLUMNS = ("phase", "step", "seed", "seconds", "updates_per_second")
 
 
 class Episode(NamedTuple):

@@ -38,8 +38,6 @@ STYLE: dict[Any, Any] = {
 LINES = ("-", "-.", ":")
 """Colours and markers go round with each of them, the markers a place ahead each time."""
 COLUMNS = 3
-MOST_NAMES = 6
-"""More lines than these hide a panel behind its legend: the figure gets one, beside the panels."""
 FEWEST_SEEDS = 3
 """With fewer seeds a band is their range: a bootstrap would give the same and promise more."""
 REPETITIONS = 2000
@@ -125,7 +123,7 @@ def value_of(runs: Sequence[Run]) -> str:
 
 
 def finish(axes: Any, runs: Sequence[Run], title: str) -> None:
-    """Give a panel of scores its data line, title, axes and legend."""
+    """Give a panel of scores its data line, title and axes; see `legends` for its names."""
     value = value_of(runs)
     data_lines = dict.fromkeys(
         (run.source, run.data.mean_score if value == "score" else run.data.mean_return)
@@ -147,22 +145,6 @@ def finish(axes: Any, runs: Sequence[Run], title: str) -> None:
             "right", functions=(lambda y: slope * y + offset, lambda r: (r - offset) / slope)
         )
         right.set_ylabel("return")
-    axes.legend(loc="best")
-
-
-def share_legend(figure: Any, axes: Sequence[Any]) -> None:
-    """Put the names beside the panels, once for all, if some panel has more than fit into it."""
-    named = [axis.get_legend_handles_labels() for axis in axes]
-    if max(len(labels) for _, labels in named) <= MOST_NAMES + 1:  # and the mean of the data
-        return
-    lines = {label: line for pair in named for line, label in zip(*pair, strict=True)}
-    data = [label for label in lines if label.startswith("data mean")]
-    names = [label for label in lines if label not in data] + data
-    for axis in axes:
-        axis.get_legend().remove()
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width + 3.2, max(height, 0.19 * len(names) + 0.4))
-    figure.legend([lines[name] for name in names], names, loc="outside right center")
 
 
 def returns_of_scores(runs: Sequence[Run]) -> tuple[float, float] | None:
@@ -182,6 +164,13 @@ def returns_of_scores(runs: Sequence[Run]) -> tuple[float, float] | None:
 def sources(runs: Sequence[Run]) -> str:
     """`data: collected`, with every source that occurs."""
     return "data: " + ", ".join(sorted({run.source for run in runs}))
+
+
+def time_unit(hours: float) -> tuple[str, float]:
+    """Name of the unit in which a time reads best, and how many of it are an hour."""
+    if hours * 3600 < 180:
+        return "seconds", 3600.0
+    return ("minutes", 60.0) if hours < 3 else ("hours", 1.0)
 
 
 def thousands(axes: Any) -> None:

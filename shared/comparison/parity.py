@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.comparison.exports import markdown_table
+from shared.comparison.numbers import format_interval, format_number
 from shared.comparison.record import SOURCES, Run
 from shared.comparison.statistics import Interval, bootstrap_interval, mean
-from shared.comparison.table import format_interval, format_number, markdown_table
 
 Returns = Mapping[int, Sequence[float]]
 """Seed -> raw returns of the episodes of its last policy."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.comparison import panels
+from shared.comparison import legends, panels
 from shared.comparison.across import shared_scores
 from shared.comparison.csv_tables import MODES, Metrics
 from shared.comparison.record import Run, pool
@@ -30,7 +30,8 @@ def learning_curves(
         runs: as `read_run` returns them.
         path: the PNG file to write.
         mode: `deterministic` or `sampled`.
-        axis: `updates` of all phases, or `hours` of training.
+        axis: `updates` of all phases, or `hours` of training, drawn as seconds or minutes
+            where they are few.
 
     Raises:
         RunError: if no run has an evaluation in `mode`.
@@ -40,18 +41,28 @@ def learning_curves(
         raise RunError(f"there is no {mode} evaluation to draw; train until the first one is done.")
     labels = list(dict.fromkeys(run.label for run in scored))
     environments = sorted({run.environment for run in scored})
+    place, name = _axis(scored, mode, axis)
     with panels.figure_of(len(environments), path) as (figure, axes):
         for panel, environment in zip(axes, environments, strict=True):
             group = [run for run in scored if run.environment == environment]
             for run in group:
-                x, values = run.curve(mode, panels.value_of(group))
-                x = run.hours(x) if axis == "hours" else x
-                panels.draw_line(panel, x, values, run.label, labels.index(run.label))
+                steps, values = run.curve(mode, panels.value_of(group))
+                panels.draw_line(
+                    panel, place(run, steps), values, run.label, labels.index(run.label)
+                )
             panels.finish(panel, group, environment)
-        panels.share_legend(figure, axes)
-        name = {"updates": "updates (all phases)", "hours": "hours of training"}[axis]
-        figure.supxlabel(f"{name}, {mode} policy", fontsize=10)
+            panel.set_xlabel(f"{name}, {mode} policy")
+        legends.legend_of(figure, axes)
     return path
+
+
+def _axis(runs: Sequence[Run], mode: str, axis: str):
+    """Where steps of a run lie, `(run, steps) -> x`, and the name of that axis with its unit."""
+    if axis == "updates":
+        return (lambda run, steps: steps), "updates (all phases)"
+    longest = max(run.hours(run.curve(mode)[0]).max(initial=0) for run in runs)
+    unit, scale = panels.time_unit(longest)
+    return (lambda run, steps: scale * run.hours(steps)), f"{unit} of training"
 
 
 def curve_of_run(run: Run, path: Path) -> Path:
@@ -65,7 +76,7 @@ def curve_of_run(run: Run, path: Path) -> Path:
         raise RunError(
             f"{run.folders[0]} has no evaluation to draw; train until the first is done."
         )
-    with panels.figure_of(1, path) as (_, (axis,)):
+    with panels.figure_of(1, path) as (figure, (axis,)):
         for k, mode in enumerate(modes):
             steps, values = run.curve(mode, panels.value_of([run]))
             if values.shape[1] > 1:
@@ -73,6 +84,7 @@ def curve_of_run(run: Run, path: Path) -> Path:
             panels.draw_line(axis, steps, values, mode, k, style=("-", "--")[k])
         panels.finish(axis, [run], f"{run.label} on {run.environment}")
         axis.set_xlabel("updates (all phases)")
+        legends.legend_of(figure, [axis])
     return path
 
 
@@ -99,9 +111,9 @@ def nll_curves(runs: Sequence[Run], path: Path) -> Path:
                 _draw_nll(axis, run, table, labels.index(run.label))
             axis.set_title(f"{panels.plain(environment)}\n{panels.sources([r for r, _ in group])}")
             axis.set_ylabel("negative log-likelihood (nats per action)")
+            axis.set_xlabel("updates")
             panels.thousands(axis)
-            axis.legend(loc="upper right")
-        figure.supxlabel("updates", fontsize=10)
+        legends.legend_of(figure, axes)
     return path
 
 
@@ -166,6 +178,5 @@ def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "determ
         count = panels.counted(len(shared.environments), "environment")
         used = [run for run in runs if run.environment in shared.environments]
         axis.set_title(f"{count}\n{panels.sources(used)}")
-        axis.legend(loc="lower left")
-        panels.share_legend(figure, [axis])
+        legends.legend_of(figure, [axis])
     return path

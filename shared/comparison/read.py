@@ -18,8 +18,7 @@ import yaml
 from shared.comparison.csv_tables import Episode, read_scores
 from shared.comparison.record import SOURCES, DataRecord, Run
 from shared.errors import RunError
-
-STATUSES = ("running", "finished", "failed")
+from shared.record.schema import STATUSES, UNFINISHED, status_of
 
 
 def read_run(path: str | Path) -> Run:
@@ -33,14 +32,15 @@ def read_run(path: str | Path) -> Run:
     file = path / "run.json"
     record = _load(file, json.loads)
     config = _load(path / "config.yaml", yaml.safe_load)
-    source, status = (_get(file, record, key, str) for key in ("source", "status"))
+    source, status = _get(file, record, "source", str), _get(file, record, "status", str)
     algorithm = _agreed(path, record, config, "algorithm")
     name = "dataset" if "dataset" in record else "environment"
     environment = _agreed(path, record, config, name)
     _one_of(file, "source", source, SOURCES)
     _one_of(file, "status", status, STATUSES)
+    status = status_of(path, record)
     seeds = _seeds(file, record)
-    episodes = read_scores(path / "scores.csv", running=status == "running")
+    episodes = read_scores(path / "scores.csv", running=status in UNFINISHED)
     _check_episodes(path / "scores.csv", episodes, source, seeds)
     return Run(
         folders=(path,),
@@ -157,7 +157,7 @@ def _data(file: Path, record: dict[str, Any]) -> DataRecord:
         _get(file, record, "name", str),
         _get(file, record, "sha256", str),
         *(number(key, int) for key in ("rows", "episodes")),
-        *(number(key, float) for key in ("mean_return", "mean_score", "best_return")),
+        *(number(key, float) for key in ("mean_return", "mean_score", "best_return", "p90_return")),
     )
 
 

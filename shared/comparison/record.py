@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from shared.comparison.csv_tables import Episode, Metrics, read_metrics
+from shared.record.schema import UNFINISHED
 
 SOURCES = {
     "official": "the benchmark's own file",
@@ -21,8 +22,8 @@ SOURCES = {
 class DataRecord:
     """The data set of a run; None where the run did not record a value.
 
-    `mean_return` and `best_return` are raw episode sums of the behaviour data,
-    `mean_score` is the normalised mean.
+    `mean_return`, `best_return` and `p90_return` (90 % of the episodes return less) are raw
+    episode sums of the behaviour data, `mean_score` is the normalised mean.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DataRecord:
     mean_return: float | None = None
     mean_score: float | None = None
     best_return: float | None = None
+    p90_return: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Run:
             RunError: if a metrics table is missing or damaged.
         """
         tables = [
-            read_metrics(folder / "metrics.csv", running=self.status == "running")
+            read_metrics(folder / "metrics.csv", running=self.status in UNFINISHED)
             for folder in self.folders
         ]
         names = dict.fromkeys(name for table in tables for name in table.values)
@@ -84,7 +86,7 @@ class Run:
         Raises:
             RunError: if its metrics table is missing or damaged.
         """
-        table = read_metrics(self.folders[0] / "metrics.csv", running=self.status == "running")
+        table = read_metrics(self.folders[0] / "metrics.csv", running=self.status in UNFINISHED)
         first = table.seed == table.seed[:1]
         spent = np.cumsum(table.values["seconds"][first]) if first.any() else np.zeros(0)
         known = np.append(0, table.step[first]), np.append(0.0, spent)

@@ -4,11 +4,13 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.comparison.claims import Claim, refreshed
 from shared.comparison.csv_tables import MODES
+from shared.comparison.exports import markdown_table, returns_markdown
+from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
 from shared.comparison.summary import summarize, summary_markdown
-from shared.comparison.table import format_number, markdown_table, returns_markdown
 from shared.errors import RunError
 
 EPISODE_COLUMNS = (
@@ -31,6 +33,7 @@ def write_results(
     title: str,
     commands: Sequence[str],
     notes: Sequence[str] = (),
+    claims: Sequence[Claim] = (),
 ) -> Path:
     """Write a Markdown page on `runs`, with its curves and raw returns beside it.
 
@@ -45,6 +48,7 @@ def write_results(
         title: its heading.
         commands: shell lines that make the runs again.
         notes: paragraphs of Markdown below the heading.
+        claims: pairs whose readings are computed, see `shared.comparison.claims`.
 
     Returns:
         The path of the page.
@@ -88,6 +92,7 @@ def write_results(
         _versions(pooled),
     ]
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    path.write_text(refreshed(path, notes, claims), encoding="utf-8")
     return path
 
 

@@ -33,6 +33,8 @@ class Row(NamedTuple):
     episodes: int
     return_mean: float
     return_interval: Interval | None
+    return_iqm: float
+    return_iqm_interval: Interval | None
     score_mean: float
     score_interval: Interval | None
     score_iqm: float
@@ -40,6 +42,21 @@ class Row(NamedTuple):
     data_return: float | None
     data_score: float | None
     status: str
+
+    @property
+    def scored(self) -> bool:
+        """Are there reference returns, and hence scores?"""
+        return not math.isnan(self.score_mean)
+
+    @property
+    def interval(self) -> Interval | None:
+        """That of the mean score, or of the mean return where there are no scores."""
+        return self.score_interval if self.scored else self.return_interval
+
+    @property
+    def iqm(self) -> float:
+        """Interquartile mean of the scores, or of the returns where there are no scores."""
+        return self.score_iqm if self.scored else self.return_iqm
 
 
 def final_means(run: Run, mode: str, value: str = "score") -> dict[int, float]:
@@ -87,6 +104,8 @@ def _row(run: Run, mode: str) -> Row:
         episodes=sum(map(len, final.values())),
         return_mean=float(mean(returns)),
         return_interval=bootstrap_interval(mean, returns),
+        return_iqm=float(interquartile_mean(returns)),
+        return_iqm_interval=bootstrap_interval(interquartile_mean, returns),
         score_mean=float(mean(scores)) if scored else math.nan,
         score_interval=bootstrap_interval(mean, scores) if scored else None,
         score_iqm=float(interquartile_mean(scores)) if scored else math.nan,

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.comparison.across import Pair, make_aggregates, make_pairs
-from shared.comparison.record import Run, pool
-from shared.comparison.rows import make_notes, make_rows
-from shared.comparison.table import (
+from shared.comparison.exports import (
     AGGREGATE_COLUMNS,
     aggregate_cells,
-    format_interval,
-    format_number,
     markdown,
     markdown_table,
 )
+from shared.comparison.numbers import format_interval, format_number
+from shared.comparison.record import Run, pool
+from shared.comparison.rows import make_notes, make_rows
 
 PAIR_COLUMNS = (
     "first", "second", "mode", "environments", "P(first > second)", "95 % interval",

@@ -1,68 +1,56 @@
-"""Rows as a table: on the terminal, and as CSV, JSON and Markdown."""
+"""Final scores on the terminal: one table that fits its width, with a caption."""
 
-import csv
-import json
-import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shared.comparison.across import Aggregate
+from shared.comparison.console import make_console
+from shared.comparison.csv_tables import MODES
+from shared.comparison.fitting import fit
+from shared.comparison.numbers import (
+    digits_of,
+    format_count,
+    format_interval,
+    format_number,
+    with_other,
+)
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
-from shared.comparison.statistics import Interval
 
-COLUMNS = (
-    "environment", "algorithm", "family", "data", "mode", "seeds", "updates",
-    "return", "score", "95 % interval", "IQM", "data score",
-)  # fmt: skip
-AGGREGATE_COLUMNS = (
-    "algorithm", "mode", "environments", "mean score", "95 % interval", "IQM", "95 % interval",
-)  # fmt: skip
 CAPTION = (
-    "Final evaluation of each seed, never the best one. Return: raw sum of rewards; score: the "
-    "benchmark's normalised return; both are means over seeds. Interval: bootstrap of the mean "
-    "score over seeds, which with fewer than five seeds is too narrow. Data score: mean over the "
-    "episodes of the behaviour data."
+    "Final evaluation of each seed, never the best one; means over seeds. Return: raw sum of "
+    "rewards. Score: the benchmark's normalised return. Interval: bootstrap of the mean {value} "
+    "over seeds, too narrow with fewer than five."
 )
+AVERAGES = ("algorithm", "mean score", "95 % interval", "IQM", "95 % interval of the IQM")
+LEAST = ("IQM", "return")
+"""Columns that a narrow terminal goes without, the first one first."""
 
 
-def cells(row: Row) -> list[str]:
-    """The texts of one row, in the order of `COLUMNS`."""
-    return [
-        row.environment,
-        row.label,
-        row.family,
-        f"{row.source} {row.data_sha256[:8]}",
-        row.mode,
-        str(len(row.seeds)),
-        f"{row.step:,}",
-        format_number(row.return_mean),
-        format_number(row.score_mean),
-        "n/a" if math.isnan(row.score_mean) else format_interval(row.score_interval),
-        format_number(row.score_iqm),
-        format_number(row.data_score),
-    ]
+class Line(NamedTuple):
+    """A label in one environment: its row in the mode that stands first, and in the other."""
+
+    first: Row
+    other: Row | None
 
 
-def format_number(value: float | None, digits: int = 1) -> str:
-    """A number with `digits` decimals, or n/a."""
-    return "n/a" if value is None or math.isnan(value) else f"{value:,.{digits}f}"
+class Column(NamedTuple):
+    """A column of numbers: its name, its text for a line, and for the data of an environment."""
 
-
-def format_interval(interval: Interval | None, digits: int = 1) -> str:
-    """`[low, high]`; a single seed has none."""
-    if interval is None:
-        return "n/a (1 seed)"
-    return f"[{interval.low:,.{digits}f}, {interval.high:,.{digits}f}]"
+    name: str
+    text: Callable[[Line], str]
+    data: Callable[[Row], str] = lambda row: ""
 
 
 def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | None = None) -> None:
     """Print the final scores of `runs` and what limits their comparison.
+
+    What all lines share stands in the caption. Below each environment comes the mean of its
+    data; then a line for each label, with sampled actions in brackets behind the deterministic
+    policy. A task without reference returns shows returns, and their intervals, in place of scores.
 
     Args:
         runs: as `read_run` returns them.
@@ -71,133 +59,117 @@ def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | N
     """
     console = console or make_console()
     pooled = pool(runs)
-    rows = make_rows(pooled, mode)
-    table = Table(caption=CAPTION, caption_justify="left", header_style="bold")
-    for k, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if k < 5 else "right", overflow="fold")
-    previous = None
-    for row in rows:
-        if previous not in (None, row.environment):
-            table.add_section()
-        previous = row.environment
-        # Text, not str: a label may hold square brackets that rich would read as markup.
-        table.add_row(*map(Text, cells(row)))
+    lines = make_lines(make_rows(pooled, mode))
+    columns, shared = _columns(lines)
+    names = ["environment", *(column.name for column in columns)]
+    table, left_out = fit(console, names, _blocks(lines, columns), LEAST if _scored(lines) else ())
     console.print(table)
+    console.print(Text(_caption(lines, shared, left_out)))
     for note in make_notes(pooled):
         console.print(Text(f"Note: {note}", style="yellow"))
 
 
 def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None = None) -> None:
-    """Print the scores over all shared environments, one row a label and mode; nothing if none."""
+    """Print the scores over all shared environments, one row a label; nothing if there are none."""
     if not aggregates:
         return
-    table = Table(title="all environments", title_justify="left", header_style="bold")
-    for k, name in enumerate(AGGREGATE_COLUMNS):
-        table.add_column(name, justify="left" if k < 2 else "right", overflow="fold")
-    for row in aggregates:
-        table.add_row(*map(Text, aggregate_cells(row)))
-    (console or make_console()).print(table)
-
-
-def aggregate_cells(row: Aggregate) -> list[str]:
-    """The texts of one average, in the order of `AGGREGATE_COLUMNS`."""
-    return [
-        row.label,
-        row.mode,
-        str(len(row.environments)),
-        format_number(row.score_mean),
-        format_interval(row.score_interval),
-        format_number(row.score_iqm),
-        format_interval(row.score_iqm_interval),
-    ]
-
-
-def make_console(width: int | None = None) -> Console:
-    """A console of this `width`; without one, that of the terminal, or 160 into a pipe or file."""
-    console = Console(width=width)
-    return console if width or console.is_terminal else Console(width=160)
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write one line per row with every field unrounded; what does not exist is blank."""
-    records = [_flat(row) for row in rows]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(records[0]) if records else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
-
-
-def write_json(content: Any, path: Path) -> None:
-    """Write dictionaries, lists and numbers; NaN, which JSON lacks, becomes null."""
-    path.write_text(json.dumps(_json(content), indent=2) + "\n", encoding="utf-8")
-
-
-def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
-    """The table, its caption and its notes as a Markdown text."""
-    lines = markdown_table(COLUMNS, map(cells, rows), left=5)
-    return "\n".join([lines, "", CAPTION, *(f"\n> **Note:** {escape(note)}" for note in notes), ""])
-
-
-def returns_markdown(rows: Sequence[Row]) -> str:
-    """Mean returns alone, an algorithm a line and an environment a column.
-
-    They are those of deterministic policies; that of sampled actions stands in brackets behind
-    it, where it differs.
-    """
-    environments = list(dict.fromkeys(row.environment for row in rows))
-    labels = dict.fromkeys(row.label for row in rows)
-    found = {
-        (row.environment, row.label, row.mode): format_number(row.return_mean, 0) for row in rows
-    }
-
-    def data(environment):
-        own = (row.data_return for row in rows if row.environment == environment)
-        return " / ".join(dict.fromkeys(format_number(value, 0) for value in own))
-
-    def cell(environment, label):
-        mode, sampled = (
-            found.get((environment, label, mode), "n/a") for mode in ("deterministic", "sampled")
+    console = console or make_console()
+    rows = []
+    for label in dict.fromkeys(a.label for a in aggregates):
+        own = sorted((a for a in aggregates if a.label == label), key=lambda a: MODES.index(a.mode))
+        score, iqm = (
+            with_other(*(format_number(getattr(a, name)) for a in own))
+            for name in ("score_mean", "score_iqm")
         )
-        return mode if sampled in (mode, "n/a") else f"{mode} ({sampled})"
-
-    lines = [[label, *(cell(name, label) for name in environments)] for label in labels]
-    names = ("mean return", *environments)
-    return markdown_table(names, [["(data)", *map(data, environments)], *lines], left=1)
-
-
-def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
-    """A Markdown table whose first `left` columns are texts and whose others are numbers."""
-    rule = [":--" if k < left else "--:" for k in range(len(names))]
-    lines = [names, rule, *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        interval, iqm_interval = map(
+            format_interval, (own[0].score_interval, own[0].score_iqm_interval)
+        )
+        rows.append((label, score, interval, iqm, iqm_interval))
+    count = len(aggregates[0].environments)
+    blocks = {f"mean over all {count} shared environments": rows}
+    table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
+    console.print(table)
+    console.print(Text("Intervals: bootstrapped over seeds within each environment."))
 
 
-def escape(text: str) -> str:
-    """Text that Markdown shows as it is, also inside a table, and never as a link."""
-    return "".join("\\" + c if c in "\\|`*<" else c for c in text).replace("](", "]\\(")
+def make_lines(rows: Sequence[Row]) -> list[Line]:
+    """Pair the rows of both modes, the deterministic one first where there is one."""
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:  # the deterministic row of a label comes before the sampled one
+        pairs.setdefault((row.environment, row.label), []).append(row)
+    return [Line(pair[0], pair[1] if len(pair) > 1 else None) for pair in pairs.values()]
 
 
-def _flat(row: Row) -> dict[str, Any]:
-    """One column per number: an interval becomes two, the seeds are joined by spaces."""
-    record = {}
-    for name, value in row._asdict().items():
-        if name.endswith("_interval"):
-            low, high = value or ("", "")
-            record |= {f"{name[:-9]}_low": low, f"{name[:-9]}_high": high}
-        elif isinstance(value, float) and math.isnan(value):
-            record[name] = ""
-        else:
-            record[name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
-    return record
+def _scored(lines: Sequence[Line]) -> bool:
+    return any(line.first.scored for line in lines)
 
 
-def _json(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value
+def _columns(lines: Sequence[Line]) -> tuple[list[Column], dict[str, str]]:
+    """The columns in which lines can differ, and what all lines share: name -> text."""
+
+    def score(line: Line) -> str:
+        return with_other(*(format_number(row.score_mean) for row in line if row))
+
+    def interval(line: Line) -> str:
+        row = line.first
+        return format_interval(row.interval, 1 if row.scored else digits_of(row.return_mean))
+
+    def iqm(line: Line) -> str:
+        row = line.first
+        return format_number(row.iqm, 1 if row.scored else digits_of(row.return_mean))
+
+    def return_(line: Line) -> str:
+        digits = digits_of(line.first.return_mean)
+        return with_other(*(format_number(row.return_mean, digits) for row in line if row))
+
+    def data_return(row: Row) -> str:
+        return format_number(row.data_return, digits_of(row.data_return))
+
+    returns = Column("return", return_, data_return)
+    sure = [Column("95 % interval", interval), Column("IQM", iqm)]
+    scores = Column("score", score, lambda row: format_number(row.data_score))
+    columns = [scores, *sure, returns] if _scored(lines) else [returns, *sure]
+    shared = {}
+    for column in (
+        Column("seeds", lambda line: str(len(line.first.seeds))),
+        Column("updates", lambda line: format_count(line.first.step)),
+        Column("preset", lambda line: line.first.preset),
+    ):
+        texts = {column.text(line) for line in lines}
+        if len(texts) > 1:
+            columns.append(column)
+        elif texts - {""}:
+            name = "updates of all phases" if column.name == "updates" else column.name
+            shared[name] = texts.pop()
+    return columns, shared
+
+
+def _blocks(lines: Sequence[Line], columns: Sequence[Column]) -> dict[str, list[tuple[str, ...]]]:
+    """Environment -> its data and its labels, as texts."""
+    blocks: dict[str, list[tuple[str, ...]]] = {}
+    groups: dict[tuple[str, str, str], list[Line]] = {}
+    for line in lines:
+        row = line.first
+        groups.setdefault((row.environment, row.source, row.data_sha256), []).append(line)
+    for (environment, source, sha256), group in groups.items():
+        data = (column.data(group[0].first) for column in columns)
+        block = blocks.setdefault(environment, [])
+        block.append((f"data, {source} {sha256[:8]}", *data))
+        block += [(line.first.label, *(column.text(line) for column in columns)) for line in group]
+    return blocks
+
+
+def _caption(lines: Sequence[Line], shared: dict[str, str], left_out: Sequence[str]) -> str:
+    modes = [row.mode for row in lines[0] if row] if lines else []
+    told = [f"Policy mode: {modes[0]}."] if len(modes) == 1 else []
+    if len(modes) > 1:
+        told = [f"Policy mode: {modes[0]}, in brackets {modes[1]} where it differs."]
+    told += [f"{name.capitalize()}: {text}." for name, text in shared.items()]
+    unscored = sum(not line.first.scored for line in lines)
+    value = "return" if unscored == len(lines) else "score"
+    told.append(CAPTION.format(value=value))
+    if unscored:
+        told.append("Without reference returns there is no score: interval and IQM of the return.")
+    if left_out:
+        told.append(f"No room for {' and '.join(sorted(left_out))}: widen the terminal.")
+    return " ".join(told)

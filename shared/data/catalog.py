@@ -1,10 +1,10 @@
 """The table of data sets: name -> official file, rows, and the task that it is of.
 
 Names are D4RL's without the version suffix (`hopper-medium`); the suffix of
-the file that is read (`hopper-medium-v2`) is accepted too, any other version is
-refused, because it holds other data.  V-D4RL's names are its folders'
-(`walker_walk-medium_expert`); they have no versions, and a score is a tenth of the
-return.
+the file that is read (`hopper-medium-v2`) is accepted too and taken off at the door
+(`canonical_name`), any other version is refused, because it holds other data.
+V-D4RL's names are its folders' (`walker_walk-medium_expert`); they have no versions,
+and a score is a tenth of the return.
 
 Another package adds its own by an entry point, whose name is that of the object:
 
@@ -182,6 +182,19 @@ def lookup_own(name: str) -> Entry:
     if task is None or name in datasets():
         return lookup(name)
     return Entry(name, "", "", "", task, 0)
+
+
+def canonical_name(name: str) -> str:
+    """The one name of a data set or task, without a version; any other name as it is."""
+    try:
+        return lookup_own(name).name
+    except DataError:  # the name of a file; loading says so where a data set is asked for
+        return name
+
+
+def is_known(name: str) -> bool:
+    """Is this the name of a data set or task, with or without its version?"""
+    return canonical_name(name) in datasets() or name in environments()
 
 
 def official_entry(file_name: str) -> Entry | None:

@@ -16,18 +16,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.data import whole_episodes
-from shared.data.d4rl import examine
 from shared.data.files.attributes import Attributes
-from shared.data.files.columns import Columns
 from shared.data.files.folder import episode_files
 from shared.data.files.minari_reader import read_minari
 from shared.data.files.minari_writer import dataset_id, write_minari
-from shared.data.files.writers import arrays_of, fixed_strings, write_d4rl, write_npz, write_vd4rl
-from shared.data.sources import FORMS, form_of, read_source
+from shared.data.files.source import FORMS, form_of, read_source
+from shared.data.files.writers import arrays_of, fixed_strings, write_d4rl, write_npz
+from shared.data.reader import examine
+from shared.data.recording import whole
+from shared.data.recording.columns import Columns
+from shared.data.recording.units import PLAIN, RANGE_KEYS, Options
+from shared.data.recording.whole import Episode
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.rows import has_frames
-from shared.data.whole_episodes import Episode
+from shared.data.vd4rl.writer import write_vd4rl
 from shared.environments.tasks import Environment
 from shared.errors import ConfigError, DataError
 from shared.storage.in_place import CONVERTED, finished, require_free
@@ -84,6 +86,7 @@ def convert(
     form: str | None = None,
     name: str | None = None,
     force: bool = False,
+    options: Options = PLAIN,
 ) -> Converted:
     """Write the data of `source` in another form, and read it back.
 
@@ -93,6 +96,7 @@ def convert(
         form: one of `FORMS`; None takes it from the ending of `out`.
         name: data set or task that the source is; its horizon cuts rows without flags.
         force: replace a file, or a folder that was converted before.
+        options: what the user says of the source; the result says it itself.
 
     Raises:
         DataError: the source is refused, the target exists or cannot hold any of it, or the
@@ -102,7 +106,7 @@ def convert(
     source, out = Path(source), Path(out)
     form = target_form(out, form)
     require_free(out, source=source, force=force)
-    read = _read(source, name, pictures=form not in TABLES)
+    read = _read(source, name, options, pictures=form not in TABLES)
     record = _record(source, read)
     with finished(out) as part:
         if form in TABLES:
@@ -114,7 +118,7 @@ def _write_rows(part: Path, out: Path, form: str, read: _Read, record: Attribute
     rows, notes = read.rows, list(read.notes)
     if rows is None:
         assert read.episodes is not None
-        rows, more = whole_episodes.to_columns(read.episodes)
+        rows, more = whole.to_columns(read.episodes)
         notes += more
     if form == "d4rl":
         write_d4rl(part, arrays_of(rows), fixed_strings(record))
@@ -130,7 +134,7 @@ def _write_episodes(part: Path, out: Path, form: str, read: _Read, record: Attri
     episodes, notes = read.episodes, list(read.notes)
     if episodes is None:
         assert read.rows is not None
-        episodes, more = whole_episodes.from_columns(read.rows, read.environment)
+        episodes, more = whole.from_columns(read.rows, read.environment)
         notes += more
     if not episodes:
         raise DataError(f"{out}: no episode has a next observation; record longer episodes.")
@@ -138,36 +142,43 @@ def _write_episodes(part: Path, out: Path, form: str, read: _Read, record: Attri
         write_minari(part, episodes, dataset_id(out), record)
         _require_same(out, episodes, read_minari(part).episodes)
     else:
-        episodes, more = whole_episodes.with_plain_ends(episodes)
+        episodes, more = whole.with_plain_ends(episodes)
         notes += more
         write_vd4rl(part, episodes, record)
         # dm_control's motors clip, and so does the reader
         clipped = [x._replace(action=np.clip(x.action, -1, 1)) for x in episodes]
-        if any((a.action != b.action).any() for a, b in zip(episodes, clipped, strict=True)):
+        if RANGE_KEYS[0] not in record and any(
+            (a.action != b.action).any() for a, b in zip(episodes, clipped, strict=True)
+        ):
             notes.append("actions beyond ±1 are stored as they are, and clipped when read.")
-        _require_same(out, clipped, whole_episodes.from_frames(read_vd4rl(part).frames))
+        back = read_vd4rl(part, options=Options((-1.0, 1.0))).frames  # as they are stored
+        _require_same(out, clipped, whole.from_frames(back))
     (part / CONVERTED).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return Converted(out, form, sum(len(x.reward) for x in episodes), len(episodes), notes)
 
 
-def _read(source: Path, name: str | None, *, pictures: bool) -> _Read:
+def _read(source: Path, name: str | None, options: Options, *, pictures: bool) -> _Read:
     form = form_of(source)
     if form == "vd4rl":
-        data = read_vd4rl(source, name=name, images=pictures)
+        data = read_vd4rl(source, name=name, images=pictures, options=options)
         if data.frames.state is None and not pictures:
             raise DataError(f"{source}: holds no states, only pictures; use --to minari or vd4rl.")
         notes = list(data.warnings)
         if not pictures and has_frames(episode_files(source)[0]):
             notes.append("the pictures are left out, because the target holds states only.")
-        episodes = whole_episodes.from_frames(data.frames)
-        about = (data.source, data.sha256, data.attributes, notes)
+        episodes = whole.from_frames(data.frames)
+        attributes = data.attributes
+        if data.action_range is not None:
+            notes.append("actions are scaled from their declared range to [-1, 1].")
+            attributes = {k: v for k, v in attributes.items() if k not in RANGE_KEYS}
+        about = (data.source, data.sha256, attributes, notes)
         return _Read(None, episodes, None, *about)
     if form == "minari" and pictures:
         found = read_minari(source)
         label = "collected" if found.attributes.get("source") == "collected" else "yours"
         about = (label, found.sha256, found.attributes, found.notes)
         return _Read(None, found.episodes, None, *about)
-    file = examine(source, name=name)
+    file = examine(source, name=name, options=options)
     if file.columns is None:
         first = next(fault.sentence for fault in file.faults if fault.severity == "error")
         raise DataError(f"{source}: {first}")
@@ -175,7 +186,11 @@ def _read(source: Path, name: str | None, *, pictures: bool) -> _Read:
         f"training would refuse this: {x.sentence}" if x.severity == "error" else x.sentence
         for x in file.faults
     ]
-    about = (file.source, file.sha256, file.attributes, notes)
+    attributes = dict(file.attributes)
+    if file.action_range is not None:
+        ends = zip(RANGE_KEYS, file.action_range, strict=True)
+        attributes |= {key: x.tolist() for key, x in ends}
+    about = (file.source, file.sha256, attributes, notes)
     return _Read(file.columns, None, file.environment, *about)
 
 

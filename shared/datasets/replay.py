@@ -1,51 +1,76 @@
-"""What a simulator has shown lately, on the device, beside the data set."""
+"""A ring buffer of rows on the device, and a data set that is drawn from together with one."""
+
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from shared.datasets.rows import TransitionDataset
 from shared.types import Transition
 
 
-class Replay(eqx.Module):
-    """The newest `capacity` rows of a simulator; the oldest give way.
+class RingBuffer(NamedTuple):
+    """The newest rows; once it is full, a new row takes the oldest one's place.
+
+    What a simulator has shown lately, or a model imagined.
 
     Attributes:
-        rows: leading axis = capacity; those not written yet are zero.
-        written: rows written ever.
+        rows: leading axis = capacity; those from `size` on mean nothing.
+        place: where the next row goes.
+        size: how many there are.
     """
 
     rows: Transition
-    written: Int[Array, ""]
+    place: Int[Array, ""]
+    size: Int[Array, ""]
 
     @classmethod
-    def empty(cls, capacity: int, observation_size: int, action_size: int) -> "Replay":
-        observation = jnp.zeros((capacity, observation_size))
-        action, reward = jnp.zeros((capacity, action_size)), jnp.zeros(capacity)
-        rows = Transition(observation, action, reward, jnp.zeros(capacity, bool), observation)
-        return cls(rows, jnp.zeros((), jnp.int32))
+    def empty(cls, capacity: int, observation_size: int, action_size: int) -> "RingBuffer":
+        """Without rows yet."""
+        rows = Transition(
+            jnp.zeros((capacity, observation_size)),
+            jnp.zeros((capacity, action_size)),
+            jnp.zeros(capacity),
+            jnp.zeros(capacity, bool),
+            jnp.zeros((capacity, observation_size)),
+        )
+        return cls(rows, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
-    def append(self, rows: Transition) -> "Replay":
-        """With new rows, leading axis = their number, at most `capacity`."""
-        capacity, count = self.rows.reward.shape[0], rows.reward.shape[0]
-        place = (self.written + jnp.arange(count)) % capacity
-        kept = jax.tree.map(lambda old, new: old.at[place].set(new), self.rows, rows)
-        return Replay(kept, self.written + count)
+    @property
+    def capacity(self) -> int:
+        """Rows that there is room for."""
+        return self.rows.reward.shape[0]
+
+    def append(self, rows: Transition, valid: Bool[Array, "batch"] | None = None) -> "RingBuffer":
+        """With those of the rows that are `valid` (None: all), in order; at most `capacity`."""
+        valid = jnp.ones(rows.reward.shape, bool) if valid is None else valid
+        order = jnp.cumsum(valid, dtype=jnp.int32)
+        # What is not valid goes behind the end, where nothing is written.
+        place = jnp.where(valid, (self.place + order - 1) % self.capacity, self.capacity)
+        return RingBuffer(
+            jax.tree.map(lambda old, new: old.at[place].set(new, mode="drop"), self.rows, rows),
+            (self.place + order[-1]) % self.capacity,
+            jnp.minimum(self.size + order[-1], self.capacity),
+        )
+
+    def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
+        """`batch_size` rows, uniformly with replacement."""
+        index = jax.random.randint(key, (batch_size,), 0, jnp.maximum(self.size, 1))
+        return jax.tree.map(lambda x: x[index], self.rows)
 
 
 class MixedDataset(eqx.Module):
-    """A data set and a replay, drawn from as if they were one."""
+    """A data set and a ring buffer, drawn from as if they were one."""
 
     offline: TransitionDataset
-    replay: Replay
+    replay: RingBuffer
 
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
         """`batch_size` rows, uniformly with replacement, from both together."""
         first = self.offline.transitions.reward.shape[0]
-        kept = jnp.minimum(self.replay.written, self.replay.rows.reward.shape[0])
-        index = jax.random.randint(key, (batch_size,), 0, first + kept)
+        index = jax.random.randint(key, (batch_size,), 0, first + self.replay.size)
         old = self.offline.rows(jnp.minimum(index, first - 1))
         new = jax.tree.map(lambda x: x[jnp.maximum(index - first, 0)], self.replay.rows)
 

@@ -14,21 +14,26 @@ from shared.datasets.windows import (
     episode_rows,
     place_windows,
 )
+from shared.errors import DataError
 from shared.types import Spec, Transition
 
 
 class TransitionDataset(eqx.Module):
     """A whole data set as device arrays; always an *argument* of compiled functions.
 
+    Where terminals lie inside of episodes (antmaze), an episode is several *stretches*: each ends
+    with a terminal, as an evaluation would, and what it earned counts by itself.
+
     Attributes:
         transitions: leading axis = rows.
         training_rows: row numbers of the training episodes.
         validation_rows: row numbers of the held-out episodes (may be empty).
-        ranked_rows: all row numbers, those of the episode with the highest return first.
+        ranked_rows: all row numbers, those of the stretch with the highest return first.
         sarsa_rows: row numbers with a known next action: the episode goes on in the
             following row, or ends there for good (`terminal`).
         episodes: which rows make up which episode.
-        return_to_go: sum of the rewards from a row to the end of its episode.
+        stretches: which rows make up which stretch.
+        return_to_go: sum of the rewards from a row to the end of its stretch.
     """
 
     transitions: Transition
@@ -37,6 +42,7 @@ class TransitionDataset(eqx.Module):
     ranked_rows: Int[Array, "rows"]
     sarsa_rows: Int[Array, "sarsa"]
     episodes: EpisodeRows
+    stretches: EpisodeRows
     return_to_go: Float[Array, "rows"]
 
     @property
@@ -45,18 +51,24 @@ class TransitionDataset(eqx.Module):
         return self.transitions.observation
 
     @property
+    def action(self) -> Float[Array, "rows action"]:
+        """Of every row."""
+        return self.transitions.action
+
+    @property
     def reward(self) -> Float[Array, "rows"]:
         """Of every row."""
         return self.transitions.reward
 
     @property
+    def terminal(self) -> Bool[Array, "rows"]:
+        """Of every row."""
+        return self.transitions.terminal
+
+    @property
     def acted(self) -> Bool[Array, "rows"]:
         """Which rows hold an action: all."""
         return jnp.ones(self.reward.shape, bool)
-
-    def with_reward(self, reward: Float[Array, "rows"]) -> "TransitionDataset":
-        """The same rows with another number in the place of the reward; all else is as it was."""
-        return eqx.tree_at(lambda data: data.transitions.reward, self, reward)
 
     def observations_at(self, index: Int[Array, "batch"]) -> Float[Array, "batch *observation"]:
         """Those of these row numbers."""
@@ -77,7 +89,7 @@ class TransitionDataset(eqx.Module):
         return self.rows(self.training_rows[pick])
 
     def draw_best(self, batch_size: int, fraction: float, *, key: PRNGKeyArray) -> Transition:
-        """`batch_size` rows from that `fraction` of all rows whose episodes earned most."""
+        """`batch_size` rows from that `fraction` of all rows whose stretches earned most."""
         size = max(1, round(fraction * self.ranked_rows.shape[0]))
         return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
 
@@ -87,7 +99,15 @@ class TransitionDataset(eqx.Module):
         """Rows of `sarsa_rows` and the action that the data takes next.
 
         Behind a terminal row there is none, and what is returned means nothing.
+
+        Raises:
+            DataError: no row has a next action.
         """
+        if not self.sarsa_rows.shape[0]:
+            raise DataError(
+                "no row of the data has a next action, which this algorithm learns from; record "
+                "longer episodes, or choose another algorithm."
+            )
         pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
         index = self.sarsa_rows[pick]
         following = jnp.minimum(index + 1, self.transitions.reward.shape[0] - 1)
@@ -96,6 +116,17 @@ class TransitionDataset(eqx.Module):
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` observations, from *all* episodes."""
         return draw_windows(self.transitions, self.episodes, None, batch_size, length, key=key)
+
+    def along_windows(
+        self, values: Float[Array, "rows"], batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "batch length"]:
+        """`values` of the rows along the windows that `draw_windows` draws with this key.
+
+        Zero where there is no action.
+        """
+        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        row, last = start[:, None] + jnp.arange(length)[None], self.episodes.last[episode][:, None]
+        return jnp.where(row <= last, values[jnp.minimum(row, last)], 0.0)
 
     def draw_training_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
@@ -114,14 +145,14 @@ class TransitionDataset(eqx.Module):
     def draw_return_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
     ) -> tuple[EpisodeWindow, Int[Array, "batch"]]:
-        """Windows as of `draw_windows` with the return to go in the place of the reward.
+        """Windows of stretches with the return to go in the place of the reward.
 
-        Second is the time of each window's first observation in its episode.
+        Second is the time of each window's first observation in its stretch.
         """
-        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        stretch, start = place_windows(self.stretches, None, batch_size, length, key=key)
         transitions = self.transitions._replace(reward=self.return_to_go)
-        cut = jax.vmap(lambda *place: cut_window(transitions, self.episodes, *place, length))
-        return cut(episode, start), start - self.episodes.first[episode]
+        cut = jax.vmap(lambda *place: cut_window(transitions, self.stretches, *place, length))
+        return cut(stretch, start), start - self.stretches.first[stretch]
 
 
 def make_dataset(
@@ -142,25 +173,31 @@ def make_dataset(
         seed: fixes which episodes are held out.
     """
     is_held = np.isin(episode, held_out(np.unique(episode), validation_fraction, seed))
-    returns = np.bincount(episode, np.asarray(transitions.reward, np.float64))
-    goes_on = np.append(episode[1:] == episode[:-1], False) | transitions.terminal
+    stays = np.append(episode[1:] == episode[:-1], False)
+    ends = ~stays | transitions.terminal
+    stretch = np.cumsum(ends) - ends
+    returns = np.bincount(stretch, np.asarray(transitions.reward, np.float64))
     device = Transition(*(jnp.asarray(x) for x in transitions))
     indices = (
         np.flatnonzero(~is_held),
         np.flatnonzero(is_held),
-        np.argsort(-returns[episode], kind="stable"),
-        np.flatnonzero(goes_on),
+        np.argsort(-returns[stretch], kind="stable"),
+        np.flatnonzero(stays | transitions.terminal),
     )
     rows = (jnp.asarray(x, jnp.int32) for x in indices)
+    whole = episode_rows(episode)
+    stretches = episode_rows(stretch) if (stays & transitions.terminal).any() else whole
     return TransitionDataset(
-        device, *rows, episode_rows(episode), returns_to_go(transitions, episode)
+        device, *rows, whole, stretches, returns_to_go(transitions.reward, ends)
     )
 
 
-def returns_to_go(transitions: Transition, episode: np.ndarray) -> Float[Array, "rows"]:
-    """Sum of the rewards from every row to the end of its episode, summed in float64."""
-    backwards = np.cumsum(np.asarray(transitions.reward, np.float64)[::-1])[::-1]
-    ends = np.append(np.flatnonzero(episode[1:] != episode[:-1]) + 1, len(episode))
+def returns_to_go(
+    reward: Float[np.ndarray, "rows"], ends: Bool[np.ndarray, "rows"]
+) -> Float[Array, "rows"]:
+    """Sum of the rewards from every row to the next that `ends` a stretch, in float64."""
+    backwards = np.cumsum(np.asarray(reward, np.float64)[::-1])[::-1]
+    ends = np.flatnonzero(ends) + 1
     behind = np.append(backwards, 0.0)[np.repeat(ends, np.diff(ends, prepend=0))]
     return jnp.asarray(backwards - behind, jnp.float32)
 

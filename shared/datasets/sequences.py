@@ -105,13 +105,14 @@ class SequenceDataset(eqx.Module):
         return self.places.reward
 
     @property
+    def terminal(self) -> Bool[Array, "frames"]:
+        """Of every frame; false where there is no action."""
+        return self.places.terminal
+
+    @property
     def acted(self) -> Bool[Array, "frames"]:
         """Which frames have an action: all but the last of every episode."""
         return jnp.ones(self.reward.shape, bool).at[self.episodes.last].set(False)
-
-    def with_reward(self, reward: Float[Array, "frames"]) -> "SequenceDataset":
-        """The same frames with another number in the place of the reward."""
-        return eqx.tree_at(lambda data: data.places.reward, self, reward)
 
     def observations_at(self, number: Int[Array, "*n"]) -> Shaped[Array, "..."]:
         """Those of these frame numbers; leading axes as of `number`."""
@@ -120,6 +121,20 @@ class SequenceDataset(eqx.Module):
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` frames, from *all* episodes."""
         return self._draw(self.places.acted, batch_size, length, key=key)
+
+    def along_windows(
+        self, values: Float[Array, "frames"], batch_size: int, length: int, *, key: PRNGKeyArray
+    ) -> Float[Array, "batch length"]:
+        """`values` of the frames along the windows that `draw_windows` draws with this key.
+
+        Zero where there is no action.
+        """
+        start, episode = self.places.draw(self.places.acted, batch_size, length, key=key)
+        frame, last = (
+            start[:, None] + jnp.arange(length)[None],
+            self.episodes.last[episode][:, None],
+        )
+        return jnp.where(frame < last, values[jnp.minimum(frame, last)], 0.0)
 
     def draw_training_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray

@@ -11,26 +11,28 @@ folders are fetched file by file (`fetch_folder.py`).
 names a mirror of your own, tried first.
 """
 
+import contextlib
 import os
+import time
 import urllib.parse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from shared.data.catalog import Entry
 from shared.data.files.signature import require_hdf5
 from shared.errors import DataError
 from shared.loading.fetch_folder import Unreachable, fetch_folder, is_offline
+from shared.loading.places import official_path
 from shared.loading.transfer import Progress, download, origin_of
 from shared.storage.checksum import sha256_of, write_note
 from shared.storage.locks import exclusive
 
+RETRY_SECONDS = 600.0
+"""After a failed download the mirrors are left alone for this long."""
 D4RL_SERVER = "https://rail.eecs.berkeley.edu/datasets/offline_rl"
 LOCOMOTION_MIRROR = "https://huggingface.co/datasets/imone/D4RL/resolve/main"
 """A public copy of the `gym_mujoco_v2` folder, without the folder's name."""
-
-
-def official_path(entry: Entry, data_dir: Path) -> Path:
-    """Where the official file of a data set lives in the cache."""
-    return data_dir / "official" / entry.file
 
 
 def addresses(entry: Entry) -> tuple[str, ...]:
@@ -77,6 +79,34 @@ def fetch(
         raise DataError(
             f"{path}: cannot be written ({reason}); free some space or set another --data-dir."
         ) from error
+    return path
+
+
+def fetch_unless_recent(
+    entry: Entry,
+    data_dir: Path,
+    insist: bool,
+    progress: Callable[[str, int, int | None], None] | None,
+) -> Path:
+    """`fetch`, but a failure of the last minutes is remembered, unless the user insists.
+
+    Raises:
+        Unreachable: now, or a moment ago.
+    """
+    path = official_path(entry, data_dir)
+    stamp = path.with_name(path.name + ".unreachable")
+    if not insist and not path.exists():
+        with contextlib.suppress(OSError):  # there was no failure yet
+            if abs(time.time() - stamp.stat().st_mtime) < RETRY_SECONDS:
+                raise Unreachable(stamp.read_text())
+    tell = None if progress is None else partial(progress, "download")
+    try:
+        fetch(entry, data_dir, progress=tell)
+    except Unreachable as error:
+        if not is_offline():
+            with contextlib.suppress(OSError):  # a read-only cache only loses the memory
+                stamp.write_text(str(error))
+        raise
     return path
 
 

@@ -21,7 +21,7 @@ from shared.data.catalog import Entry
 from shared.errors import DataError
 from shared.loading.listing import SUMS, BadListing, Hub, ListedFile, list_hub, list_mirror
 from shared.loading.network import network_reason
-from shared.loading.pixels import MIRROR, official_folder
+from shared.loading.places import MIRROR, official_path
 from shared.loading.transfer import Progress, download, origin_of
 from shared.storage.checksum import sha256_of
 from shared.storage.locks import exclusive
@@ -55,7 +55,7 @@ def fetch_folder(
         Unreachable: offline, or no mirror delivered all files.
         DataError: the disk is full or not writable.
     """
-    folder = official_folder(entry, data_dir, size)
+    folder = official_path(entry, data_dir, size)
     if folder.is_dir():
         return folder
     if is_offline():

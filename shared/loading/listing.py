@@ -15,7 +15,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from shared.data.files.signature import printable
+from shared.errors import printable
 from shared.loading.network import open_address
 
 SUMS = "SHA256SUMS"

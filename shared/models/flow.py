@@ -89,9 +89,9 @@ class ConditionalFlow(AbstractLatentActionSpace):
     ) -> Float[Array, "action"]:
         """The action f⁻¹(z|s) in [-1, 1].
 
-        It inverts the linear maps first; `freeze` does that once and for all.
+        It inverts the linear maps first; `frozen` does that once and for all.
         """
-        return freeze(self).decode(condition, latent)
+        return self.frozen().decode(condition, latent)
 
     def log_prob(
         self,
@@ -123,7 +123,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
             half_width = 1.0
         return centered_box(self.latent_size, half_width)
 
-    def initialize(
+    def start(
         self, conditions: Float[Array, "batch condition"], actions: Float[Array, "batch action"]
     ) -> "ConditionalFlow":
         """The flow with ActNorm set from a first batch.
@@ -142,6 +142,10 @@ class ConditionalFlow(AbstractLatentActionSpace):
         x = jnp.arctanh(bounded(actions))
         _, statistics = jax.lax.scan(step, x, prepared(self._masked()))
         return eqx.tree_at(lambda f: (f.stack.shift, f.stack.log_scale), self, statistics)
+
+    def frozen(self) -> "FrozenFlow":
+        """The flow with everything that decoding needs computed in advance."""
+        return FrozenFlow(self, eqx.filter_vmap(FrozenLayer)(self._masked()))
 
     def _masked(self) -> FlowLayer:
         layers, size = self.stack.shift.shape
@@ -163,7 +167,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
 
 
 class FrozenFlow(AbstractLatentActionSpace):
-    """A trained flow made ready for fast decoding; made by `freeze`.
+    """A trained flow made ready for fast decoding; made by `ConditionalFlow.frozen`.
 
     Every linear map is inverted and merged with its ActNorm once, so that
     decoding is K conditioners and K small affine maps and nothing else.
@@ -215,11 +219,6 @@ class FrozenFlow(AbstractLatentActionSpace):
     ) -> Box | None:
         """See `ConditionalFlow.box`."""
         return self.flow.box(condition, half_width)
-
-
-def freeze(flow: ConditionalFlow) -> FrozenFlow:
-    """The flow with everything that decoding needs computed in advance."""
-    return FrozenFlow(flow, eqx.filter_vmap(FrozenLayer)(flow._masked()))
 
 
 def saturated(action: Float[Array, "*n"]) -> Bool[Array, "*n"]:

@@ -54,6 +54,27 @@ class AbstractLatentActionSpace(eqx.Module):
         `half_width` is an argument, because one frozen space serves policies of many boxes.
         """
 
+    def loss(
+        self,
+        condition: Float[Array, "condition"],
+        action: Float[Array, "action"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, ""]:
+        """What supervised training minimises, of one event: the negative log-density in nats."""
+        return -self.log_prob(condition, action, key=key)
+
+    def start(
+        self, conditions: Float[Array, "batch condition"], actions: Float[Array, "batch action"]
+    ) -> "AbstractLatentActionSpace":
+        """The space as training begins, given a first batch; most have no use for one."""
+        del conditions, actions
+        return self
+
+    def frozen(self) -> "AbstractLatentActionSpace":
+        """The same, made ready for much decoding; not to be differentiated by its weights."""
+        return self
+
 
 def centered_box(size: int, half_width: Scalar | None) -> Box | None:
     """0 ± `half_width` in every one of `size` dimensions; None without a half width."""

@@ -1,12 +1,14 @@
-"""A model with its optimizer state, and the one way to descend a loss."""
+"""A model with its optimizer state: how it begins, and the one way to descend a loss."""
 
 from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from shared.types import Scalar, is_zero
 
@@ -82,3 +84,39 @@ def polyak(target: PyTree, online: PyTree, tau: Scalar) -> PyTree:
     return jax.tree.map(
         lambda t, o: (1 - tau) * t + tau * o if eqx.is_inexact_array(t) else t, target, online
     )
+
+
+def initialise(make: Callable[..., Any], *, key: PRNGKeyArray) -> Any:
+    """`make(key=key)` with every linear layer uniform in ±1/sqrt(fan-in), from one stream.
+
+    It is the distribution that `make` itself would draw from; all other arrays of
+    the model start at zero.  A draw a layer would make a program of hundreds of random
+    number generators, which takes longer to compile than a whole training step.
+    """
+    shapes = eqx.filter_eval_shape(make, key=key)
+    arrays = [x for x in jax.tree.leaves(shapes) if isinstance(x, jax.ShapeDtypeStruct)]
+    ends = np.cumsum([int(np.prod(x.shape)) for x in arrays])
+    stream = jax.random.uniform(key, (int(ends[-1]),), minval=-1.0, maxval=1.0)
+    parts = iter(jnp.split(stream, ends[:-1]))
+
+    def draw(node):
+        linear = isinstance(node, eqx.nn.Linear)
+        limit = 1 / np.sqrt(node.in_features) if linear else 0.0
+        return jax.tree.map(lambda x: limit * next(parts).reshape(x.shape), node)
+
+    return jax.tree.map(draw, shapes, is_leaf=lambda node: isinstance(node, eqx.nn.Linear))
+
+
+def clipped_adam(
+    clip: Scalar, learning_rate: Scalar, steps: int | None = None
+) -> optax.GradientTransformation:
+    """Adam on gradients whose global norm is at most `clip`.
+
+    Its step size falls to 0 within `steps` updates along a cosine (None: it stays).
+    """
+
+    def falling(count):
+        return learning_rate * optax.cosine_decay_schedule(1.0, max(steps, 1))(count)
+
+    rate = learning_rate if steps is None else falling
+    return optax.chain(optax.clip_by_global_norm(clip), optax.adam(rate))

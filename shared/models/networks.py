@@ -186,11 +186,16 @@ class Critics(eqx.Module):
         return member(jnp.concatenate([observation, action]))[0]
 
 
+ROUNDING = 1e-6
+"""Of its mean, a column varies less by the rounding of float32."""
+
+
 class Normalizer(eqx.Module):
     """Standardises observations with the data set's own statistics; pixels become ±0.5.
 
     Held in the algorithm's state, outside every trained model, so that no
-    optimizer can move it.  `epsilon` is added to the standard deviation.
+    optimizer can move it.  `epsilon` is added to the standard deviation, unless that is smaller:
+    a column of a tiny unit would be erased, so it is divided by its own deviation alone.
     """
 
     mean: Float[Array, "*observation"]
@@ -205,9 +210,15 @@ class Normalizer(eqx.Module):
             return cls(mean, std, 0.0)
         return cls(mean, std) if active else cls(jnp.zeros_like(mean), jnp.ones_like(std), 0.0)
 
+    @property
+    def scale(self) -> Float[Array, "*observation"]:
+        """What is divided by: a column that varies by rounding alone keeps `epsilon`."""
+        tiny = (self.std < self.epsilon) & (self.std > ROUNDING * jnp.abs(self.mean))
+        return jnp.where(tiny, self.std, self.std + self.epsilon)
+
     def __call__(self, observation: Num[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return (observation.astype(self.mean.dtype) - self.mean) / (self.std + self.epsilon)
+        return (observation.astype(self.mean.dtype) - self.mean) / self.scale
 
     def inverse(self, normalized: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """What was standardised, in its own units."""
-        return normalized * (self.std + self.epsilon) + self.mean
+        return normalized * self.scale + self.mean

@@ -1,5 +1,7 @@
 """The policy that all latent-action methods share, and a deterministic one."""
 
+import abc
+
 import distrax
 import equinox as eqx
 import jax
@@ -13,7 +15,17 @@ from shared.types import Box
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
-class BoundedLatentPolicy(eqx.Module):
+class AbstractGaussianPolicy(eqx.Module):
+    """A policy that squashes x ~ N(mean(s), std(s)²) with tanh."""
+
+    @abc.abstractmethod
+    def gaussian(
+        self, condition: Float[Array, "condition"]
+    ) -> tuple[Float[Array, "n"], Float[Array, "n"]]:
+        """Mean and log standard deviation of x."""
+
+
+class BoundedLatentPolicy(AbstractGaussianPolicy):
     """z = center + half_width · u with u = tanh(x), x ~ N(mean(s), std(s)²).
 
     Whatever the network says, z stays inside the box it is given; an
@@ -135,7 +147,7 @@ def place(x: Float[Array, "latent"], box: Box | None) -> Float[Array, "latent"]:
 
 
 def squashed_sample(
-    policy: BoundedLatentPolicy, observation: Float[Array, "observation"], *, key: PRNGKeyArray
+    policy: AbstractGaussianPolicy, observation: Float[Array, "observation"], *, key: PRNGKeyArray
 ) -> tuple[Float[Array, "action"], Float[Array, ""]]:
     """A reparametrised action tanh(x), x ~ N(mean(s), std(s)²), and its log-density in nats.
 
@@ -149,7 +161,7 @@ def squashed_sample(
 
 
 def squashed_mode(
-    policy: BoundedLatentPolicy, observation: Float[Array, "observation"]
+    policy: AbstractGaussianPolicy, observation: Float[Array, "observation"]
 ) -> Float[Array, "action"]:
     """The deterministic action of the same policy: tanh(mean(s))."""
     return jnp.tanh(policy.gaussian(observation)[0])

@@ -5,9 +5,19 @@ column by column, which takes a third longer than writing out the transpose befo
 times as long for the few inputs of a first layer): so it is written out.
 
 Processors with bfloat16 units multiply such operands two to three times faster than
-float32 ones, but XLA uses them only for plain two-dimensional products of row-major
+float32 ones, but XLA uses them on a CPU only for plain two-dimensional products of row-major
 operands with float32 results.  So every product is brought into that form: the rows of all
-batch axes are one operand, members of an ensemble and seeds are products of their own.
+batch axes are one operand, members of an ensemble and seeds are products of their own.  A
+GPU multiplies batches of either form, so there they stay one product.
+
+`matmul_precision` of a run becomes JAX's `jax_default_matmul_precision`, which alone does not
+mean the same everywhere (JAX's documentation, "Matmul precision"):
+
+    default    float32 products as the device likes them: exact on a CPU, from operands rounded
+               to TF32 (10 bits of mantissa) on an NVIDIA GPU since Ampere
+    bfloat16   operands of hidden layers in bfloat16 on every device, by this file; to JAX it
+               is another word for `default`, which holds for all other products
+    float32    all products from full float32 operands on every device
 
 Parameters, sums, biases, and the first and last layers stay in float32.
 """
@@ -24,17 +34,18 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float
 
 UNROLLED = 16
-"""Up to so many members or seeds are multiplied one by one, if in bfloat16."""
+"""Up to so many members or seeds are multiplied one by one, if in bfloat16 on a CPU."""
 
 
 def half_operands() -> bool:
-    """Whether hidden layers should multiply bfloat16 operands.
-
-    They should where JAX's setting `jax_default_matmul_precision` is bfloat16 on a
-    CPU.  Other devices obey that setting by themselves.
-    """
+    """Whether hidden layers should multiply bfloat16 operands: is that the setting?"""
     setting = jax.config.jax_default_matmul_precision  # pyright: ignore[reportAttributeAccessIssue]
-    return setting == "bfloat16" and jax.default_backend() == "cpu"
+    return setting == "bfloat16"
+
+
+def on_cpu() -> bool:
+    """Whether programs are compiled for a CPU."""
+    return jax.default_backend() == "cpu"
 
 
 class Weight(NamedTuple):
@@ -88,7 +99,7 @@ product.defjvp(_product_jvp, symbolic_zeros=True)
 
 def _row_major(x):
     """Row after row in memory, where a transpose is but a view; a GPU reads either as fast."""
-    if jax.default_backend() != "cpu":
+    if not on_cpu():
         return x
     return with_layout_constraint(x, Layout(major_to_minor=tuple(range(x.ndim))))
 
@@ -153,8 +164,9 @@ def _transpose_changed(cotangent, x, change):
 def _batch(operation, batched, rounded_by: int):
     """The batching rule of an operation with several weights, or gradients of such.
 
-    `batched` carries it out for all at once in float32; of rounded factors, which only plain
-    products are fast for, one member comes after the other.  `rounded_by` tells the operand.
+    `batched` carries it out for all at once, on a CPU in float32; of rounded factors, which only
+    plain products are fast for there, one member comes after the other.  `rounded_by` tells the
+    operand.
     """
 
     def rule(arrays, axes):
@@ -166,20 +178,22 @@ def _batch(operation, batched, rounded_by: int):
         size = arrays[many.index(True)].shape[0]
         if operation is not outer_p and not many[1]:
             return operation.bind(*arrays), 0  # more rows of the same weight
-        if arrays[rounded_by].dtype == jnp.bfloat16 and size <= UNROLLED:
+        if arrays[rounded_by].dtype == jnp.bfloat16 and size <= UNROLLED and on_cpu():
             each = [
                 operation.bind(*(x[i] if m else x for x, m in zip(arrays, many, strict=True)))
                 for i in range(size)
             ]
             return jnp.stack(each), 0
-        rounded = [x.astype(arrays[rounded_by].dtype).astype(jnp.float32) for x in arrays]
+        rounded = [x.astype(arrays[rounded_by].dtype) for x in arrays]
+        rounded = [x.astype(jnp.float32) for x in rounded] if on_cpu() else rounded
         return batched(*(x if m else x[None] for x, m in zip(rounded, many, strict=True))), 0
 
     return rule
 
 
 def _batched_rows(x, forward, _):
-    y = jnp.matmul(x.reshape(x.shape[0], -1, x.shape[-1]), forward)
+    x_rows = x.reshape(x.shape[0], -1, x.shape[-1])
+    y = jnp.matmul(x_rows, forward, preferred_element_type=jnp.float32)
     return y.reshape(y.shape[0], *x.shape[1:-1], y.shape[-1])
 
 
@@ -189,7 +203,8 @@ def _batched_changed(x, change):
 
 def _batched_outer(y, x):
     y, x = (a.reshape(a.shape[0], -1, a.shape[-1]) for a in (y, x))
-    return jnp.matmul(_row_major(jnp.swapaxes(y, -1, -2)), x)
+    y = _row_major(jnp.swapaxes(y, -1, -2))
+    return jnp.matmul(y, x, preferred_element_type=jnp.float32)
 
 
 ad.primitive_transposes[rows_p] = _transpose_rows

@@ -25,13 +25,9 @@ from jaxtyping import PyTree
 
 from shared.errors import RunError
 from shared.record.checkpoints import Checkpoints
+from shared.record.schema import METRIC_COLUMNS, SCORE_COLUMNS
 from shared.record.table_log import TableLog
 from shared.storage.durable import disk_errors, plain, write_atomically
-
-SCORE_COLUMNS = (
-    "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
-)  # fmt: skip
-METRIC_COLUMNS = ("phase", "step", "seed", "seconds", "updates_per_second")
 
 _PACKAGES = (
     "latent-policies", "jax", "jaxlib", "equinox", "optax", "distrax", "orbax-checkpoint",
@@ -144,6 +140,19 @@ class RunFolder:
         with disk_errors(f"{file} could not be written", "make room and resume"):
             write_atomically(file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         self.record = record
+
+    def update_config(self, config: dict[str, Any]) -> None:
+        """Replace the resolved settings in `config.yaml`; the file changes all at once.
+
+        Raises:
+            RunError: the disk is full; the file stays as it was.
+        """
+        self._writable()
+        file = self.path / "config.yaml"
+        with disk_errors(f"{file} could not be written", "make room and resume"):
+            text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+            write_atomically(file, text)
+        self.config = plain(config)
 
     def save(self, state: PyTree, progress: dict[str, Any]) -> str:
         """Save a checkpoint that remembers how many rows the tables have.

@@ -1,28 +1,39 @@
 """From YAML values and `--set` to an algorithm object, refusing every unknown key.
 
-Names, types and documentation of hyperparameters live in the algorithm's
+Names, types, ranges and documentation of hyperparameters live in the algorithm's
 class; values live in `configs/<algorithm>.yaml`:
 
     defaults:  {key: value, ...}            # every hyperparameter, the paper's values
-    datasets:                               # matched in order, later blocks win
+    datasets:                               # for the data sets that a pattern matches
       "hopper-*": {key: value, ...}
     presets:
-      quick: {key: value, ...}              # for a laptop; `paper` is the empty preset
+      quick:                                # for a laptop; `paper` is the empty preset
+        key: value                          # for all data sets
+        "hopper-*": {key: value, ...}       # for those that a pattern matches
     pixels:                                 # with `--observation pixels`, any of the three
       defaults: ...
 
-The order is defaults < data set blocks < preset < `--set key=value`; what stands below
-`pixels` comes right behind its namesake.
+**Precedence**, the last word first:
+
+    1. `--set key=value`
+    2. the preset's blocks of data sets
+    3. the blocks of `datasets`
+    4. the preset's values for all data sets
+    5. `defaults`
+
+So what a file says of a data set is never lost to what a preset says of all, unless the preset
+names the data set itself.  Within 2 and within 3 the narrowest pattern that matches wins, not the
+last in the file (`shared/runs/patterns.py`).  What stands below `pixels` comes right before its
+namesake.  `configs/resolved.csv` holds the outcome for every algorithm, preset and data set; a
+test compares it, `scripts/resolved` writes it again.
 """
 
+import contextlib
 import copy
 import dataclasses
-import difflib
-import fnmatch
 import functools
-import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +42,8 @@ import yaml
 
 from shared.algorithm import AbstractAlgorithm
 from shared.errors import ConfigError
+from shared.runs.conversion import convert, refuse_unknown
+from shared.runs.patterns import Block, values_for
 
 PARTS = ("defaults", "datasets", "presets")
 SECTIONS = (*PARTS, "pixels")
@@ -52,11 +65,15 @@ def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
 
 
 def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: str) -> None:
-    _refuse_unknown(document, sections, where)
+    refuse_unknown(document, sections, where)
     for section in sections:
         if not isinstance(document.setdefault(section, {}) or {}, dict):
             raise ConfigError(f"{where}: '{section}' must be a mapping.")
         document[section] = document[section] or {}
+    for part in ("datasets", "presets"):
+        for name, block in document[part].items():
+            if not isinstance(block, dict):
+                raise ConfigError(f"{where}: '{name}' under '{part}' must be a mapping.")
 
 
 @functools.lru_cache(maxsize=64)
@@ -91,29 +108,38 @@ def resolve(
         ConfigError: unknown, missing or mistyped key; unknown preset.
     """
     names = [field.name for field in dataclasses.fields(algorithm_class)]
-    _refuse_unknown(overrides or {}, [*names, *also_known], "--set")
+    refuse_unknown(overrides or {}, [*names, *also_known], "--set")
     document = load_values(name, file)
     if preset not in ("paper", *document["presets"]):
         known = ", ".join(["paper", *document["presets"]])
         raise ConfigError(f"preset '{preset}' does not exist for {name}; choose one of {known}.")
     parts = [document, document["pixels"]] if pixels else [document]
-    blocks = [("*", part["defaults"]) for part in parts]
-    blocks += [item for part in parts for item in part["datasets"].items()]
-    for part in parts:
-        blocks += _preset_blocks(part["presets"].get(preset, {})).items()
     values = {}
-    for pattern, block in blocks:
-        if fnmatch.fnmatchcase(dataset, pattern):
-            values |= block
+    for blocks in _levels(parts, preset):
+        values |= values_for(dataset, blocks, f"{name}.yaml")
     values |= overrides or {}
     return check(algorithm_class, values, where=f"configuration of {name}")
 
 
+def _levels(parts: list[dict[str, Any]], preset: str) -> Iterator[list[Block]]:
+    """Blocks from the weakest level to the strongest, on each those of pixels last."""
+    presets = [part["presets"].get(preset) or {} for part in parts]
+    yield from ([("*", part["defaults"])] for part in parts)
+    yield from ([("*", _flat(values))] for values in presets)
+    yield from ([*part["datasets"].items()] for part in parts)
+    yield from ([(k, v) for k, v in values.items() if isinstance(v, dict)] for values in presets)
+
+
+def _flat(preset: dict[str, Any]) -> dict[str, Any]:
+    """What a preset says of all data sets."""
+    return {k: v for k, v in preset.items() if not isinstance(v, dict)}
+
+
 def check(algorithm_class: type, values: dict[str, Any], *, where: str) -> dict[str, Any]:
-    """`values` with every type checked and converted without loss."""
-    hints = typing.get_type_hints(algorithm_class)
+    """`values` with every type and range checked, converted without loss."""
+    hints = typing.get_type_hints(algorithm_class, include_extras=True)
     names = [field.name for field in dataclasses.fields(algorithm_class)]
-    _refuse_unknown(values, names, where)
+    refuse_unknown(values, names, where)
     missing = [n for n in names if n not in values]
     if missing:
         raise ConfigError(f"{where}: '{missing[0]}' has no value; add it under 'defaults'.")
@@ -140,81 +166,28 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
     return overrides
 
 
-def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[float]]:
-    """`("support=0.5,1", "tau=0.01,0.02")` as name -> different numbers.
+def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
+    """`("support=0.5,1", "hidden_sizes=[64],[64,64]")` as name -> different values.
 
     Raises:
-        ConfigError: no list of numbers, or a number twice.
+        ConfigError: no list of YAML values, or a value twice.
     """
     swept = {}
     for text in texts:
-        key, _, values = text.partition("=")
+        key, _, listed = text.partition("=")
         try:
-            numbers = [float(value) for value in values.split(",")]
-        except ValueError:
-            numbers = []
-        if not key or not numbers or len(set(numbers)) < len(numbers):
+            values = [_number(value) for value in yaml.safe_load(f"[{listed}]")]
+        except yaml.YAMLError:
+            values = []
+        if not key or not values or any(value in values[:i] for i, value in enumerate(values)):
             raise ConfigError(f"--sweep '{text}' is not of the form key=1,2,3 (each value once).")
-        swept[key.strip()] = numbers
+        swept[key.strip()] = values
     return swept
 
 
-def convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as type `hint`, or a ConfigError; never rounds and never guesses."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return convert(value, next(a for a in arguments if a is not type(None)), where)
-    if origin is typing.Literal:
-        if value not in arguments:
-            near = _nearest(str(value), [str(a) for a in arguments])
-            raise ConfigError(f"{where} is {value!r}; choose one of {list(arguments)}{near}.")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where} is {value!r}; write a list such as [256, 256].")
-        return tuple(convert(v, arguments[0], where) for v in value)
-    return _convert_scalar(value, hint, where)
-
-
-def _convert_scalar(value: Any, hint: type, where: str) -> Any:
-    if isinstance(value, bool) or hint is bool:
-        if hint is bool and isinstance(value, bool):
-            return value
-    elif hint is float and isinstance(value, int | float | str):
-        try:  # YAML reads 1e-3 as text
+def _number(value: Any) -> Any:
+    """YAML reads 1e-3 as text."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
             return float(value)
-        except ValueError:
-            pass
-    elif hint is int and isinstance(value, int | float) and int(value) == value:
-        return int(value)
-    elif hint is int and isinstance(value, str):
-        try:
-            if float(value) == int(float(value)):
-                return int(float(value))
-        except ValueError:
-            pass
-    elif hint is str and isinstance(value, str):
-        return value
-    raise ConfigError(f"{where} is {value!r}; it must be of type {hint.__name__}.")
-
-
-def _preset_blocks(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """A preset is a flat mapping, or one mapping per data set pattern."""
-    nested = {k: v for k, v in block.items() if isinstance(v, dict)}
-    flat = {k: v for k, v in block.items() if not isinstance(v, dict)}
-    return {"*": flat, **nested}
-
-
-def _refuse_unknown(values: dict[str, Any], known: Iterable[str], where: str) -> None:
-    known = list(known)
-    for key in values:
-        if key not in known:
-            near = _nearest(str(key), known)
-            raise ConfigError(f"{where}: unknown key '{key}'{near}.")
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
-    return f"; the nearest valid name is '{match[0]}'" if match else ""
+    return value

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.algorithm import Phase
-from shared.environments.tasks import Environment
 from shared.datasets.rows import make_dataset, spec_of
-from shared.runs.experiment import Plan
+from shared.environments.tasks import Environment
 from shared.models.products import changed_p, outer_p, rows_p
+from shared.runs.plan import Plan
 from shared.training import program
 from shared.types import Transition
 

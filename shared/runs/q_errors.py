@@ -1,10 +1,10 @@
 """How far a critic is from the truth: the metrics of PLAS (Zhou et al., 2020), section 5.4.
 
-    error = Q(s_t, a_t) - G_t,   G_t = sum_k discount^k r_{t+k}
+    error = Q(s_t, a_t) - G_t,   G_t = sum_k discount^k (scale · r_{t+k} + shift)
 
-over the transitions of rollouts with the deterministic policy.  Q is the smallest of the
-critics, G_t the discounted return met in the simulator, and r the reward as the critics
-learned it: reward_scale · r + reward_shift.
+over the transitions of rollouts with the deterministic policy.  Q is the algorithm's
+`critic_value`, G_t the discounted return met in the simulator, of rewards as the critics learned
+them, with the discount of the phase that the checkpoint is of: its `learned_reward`.
 
 A time limit cuts G_t off, and would make every critic overestimate.  So of an episode
 that ended by it only rows with enough steps behind them count: what is missing then
@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from shared.algorithm import LearnedReward
 from shared.errors import RunError
 from shared.runs.trained import load_state
 from shared.training.evaluation import evaluate
+from shared.training.online import is_online
 
 CUT = 0.01
 
@@ -49,7 +50,10 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
         RunError: the algorithm has no critic of actions.
     """
     plan, record, algorithm, state, position = load_state(Path(path))
-    if not (hasattr(algorithm, "critic_value") or hasattr(state, "critic")):
+    states = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(len(plan.seeds))]
+    fine_tuned = is_online(algorithm, position)
+    learned = [algorithm.learned_reward(one, online=fine_tuned) for one in states]
+    if None in learned:
         raise RunError(f"{path}: '{plan.algorithm}' has no critic of actions to be judged.")
     rollouts = play(
         algorithm,
@@ -61,8 +65,7 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
     )
     rows = []
     for i, seed in enumerate(plan.seeds):
-        one = jax.tree.map(lambda x, i=i: x[i], state)
-        found = [compare(algorithm, one, rollout) for rollout in rollouts[i]]
+        found = [compare(algorithm, states[i], rollout, learned[i]) for rollout in rollouts[i]]
         q, return_ = (np.concatenate(x) for x in zip(*found, strict=True))
         rows.append({"seed": seed, "rows": len(q), **metrics(q, return_)})
     return rows
@@ -88,15 +91,15 @@ def play(algorithm, state, environment: str, *, episodes: int, **keywords) -> li
     return [rollouts[2 * i * episodes :][:episodes] for i in range(count)]
 
 
-def compare(algorithm, state, rollout: Rollout) -> tuple[np.ndarray, np.ndarray]:
+def compare(
+    algorithm, state, rollout: Rollout, learned: LearnedReward
+) -> tuple[np.ndarray, np.ndarray]:
     """Q and G of the rows of one episode that count."""
-    reward_scale = getattr(state, "reward_scale", getattr(algorithm, "reward_scale", 1.0))
-    reward_scale = 1.0 if reward_scale is None else float(reward_scale)
-    reward = reward_scale * rollout.reward + getattr(algorithm, "reward_shift", 0.0)
-    return_ = discounted_returns(reward, algorithm.discount)
+    discount, scale, shift = (float(x) for x in learned)
+    return_ = discounted_returns(scale * rollout.reward + shift, discount)
     count = len(return_)
     if not rollout.terminal:
-        needed = math.ceil(math.log(CUT) / math.log(algorithm.discount))
+        needed = math.ceil(math.log(CUT) / math.log(discount)) if discount < 1 else count
         count = max(1, count - needed)
     q = _critic_values(algorithm, state, *_padded(rollout.observation, rollout.action))
     return np.asarray(q, np.float64)[:count], return_[:count]
@@ -133,10 +136,4 @@ def _padded(*columns: np.ndarray) -> list[np.ndarray]:
 
 @partial(jax.jit, static_argnames=("algorithm",))
 def _critic_values(algorithm, state, observation, action):
-    def one(observation, action):
-        if hasattr(algorithm, "critic_value"):
-            return algorithm.critic_value(state, observation, action)
-        normalizer = getattr(state, "normalizer", lambda x: x)
-        return jnp.min(state.critic.model(normalizer(observation), action))
-
-    return jax.vmap(one)(observation, action)
+    return jax.vmap(algorithm.critic_value, (None, 0, 0))(state, observation, action)

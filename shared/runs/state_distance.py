@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from shared.datasets.rows import held_out
 from shared.errors import RunError
+from shared.models.networks import Normalizer
 from shared.runs.q_errors import play
 from shared.runs.trained import load_state
 
@@ -26,7 +27,7 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
 
     Arguments:
         path: run folder.
-        data: the run's `OfflineData`.
+        data: the run's `RowData`.
         episodes: of each seed.
 
     Returns:
@@ -61,7 +62,7 @@ def state_distances(path: str | Path, data, *, episodes: int = 10) -> list[dict[
 
 def scale_of(data) -> np.ndarray:
     """Unit of every observation dimension: its standard deviation in the data."""
-    return data.spec.observation_std + 1e-3
+    return np.asarray(Normalizer.of(data.spec).scale)
 
 
 def recorded(data, validation_fraction: float) -> tuple[np.ndarray, np.ndarray]:

@@ -3,52 +3,24 @@
     OUT/<data set>/     an ordinary run folder (or the folder of a sweep) for each
     OUT/comparison/     one table and one plot over all of them
 
-What a suite holds is in `configs/benchmarks.yaml`.
+Which data sets a suite holds: `shared/data/suites.py`.
 """
 
-import fnmatch
 import json
 import shutil
-from importlib import resources
 from pathlib import Path
 
-import yaml
-
-from shared.data.catalog import CATALOG, Entry
-from shared.environments.tasks import nearest
-from shared.loading.fetch import is_offline, official_path
-from shared.loading.resolve import collected_path
-from shared.loading.pixels import official_folder
-from shared.errors import ConfigError, RunError
-from shared.runs.experiment import Plan
+from shared.data.catalog import Entry
+from shared.errors import RunError
+from shared.loading.fetch import is_offline
+from shared.loading.places import collected_path, official_path
 from shared.record.run_folder import RunFolder
-
-
-def suites() -> dict[str, list[str]]:
-    """Every suite's patterns of data set names."""
-    text = (resources.files("configs") / "benchmarks.yaml").read_text()
-    return yaml.safe_load(text)["suites"]
-
-
-def data_sets(name: str) -> list[str]:
-    """The data sets of a suite, in its order.
-
-    Raises:
-        ConfigError: no such suite (names the nearest).
-    """
-    known = suites()
-    if name not in known:
-        near = nearest(name, known)
-        raise ConfigError(f"suite '{name}' does not exist; the nearest name is '{near}'.")
-    found = (x for pattern in known[name] for x in fnmatch.filter(CATALOG, pattern))
-    return list(dict.fromkeys(found))
+from shared.runs.plan import Plan
 
 
 def foresee_source(entry: Entry, source: str | None, data_dir: Path, rows: int) -> str:
     """Where the data of a run would come from now, in a few words; nothing is fetched."""
     official = official_path(entry, data_dir)
-    if entry.suite == "vd4rl":
-        official = official_folder(entry, data_dir)
     if source != "collected" and official.exists():
         return "official, on disk"
     if source == "d4rl":

@@ -9,10 +9,11 @@ import numpy as np
 
 from shared.environments.rendering import Pixels
 from shared.errors import RunError
-from shared.runs.experiment import Plan, observation_shape
+from shared.record.run_folder import RunFolder
+from shared.runs.plan import Plan
+from shared.runs.run_record import observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
-from shared.record.run_folder import RunFolder
 from shared.types import Spec
 
 
@@ -35,6 +36,7 @@ class Policy:
     ):
         self.record = record
         self._dtype = np.float32 if record.get("pixels") is None else np.uint8
+        self._offset = record["spec"].get("observation_offset")
         self._key = None if deterministic else jax.random.key(seed)
         self._act = jax.jit(
             lambda state, memory, observation, key: algorithm.act(
@@ -61,6 +63,8 @@ class Policy:
         if not self._first:
             self._memory = self._rewarded(self._memory, np.float32(reward))
         self._first = False
+        if self._offset is not None:  # what float32 cannot hold is subtracted first
+            observation = np.asarray(observation, np.float64) - np.asarray(self._offset)
         observation = np.asarray(observation, self._dtype)
         action, self._memory = self._act(self._state, self._memory, observation, key)
         return np.asarray(action)

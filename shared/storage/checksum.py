@@ -53,8 +53,8 @@ def read_note(path: Path) -> str | None:
     return match[1].lower() if match else None
 
 
-def verified_sha256(path: Path) -> str:
-    """SHA-256 of `path`.
+def verified_sha256(path: Path) -> tuple[str, bool]:
+    """SHA-256 of `path`, and whether it is noted beside the file.
 
     Raises:
         DataError: it differs from the one noted beside the file.
@@ -65,4 +65,4 @@ def verified_sha256(path: Path) -> str:
             f"{path}: has changed since its SHA-256 was noted in {note_path(path).name} (now "
             f"{digest[:12]}..., then {noted[:12]}...); delete both files and get the data again."
         )
-    return digest
+    return digest, noted is not None

@@ -35,3 +35,17 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def is_held(lock: Path) -> bool:
+    """Does another process (or another open file of this one) hold this lock file now?"""
+    import fcntl
+
+    try:
+        with open(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or it is not ours to read
+        return False
+    return False

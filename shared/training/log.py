@@ -18,7 +18,7 @@ class Log:
     def __init__(self, run, seeds, phase_steps, progress, mirrors):
         self.run, self.source, self.seeds = run, run.record["source"], seeds
         self.offsets = np.concatenate([[0], np.cumsum(phase_steps)]).tolist()
-        self.progress, self.mirrors = progress, mirrors
+        self.progress, self.mirrors, self.step = progress, mirrors, 0
 
     def global_step(self, position: Position) -> int:
         """Updates since the start of the run, over all phases."""
@@ -27,6 +27,7 @@ class Log:
     def metrics(self, phase, position, metrics, seconds, count) -> None:
         """One row a seed and call."""
         step, rows = self.global_step(position), []
+        self.step = step
         for i, seed in enumerate(self.seeds):
             values = {name: float(value[i]) for name, value in metrics.items()}
             rows.append(
@@ -40,9 +41,29 @@ class Log:
                 }
             )
             for mirror in self.mirrors:
-                mirror.log(step, {f"{phase.name}/seed{seed}/{k}": v for k, v in values.items()})
+                mirror.log(step, seed, {f"{phase.name}/{k}": v for k, v in values.items()})
         self.run.metrics.append(rows)
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
+
+    def continuing(self, phases, position: Position) -> None:
+        """Say where a run goes on that is not at its start."""
+        self.step = self.global_step(position)
+        if self.step:
+            phase = phases[position.index]
+            self.progress.tell(
+                f"continuing at update {position.step:,} of {phase.steps:,} of phase '{phase.name}'"
+            )
+
+    def interrupted(self) -> str:
+        """What was reached, what is kept, and how the run goes on."""
+        path, latest = self.run.path, self.run.checkpoints.latest
+        kept = self.run.checkpoints.read_progress()["global_step"] if latest else 0
+        lost = "" if kept == self.step else f" (its last checkpoint is of update {kept:,})"
+        family = self.run.record["family"]
+        return (
+            f"interrupted at update {self.step:,}{lost}; continue with: "
+            f"{family} train --resume {path}"
+        )
 
     def submit(self, evaluator, phase, state, position) -> None:
         """Start an evaluation of this position."""
@@ -60,11 +81,22 @@ class Log:
             self.run.scores.append(named)
             value = "score" if known else "return"
             mode = [row[value] for row in rows if row["mode"] == "deterministic"]
-            self.progress.score(float(np.mean(mode)))
+            self.progress.score(float(np.mean(mode)), value)
             for mirror in self.mirrors:
-                mirror.log(label["step"], {f"evaluation/{value}": float(np.mean(mode))})
+                for seed in self.seeds:
+                    mirror.log(label["step"], seed, evaluation_of(rows, seed, known))
             name = label["checkpoint"]
             if name in self.run.checkpoints.names() and (
                 self.run.checkpoints.read_progress(name)["global_step"] == label["step"]
             ):
                 self.run.checkpoints.mark_best(name, float(np.mean(mode)), {"step": label["step"]})
+
+
+def evaluation_of(rows, seed: int, scored: bool) -> dict[str, float]:
+    """Means over a seed's episodes: `evaluation/return`, `evaluation/score_sampled`, ..."""
+    means = {}
+    for value in ("return", "score") if scored else ("return",):
+        for mode, suffix in (("deterministic", ""), ("sampled", "_sampled")):
+            own = [r[value] for r in rows if (r["seed"], r["mode"]) == (seed, mode)]
+            means[f"evaluation/{value}{suffix}"] = float(np.mean(own))
+    return means

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.datasets.suspects import suspicion
 from shared.environments.rendering import Pixels
-from shared.errors import NonFiniteError
+from shared.errors import Interrupted, NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
@@ -96,6 +97,7 @@ def train(
     try:
         # Of this thread, hence of training alone: evaluation has one of its own.
         with jax.default_matmul_precision(settings.matmul_precision):
+            log.continuing(phases, position)
             if position.step:  # the evaluation of a checkpoint's own step comes after it
                 evaluate_if_due(context, state, phases[position.index], position)
             for index in range(position.index, len(phases)):
@@ -103,6 +105,8 @@ def train(
                 progress.begin(phases[index].name, phases[index].steps, first)
                 state = run_phase(context, state, phases[index], Position(index, first), begin)
         log.scores(evaluator, wait=True)
+    except KeyboardInterrupt:
+        raise Interrupted(log.interrupted()) from None
     finally:
         evaluator.close()
     return state
@@ -143,7 +147,8 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
         replay = None if player is None else player.shown.replay
         shown = {"replay": replay, "view": view}
         state, history = paging.run_calls(algorithm, index, state, calls, keys, step, **shown)
-        metrics = check(history, phase, first, log.seeds, run)
+        blame = partial(suspicion, context.dataset, None if replay is None else replay.rows)
+        metrics = check(history, phase, first, log.seeds, run, blame)
         seconds = time.perf_counter() - started
         if phase.refresh is not None and due(step, phase, phase.refresh_every):
             state, refreshed = event(program.REFRESH, state)
@@ -167,10 +172,11 @@ def evaluate_if_due(context: Context, state, phase: Phase, position: Position) -
         context.log.submit(context.evaluator, phase, state, position)
 
 
-def check(history, phase, first, seeds, run) -> dict[str, np.ndarray]:
+def check(history, phase, first, seeds, run, blame: Callable) -> dict[str, np.ndarray]:
     """Means over the updates of a stretch, name -> (seeds,); stops at the first non-finite value.
 
     Of its update and seed it names every such metric: a loss, and the term that spoiled it.
+    `blame()` says whether data or a simulator are to blame.
     """
     bad = {name: ~np.isfinite(values) for name, values in history.items()}
     places = [tuple(np.argwhere(mask)[0]) for mask in bad.values() if mask.any()]
@@ -180,7 +186,7 @@ def check(history, phase, first, seeds, run) -> dict[str, np.ndarray]:
         became = ", ".join(f"'{name}' became {value}" for name, value in values.items())
         raise NonFiniteError(
             f"phase '{phase.name}', step {first + row + 1}, seed {seeds[i]}: {became}; "
-            f"{_last_good(run)}; {MEND}."
+            f"{_last_good(run)}; {blame() or MEND}."
         )
     return {name: values.mean(0, dtype=np.float64) for name, values in history.items()}
 

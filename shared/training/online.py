@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from shared.algorithm import AbstractAlgorithm
-from shared.datasets.replay import Replay
+from shared.datasets.replay import RingBuffer
 from shared.environments.simulators import make_environment
 from shared.environments.tasks import environments
 from shared.errors import ConfigError, RunError
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
         actions: the actions of these steps; zero behind them.
     """
 
-    replay: Replay
+    replay: RingBuffer
     episode: Int[np.ndarray, "seeds simulators"]
     elapsed: Int[np.ndarray, "seeds simulators"]
     actions: Float[np.ndarray, "seeds simulators horizon action"]
@@ -51,7 +51,7 @@ def nothing_shown(
     """The start of an online phase."""
     sizes = spec.observation_size, spec.action_size
     capacity = min(settings.online_steps, settings.replay_rows)
-    replay = jax.vmap(lambda _: Replay.empty(capacity, *sizes))(np.arange(len(seeds)))
+    replay = jax.vmap(lambda _: RingBuffer.empty(capacity, *sizes))(np.arange(len(seeds)))
     shape = (len(seeds), settings.online_simulators)
     actions = np.zeros((*shape, environments()[environment].horizon, sizes[1]), np.float32)
     return Shown(replay, np.zeros(shape, np.int32), np.zeros(shape, np.int32), actions)
@@ -100,7 +100,7 @@ def _explore(algorithm, state, observation, keys, step):
 
 @partial(jax.jit, donate_argnames=("replay",))
 def _append(replay, rows):
-    return jax.vmap(Replay.append)(replay, rows)
+    return jax.vmap(RingBuffer.append)(replay, rows)
 
 
 class Player:

@@ -1,21 +1,39 @@
-"""Progress of a run on the terminal: a bar with ETA, or a plain line now and then."""
+"""Progress on the terminal, of loading and of training: a bar with ETA, or a line now and then."""
 
+import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
 
+Update = Callable[[str, int, int | None], None]
+"""Called with the kind of work, units done and units in total."""
+_UNITS = {
+    "download": ("downloading", 1 << 20, "MiB"),
+    "collect": ("recording", 1, "rows"),
+    "draw": ("recording", 1, "frames"),
+    "load": ("reading", 1, "frames"),
+}
+
 
 class Progress:
-    """Silent; the interface that the training loop speaks to."""
+    """Silent; the interface that loading and the training loop speak to."""
+
+    @contextlib.contextmanager
+    def loading(self, label: str) -> Iterator[Update | None]:
+        """What to call while the data of this name are fetched, recorded or read."""
+        del label
+        yield None
 
     def tell(self, sentence: str) -> None:
         """Something to know before training starts."""
@@ -26,8 +44,8 @@ class Progress:
     def advance(self, done: int, metrics: dict[str, float]) -> None:
         """`done` steps of the current stretch are done."""
 
-    def score(self, score: float) -> None:
-        """An evaluation finished with this mean score (where there is none: raw return)."""
+    def score(self, value: float, name: str = "score") -> None:
+        """An evaluation finished with this mean `score`, or `return` where there is no score."""
 
     def __enter__(self):
         return self
@@ -36,7 +54,16 @@ class Progress:
         pass
 
 
-class BarProgress(Progress):
+class TerminalProgress(Progress):
+    """What bars and lines share: loading is a bar either way, shown with its first unit."""
+
+    @contextlib.contextmanager
+    def loading(self, label):
+        with loading_bar(label) as update:
+            yield update
+
+
+class BarProgress(TerminalProgress):
     """One bar a stretch, with rate, ETA, a loss and the last score."""
 
     def __init__(self):
@@ -64,8 +91,8 @@ class BarProgress(Progress):
         self._note = "  ".join(shown)
         self._bars.update(self._task, completed=done, note=f"{self._note}{self._score}")
 
-    def score(self, score):
-        self._score = f"  [green]score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  [green]{name} {value:.1f}"
         if self._task is not None:
             self._bars.update(self._task, note=f"{self._note}{self._score}")
 
@@ -77,7 +104,7 @@ class BarProgress(Progress):
         self._bars.stop()
 
 
-class LineProgress(Progress):
+class LineProgress(TerminalProgress):
     """For logs that are no terminal: at most one line every `interval` seconds."""
 
     def __init__(self, interval: float = 10.0):
@@ -107,10 +134,42 @@ class LineProgress(Progress):
             flush=True,
         )
 
-    def score(self, score):
-        self._score = f"  score {score:.1f}"
+    def score(self, value, name="score"):
+        self._score = f"  {name} {value:.1f}"
 
 
 def terminal_progress() -> Progress:
     """A bar on a terminal, lines otherwise."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()
+
+
+@contextlib.contextmanager
+def loading_bar(label: str) -> Iterator[Update]:
+    """Yields a callback `(kind, done, total)` for `shared.loading.request.DataRequest.load`.
+
+    The bar goes to standard error and appears with the first call; where that is no
+    terminal, a line says what begins.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    console = Console(stderr=True)
+    silent = not console.is_terminal
+    with Bars(*columns, console=console, transient=True, disable=silent) as bars:
+
+        def update(kind: str, done: int, total: int | None) -> None:
+            verb, size, unit = _UNITS[kind]
+            scaled = None if total is None else -(-total // size)
+            if kind not in tasks:
+                tasks[kind] = bars.add_task(f"{verb} {label}", unit=unit)
+                if silent:
+                    amount = "" if scaled is None else f": {scaled:,} {unit}"
+                    print(f"{verb} {label}{amount}", file=sys.stderr, flush=True)
+            bars.update(tasks[kind], completed=done // size, total=scaled)
+
+        yield update

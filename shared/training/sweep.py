@@ -6,7 +6,6 @@ sweep are trained by one program, vmapped like seeds.
 """
 
 import dataclasses
-import itertools
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -83,11 +82,14 @@ class Sweep(AbstractAlgorithm):
         return self.at(state.values).act(state.member, memory, observation, key=key)
 
 
-def grid(swept: dict[str, list[float]]) -> list[dict[str, float]]:
-    """Every combination of the values, the last name fastest."""
-    return [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values())]
-
-
 def name_of(values: dict[str, Any]) -> str:
-    """A combination as a label and a folder's name, such as `support=0.5`."""
-    return ",".join(f"{name}={value:.9g}" for name, value in values.items())
+    """A combination as a label and a folder's name: `support=0.5`, `hidden_sizes=64-64`."""
+    return ",".join(f"{name}={_plain(value)}" for name, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    """A value in characters that every file system takes."""
+    if isinstance(value, list | tuple):
+        return "-".join(map(_plain, value))
+    text = f"{value:.9g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isalnum() or c in ".+-_" else "_" for c in text)

@@ -26,21 +26,26 @@ from shared.training.sweep import SweptState
 FILE = "sweep.json"
 
 
-def write_members(path: Path, members: dict[str, dict[str, float]]) -> None:
-    """Note folder and values of every member, once all of their folders are there."""
+def write_members(path: Path, members: dict[str, dict[str, Any]], *, apart: bool = False) -> None:
+    """Note folder and values of every member, once all of their folders are there.
+
+    `apart`: they are trained one after another, not side by side by one program.
+    """
+    content = {"members": members, "apart": apart}
     with disk_errors(f"{path / FILE} could not be written", "make room and start again"):
-        write_atomically(path / FILE, json.dumps({"members": members}, indent=1) + "\n")
+        write_atomically(path / FILE, json.dumps(content, indent=1) + "\n")
 
 
-def read_members(path: Path) -> dict[Path, dict[str, float]]:
-    """Folder and swept values of every member.
+def read_members(path: Path) -> tuple[dict[Path, dict[str, Any]], bool]:
+    """Folder and swept values of every member, and whether they are trained apart.
 
     Raises:
         RunError: the file is damaged.
     """
     try:
-        members = json.loads((path / FILE).read_text(encoding="utf-8"))["members"]
-        return {path / member: dict(values) for member, values in members.items()}
+        content = json.loads((path / FILE).read_text(encoding="utf-8"))
+        members = {path / name: dict(values) for name, values in content["members"].items()}
+        return members, bool(content.get("apart"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RunError(f"{path / FILE} cannot be read; start the sweep anew.") from None
 

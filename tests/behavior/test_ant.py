@@ -7,7 +7,7 @@ import pytest
 from shared.behavior.ant import DATASETS, GOALS, NOISE, AntWalker, make_plan, policy_of
 from shared.behavior.record import dataset_names, record
 from shared.data.catalog import CATALOG
-from shared.data.d4rl import read_d4rl
+from shared.data.reader import read_states
 from shared.environments.antmaze import AntMaze, cell_middle, cell_of
 from shared.environments.simulators import make_environment
 
@@ -70,7 +70,7 @@ def test_rows_replay_in_the_simulator(rows):
 def test_same_bytes_for_two_workers_and_no_fault(diverse, tmp_path):
     two = record("antmaze-umaze-diverse", ROWS, seed=1, path=tmp_path / "two.hdf5", workers=2)
     assert two.sha256 == diverse.sha256
-    data = read_d4rl(two.path)
+    data = read_states(two.path)
     assert (data.name, data.environment) == ("antmaze-umaze-diverse", "antmaze-umaze")
     assert data.rows == ROWS and data.source == "collected" and not data.warnings
     assert set(data.episode_returns) <= {0.0, 1.0}

@@ -16,6 +16,7 @@ from shared.behavior.episodes import Segment, run_block
 from shared.behavior.pixels import ROWS, plan_units, record_pixels
 from shared.data.vd4rl.folder import read_record
 from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.states import states_of
 from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAITHFUL, FAST
 from shared.errors import DataError
@@ -64,7 +65,7 @@ def test_frames_show_the_states_beside_them(recorded):
     """The state recording of the same seed holds the same episodes; a restored state is drawn."""
     data = read_vd4rl(recorded[0])
     assert (data.name, data.source) == (NAME, "collected")
-    states = data.states().transitions
+    states = states_of(data).transitions
     block = run_block(Segment("cheetah_run", "random", 1000), 3, 0, range(2))
     for key, column in (("observations", states.observation), ("actions", states.action)):
         assert np.array_equal(np.concatenate([episode[key] for episode in block]), column)

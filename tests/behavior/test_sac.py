@@ -7,6 +7,8 @@ import pytest
 
 from shared.behavior.policies import forward
 from shared.behavior.sac import LOG_STD_HIGH, LOG_STD_LOW, SAC
+from shared.models.policies import squashed_sample
+from shared.models.soft_actor_critic import actor_loss
 from shared.types import Transition
 
 SAC_SMALL = SAC(3, 2, (16, 16), (16, 16))
@@ -19,7 +21,8 @@ def mlp(layers, x):
     return weight @ x + bias
 
 
-def slow_sample(state, observation, noise):
+def slow_sample(state, observation, key):
+    noise = np.asarray(jax.random.normal(key, (2,)))
     mean, raw = np.split(mlp(state.actor.model.layers(), observation), 2)
     log_std = LOG_STD_LOW + 0.5 * (LOG_STD_HIGH - LOG_STD_LOW) * (np.tanh(raw) + 1)
     u = (mean + np.exp(log_std) * noise).astype(np.float64)
@@ -37,7 +40,7 @@ def slow_critics(critics, observation, action):
 def state():
     state = SAC_SMALL.init(key=jax.random.key(0))
     other = SAC_SMALL.init(key=jax.random.key(1))
-    return state._replace(target_critics=other.critics.model)
+    return state._replace(target_critic=other.critic.model)
 
 
 @pytest.fixture
@@ -50,47 +53,37 @@ def batch():
 
 
 def test_target_is_the_soft_bellman_target(state, batch):
-    noise = np.random.default_rng(1).normal(size=(5, 2)).astype(np.float32)
-    for i in range(5):
-        one = jax.tree.map(lambda x, i=i: x[i], batch)
-        action, log_prob = slow_sample(state, one.next_observation, noise[i])
-        q = slow_critics(state.target_critics, one.next_observation, action).min()
-        v = q - np.exp(float(state.temperature.model)) * log_prob
-        expected = float(one.reward) + 0.99 * (0.0 if one.terminal else v)
-        assert SAC_SMALL.target(state, one, jnp.asarray(noise[i])) == pytest.approx(
-            expected, abs=1e-4
-        )
+    key = jax.random.key(1)
+    reward, terminal, following = batch.reward, batch.terminal, batch.next_observation
+    options = {"alpha": state.alpha, "discount": 0.99}
+    y = jax.jit(state.targets)(reward, terminal, following, **options, key=key)
+    assert float(state.alpha) == pytest.approx(0.2)
+    for i, own in enumerate(jax.random.split(key, 5)):
+        action, log_prob = slow_sample(state, following[i], own)
+        v = slow_critics(state.target_critic, following[i], action).min() - 0.2 * log_prob
+        expected = float(reward[i]) + 0.99 * (0.0 if terminal[i] else float(v))
+        assert y[i] == pytest.approx(expected, abs=1e-4)
 
 
 def test_losses_match_numpy(state, batch):
-    one = jax.tree.map(lambda x: x[0], batch)
-    noise = jnp.asarray([0.3, -1.2])
-    action, log_prob = slow_sample(state, one.observation, np.asarray(noise))
-    loss, found = SAC_SMALL.actor_loss(
-        state.actor.model, state.critics.model, jnp.float32(0.7), one.observation, noise
-    )
-    q = slow_critics(state.critics.model, one.observation, action).min()
-    assert found == pytest.approx(log_prob, abs=1e-4)
-    assert loss == pytest.approx(0.7 * log_prob - q, abs=1e-4)
-    q = slow_critics(state.critics.model, one.observation, one.action)
-    loss, mean = SAC_SMALL.critic_loss(state.critics.model, one, jnp.float32(0.4))
-    assert loss == pytest.approx(np.sum((q - 0.4) ** 2), abs=1e-4)
-    assert mean == pytest.approx(q.mean(), abs=1e-5)
-
-
-def test_temperature_moves_the_entropy_to_its_target():
-    slope = jax.grad(SAC_SMALL.temperature_loss)
-    too_certain, too_random = jnp.float32(5.0), jnp.float32(-5.0)  # log probabilities; target -n
-    assert slope(jnp.float32(0.0), too_certain) == -(5.0 - 2)  # descending raises log α
-    assert slope(jnp.float32(0.0), too_random) == -(-5.0 - 2)
+    key = jax.random.key(2)
+    actor, critic, s = state.actor.model, state.critic.model, batch.observation
+    loss, found = actor_loss(actor, critic, jnp.float32(0.7), s, key=key)
+    own = zip(s, jax.random.split(key, 5), strict=True)
+    pairs = [slow_sample(state, o, k) for o, k in own]
+    q = [slow_critics(critic, o, a).min() for o, (a, _) in zip(s, pairs, strict=True)]
+    log_prob = np.array([x for _, x in pairs])
+    assert found["log_prob"] == pytest.approx(log_prob.mean(), abs=1e-4)
+    assert loss == pytest.approx(np.mean(0.7 * log_prob - q), abs=1e-4)
 
 
 def test_numpy_actor_equals_the_jax_actor(state):
     generator = np.random.default_rng(2)
     observation = generator.normal(size=(7, 3)).astype(np.float32)
-    noise = generator.normal(size=(7, 2)).astype(np.float32)
-    layers = state.actor.model.layers()
-    expected, _ = jax.vmap(state.actor.model.sample)(jnp.asarray(observation), jnp.asarray(noise))
+    layers, keys = state.actor.model.layers(), jax.random.split(jax.random.key(0), 7)
+    noise = np.stack([jax.random.normal(key, (2,)) for key in keys])
+    sample = jax.vmap(lambda o, k: squashed_sample(state.actor.model, o, key=k)[0])
+    expected = sample(jnp.asarray(observation), keys)
     np.testing.assert_allclose(forward(layers, observation, noise), expected, atol=1e-5)
     single = np.stack([forward(layers, o, z) for o, z in zip(observation, noise, strict=True)])
     np.testing.assert_allclose(single, expected, atol=1e-5)
@@ -99,13 +92,13 @@ def test_numpy_actor_equals_the_jax_actor(state):
 def test_target_critics_follow_and_frozen_parts_stay(state, batch):
     after, metrics = jax.jit(SAC_SMALL.update)(state, batch, key=jax.random.key(3))
     expected = jax.tree.map(
-        lambda t, o: 0.995 * t + 0.005 * o, state.target_critics, after.critics.model
+        lambda t, o: 0.995 * t + 0.005 * o, state.target_critic, after.critic.model
     )
     for found, wanted in zip(
-        jax.tree.leaves(after.target_critics), jax.tree.leaves(expected), strict=True
+        jax.tree.leaves(after.target_critic), jax.tree.leaves(expected), strict=True
     ):
         np.testing.assert_allclose(found, wanted, atol=1e-6)
-    assert set(metrics) == {"critic_loss", "q", "actor_loss", "log_prob", "temperature"}
+    assert set(metrics) == {"critic_loss", "q", "actor_loss", "log_prob", "alpha"}
 
 
 def test_learns_a_one_step_task():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared.behavior import policies
-from shared.behavior.collector import pack, unpack
+from shared.behavior.collector import Collector
 from shared.behavior.sac import TanhGaussianActor
 from shared.behavior.select import select, write_weights
 from shared.behavior.simulator import Simulator
@@ -57,13 +57,14 @@ def test_simulator_states_restore_exactly():
         assert np.array_equal(a.observation, b.observation) and a.reward == b.reward
 
 
-def test_pack_and_unpack():
-    generator = np.random.default_rng(0)
-    s, a, r, s2 = (generator.normal(size=n).astype(np.float32) for n in ((4, 3), (4, 2), 4, (4, 3)))
-    m = np.array([True, False, False, True])
-    batch = unpack(jax.numpy.asarray(pack(s, a, r, m, s2)), 2)
-    for found, wanted in zip(batch, (s, a, r, m, s2), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+def test_collected_rows_hang_together():
+    """What an action led to is the next observation, unless an episode began anew."""
+    collector = Collector("hopper", 2, seed=0)
+    rows = collector.collect(None, 400, np.random.default_rng(0))
+    assert {x.dtype for x in rows[:3]} == {np.dtype(np.float32)} and rows.terminal.any()
+    after, before = rows.next_observation[:-2], rows.observation[2:]
+    same = (after == before).all(1)
+    np.testing.assert_array_equal(same, ~rows.terminal[:-2])
 
 
 def test_snapshots_are_dense_early():

@@ -7,10 +7,10 @@ import pytest
 from shared.behavior.record import record
 from shared.behavior.waypoints import TASKS, WaypointController
 from shared.data.catalog import CATALOG
-from shared.data.d4rl import read_d4rl
+from shared.data.reader import read_states
 from shared.environments.maze2d import Maze2D
 from shared.environments.mazes import LARGE, Maze
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 
 ROWS = 6500
 
@@ -77,7 +77,7 @@ def test_same_bytes_for_two_workers_and_another_reward(umaze, rows, tmp_path):
 
 
 def test_read_back_without_a_fault_or_a_lost_row(umaze):
-    data = read_d4rl(umaze.path)
+    data = read_states(umaze.path)
     assert (data.name, data.environment, data.rows) == ("maze2d-umaze", "maze2d-umaze", ROWS)
     assert data.source == "collected" and not data.warnings
     assert set(data.episode_lengths[:-1]) == {300}

@@ -1,4 +1,4 @@
-"""Returns against loops, boxes that nothing leaves, and dreams that start where they may."""
+"""Boxes that nothing leaves, values in their units, and dreams that start where they may."""
 
 import equinox as eqx
 import jax
@@ -7,19 +7,16 @@ import numpy as np
 import optax
 import pytest
 
-from clap.agent import Agent, Values, ValueUnits, dream
-from clap.latent_actions import DirectActions, GaussianLatentActions
-from clap.optimizers import clipped_adam
-from clap.returns import data_returns, episode_merit, lambda_returns, recorded_returns
-from clap.rssm import RSSM, Latent
-from clap.starts import draw_starts
-from clap.states import GaussianStates
-from clap.world_model import WorldModel
-from shared.datasets.rows import make_dataset
+from clap.agent import Agent, Values, ValueUnits
+from clap.dreams import draw_starts, dream
+from clap.model.latent_actions import DirectActions, GaussianLatentActions
+from clap.model.rssm import RSSM, Latent
+from clap.model.states import GaussianStates
+from clap.model.world_model import WorldModel
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Learner, descend
 from shared.models.policies import BoundedLatentPolicy
-from shared.types import Transition, Window
+from shared.types import Window
 
 H, S, U, ACTION = 5, 4, 3, 2
 
@@ -35,67 +32,6 @@ def some_states(count, scale=1.0, seed=4):
     k_h, k_s = jax.random.split(jax.random.key(seed))
     h = jnp.tanh(jax.random.normal(k_h, (count, H)))
     return Latent(h, scale * jax.random.normal(k_s, (count, S)))
-
-
-@pytest.mark.parametrize("lambda_", [0.0, 0.7, 1.0])
-def test_lambda_returns_against_a_loop(lambda_):
-    generator = np.random.default_rng(0)
-    reward, value = generator.normal(size=6), generator.normal(size=6)
-    continuation = generator.uniform(size=6)
-    expected, following = np.zeros(6), value[-1]
-    for t in reversed(range(6)):
-        following = reward[t] + 0.9 * continuation[t] * (
-            (1 - lambda_) * value[t] + lambda_ * following
-        )
-        expected[t] = following
-    arguments = (jnp.asarray(x, jnp.float32) for x in (reward, continuation, value))
-    found = lambda_returns(*arguments, discount=0.9, lambda_=lambda_)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_the_n_step_return_of_equation_6():
-    reward, value = jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0, 9.0, 10.0])
-    found = lambda_returns(reward, jnp.ones(3), value, discount=0.5, lambda_=1.0)
-    assert float(found[0]) == 1 + 0.5 * 2 + 0.25 * 3 + 0.125 * 10
-
-
-def test_recorded_returns_stop_at_terminals_and_padding():
-    """Rows 0-2 lead to a fatal end; row 3 shows it; rows behind are padding."""
-    reward = jnp.array([1.0, 2.0, 4.0, 0.0, 0.0])
-    terminal = jnp.array([False, False, True, False, False])
-    acted = jnp.array([True, True, True, False, False])
-    value = jnp.array([10.0, 20.0, 30.0, 40.0, 50.0])
-    options = {"discount": 0.5, "lambda_": 1.0}
-    found = recorded_returns(reward, terminal, acted, value, **options)
-    np.testing.assert_allclose(found, [1 + 1 + 1, 2 + 2, 4, 40, 50])
-    # Without a terminal the value of the last observation is what comes behind it.
-    found = recorded_returns(reward, jnp.zeros(5, bool), acted, value, **options)
-    np.testing.assert_allclose(found[2], 4 + 0.5 * 40)
-    found = recorded_returns(reward, terminal, acted, value, discount=0.5, lambda_=0.0)
-    np.testing.assert_allclose(found[:3], [1 + 10, 2 + 15, 4])
-    # A window that ends in mid-episode does not know what its last action led to.
-    found = recorded_returns(reward, jnp.zeros(5, bool), jnp.ones(5, bool), value, **options)
-    np.testing.assert_allclose(found[3:], [0 + 0.5 * 50, 50])
-
-
-def test_data_returns_against_a_loop():
-    generator = np.random.default_rng(0)
-    episode = np.repeat([3, 4, 7], [5, 1, 9])
-    reward = generator.normal(size=15).astype(np.float32)
-    returns = np.zeros(16)
-    for i in reversed(range(15)):
-        goes_on = i < 14 and episode[i + 1] == episode[i]
-        returns[i] = reward[i] + 0.8 * goes_on * returns[i + 1]
-    nothing = np.zeros((15, 1), np.float32)
-    transitions = Transition(nothing, nothing, reward, nothing[:, 0] > 0, nothing)
-    found = eqx.filter_jit(data_returns)(make_dataset(transitions, episode), 0.8)
-    known = returns[:15]
-    expected = (known.mean(), known.std(), known.min(), known.max())
-    np.testing.assert_allclose(found[:4], expected, rtol=1e-5)
-    np.testing.assert_allclose(found.at_starts, returns[[0, 5, 6]].mean(), rtol=1e-5)
-    total = np.bincount(episode, reward)[episode]
-    merit = episode_merit(make_dataset(transitions, episode))
-    np.testing.assert_allclose(merit, (total - total.mean()) / total.std(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("support", [0.25, 1.0, 10.0])
@@ -223,14 +159,3 @@ def test_dreams_start_at_living_states_only():
     starts = draw_starts(latents, batch, 200, key=jax.random.key(0))
     assert set(np.unique(starts.deterministic)) == {0, 1, 2, 3, 4, 5}
     np.testing.assert_array_equal(starts.stochastic, 10 * starts.deterministic)
-
-
-@pytest.mark.parametrize("steps", [None, 4])
-def test_step_sizes_fall_to_zero_along_a_cosine(steps):
-    optimizer = clipped_adam(100.0, 0.1, steps)
-    learner, reached = Learner.create(jnp.zeros(()), optimizer), [0.0]
-    for _ in range(5):
-        learner, _ = descend(learner, optimizer, lambda parameter: (-parameter, {}))
-        reached.append(float(learner.model))
-    share = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)) if steps else np.ones(5)
-    np.testing.assert_allclose(np.diff(reached), 0.1 * share, atol=1e-5)

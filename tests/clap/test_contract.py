@@ -14,7 +14,7 @@ from dreams import TINY
 from shared.datasets.sequences import to_sequences
 from shared.errors import NonFiniteError
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 from shared.training import loop, program
 from shared.training.evaluation import evaluate
 from shared.training.views import source_of
@@ -46,7 +46,7 @@ LOOKED_AT = [
 
 def tiny_plan(case: str, seeds=(0,), **more):
     overrides = TINY | CASES[case] | more
-    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
+    return make_plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
 
 
 @pytest.fixture(scope="module", params=CASES)

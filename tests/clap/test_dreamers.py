@@ -13,13 +13,13 @@ from dreams import TINY
 from clap.algorithms.clap import CLAP
 from clap.algorithms.lompo import LOMPO
 from clap.algorithms.offline_dv2 import OfflineDV2
-from clap.gaussian import Gaussian
 from clap.latent_rows import draw_recorded, join, rows_of_dreams
-from clap.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
-from clap.rssm import RSSM
-from clap.states import DiscreteStates, GaussianStates
+from clap.model.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
+from clap.model.rssm import RSSM
+from clap.model.states import DiscreteStates, Gaussian, GaussianStates
+from clap.recorded import Recorded
 from shared.datasets.windows import EpisodeWindow
-from shared.runs import experiment
+from shared.runs.plan import make_plan
 from shared.training import program
 from shared.types import Spec, Window
 
@@ -37,7 +37,7 @@ def tiny_plan(name, **more):
     if name == "lompo":
         known = {k: v for k, v in known.items() if k not in VALUES_ALONE}
     overrides = known | {"prior_members": MEMBERS} | CASES[name] | more
-    return experiment.plan("clap", name, "hopper-random", seeds=(0, 5), overrides=overrides)
+    return make_plan("clap", name, "hopper-random", seeds=(0, 5), overrides=overrides)
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -124,8 +124,9 @@ def test_both_learn_from_pixels(name, kind):
     )
     batch, key = EpisodeWindow(window, flags, flags), jax.random.key(0)
     state = eqx.filter_eval_shape(algorithm.init, spec, key=key)
+    batches = {"model": batch, "agent": Recorded(batch, None)}
     for phase in algorithm.phases():
-        after, _ = eqx.filter_eval_shape(phase.update, state, batch, key=key)
+        after, _ = eqx.filter_eval_shape(phase.update, state, batches[phase.name], key=key)
         assert jax.tree.structure(after) == jax.tree.structure(state)
         for x, y in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
             assert (x.shape, x.dtype) == (y.shape, y.dtype)
@@ -133,6 +134,21 @@ def test_both_learn_from_pixels(name, kind):
 
 def test_the_two_share_their_model_but_not_with_c_lap():
     assert OfflineDV2.reusable == LOMPO.reusable != CLAP.reusable
+
+
+@pytest.mark.parametrize("markov", [False, True])
+def test_the_posterior_has_a_width_of_its_own(markov):
+    form = {"markov": markov, "posterior_size": 6, "key": jax.random.key(0)}
+    core = RSSM(3, 2, 5, GaussianStates(4), (8, 7), **form)
+    assert core.posterior_output.in_features == 6 and core.prior_network.layers[-1].in_features == 7
+    latents, posteriors, _ = core.observe(jnp.ones((2, 3)), jnp.ones((2, 2)), jnp.zeros((2, 4)))
+    assert latents.feature.shape == (2, 9) and posteriors.mean.shape == (2, 4)
+
+
+def test_nobody_asks_dreamers_for_the_value_of_a_single_observation():
+    """Their critics judge states of the model."""
+    for name in CASES:
+        assert tiny_plan(name).build().learned_reward(None) is None
 
 
 def make_core(members, states, markov=False):

@@ -15,14 +15,16 @@ from contract.test_contract import leaves, observations_of, play
 from slow import ensemble_member, mlp
 
 from clap.algorithms.mobile import MOBILE
-from clap.ensemble import targets_of
 from clap.imagination import aleatoric_doubt, imagine
-from clap.imagined_rows import ImaginedRows
+from clap.model.ensemble import targets_of
+from clap.model.terminations import KnownTermination
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment, reuse, trained
+from shared.runs import frozen_model, trained
+from shared.runs.plan import make_plan
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import program
-from shared.types import Transition
 
 TINY = {
     **{"members": 3, "elites": 2, "model_hidden_sizes": [12, 11], "weight_decay": [1e-4] * 3},
@@ -39,7 +41,7 @@ SHOWN = {"replay": None, "view": None}
 
 
 def tiny_plan(name: str, **overrides):
-    return experiment.plan("clap", name, "hopper-random", seeds=SEEDS, overrides=overrides)
+    return make_plan("clap", name, "hopper-random", seeds=SEEDS, overrides=overrides)
 
 
 class Finished(NamedTuple):
@@ -62,7 +64,7 @@ def precision():
 def mopo(hopper_random, tmp_path_factory) -> Finished:
     plan = tiny_plan("mopo", **TINY)
     folder = tmp_path_factory.mktemp("mopo") / "run"
-    experiment.start(plan, hopper_random, folder)
+    train_plan(plan, hopper_random, folder)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
@@ -72,11 +74,11 @@ def mobile(mopo, hopper_random, tmp_path_factory) -> Finished:
     part = MOBILE.reusable
     taken = (*part.keys, part.steps)
     rest = {key: value for key, value in TINY.items() if key not in taken}
-    overrides = reuse.model_overrides(mopo.folder, rest | {"penalty_samples": 2})
+    overrides = frozen_model.model_overrides(mopo.folder, rest | {"penalty_samples": 2})
     plan = tiny_plan("mobile", **overrides)
     folder = tmp_path_factory.mktemp("mobile") / "run"
-    model = reuse.load_model(mopo.folder, plan, hopper_random)
-    reuse.start(plan, hopper_random, folder, model)
+    model = frozen_model.load_model(mopo.folder, plan, hopper_random)
+    train_plan(plan, hopper_random, folder, model)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 
@@ -121,7 +123,7 @@ def test_shapes_and_types_are_stable(finished, hopper_random):
 def test_chunk_size_does_not_change_a_bit(finished, hopper_random):
     state = program.init_state(finished.algorithm, hopper_random.spec, SEEDS)
     if finished.plan.algorithm == "mobile":
-        model = reuse.load_model(finished.folder, finished.plan, hopper_random)
+        model = frozen_model.load_model(finished.folder, finished.plan, hopper_random)
         state = jax.tree.map(jnp.array, model.put_into(state, SEEDS))
     state = run(finished.algorithm, state, hopper_random, SEEDS, chunk=2)
     assert not any(x.weak_type for x in jax.tree.leaves(state))
@@ -145,8 +147,8 @@ def test_a_killed_run_goes_on_to_the_same_bits(mopo, hopper_random, tmp_path, mo
 
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        experiment.start(mopo.plan, hopper_random, tmp_path / "run")
-    experiment.resume(tmp_path / "run", load_data=lambda _: hopper_random)
+        train_plan(mopo.plan, hopper_random, tmp_path / "run")
+    resume(tmp_path / "run", load=lambda _: hopper_random)
     assert (tmp_path / "run/scores.csv").read_bytes() == (mopo.folder / "scores.csv").read_bytes()
     again = trained.load_state(tmp_path / "run")[3]
     for x, y in zip(leaves(again), leaves(mopo.state), strict=True):
@@ -229,7 +231,7 @@ def test_imagined_episodes_hang_together_and_end_by_the_rule(mopo, hopper_random
     def act(s, *, key):
         return jnp.tanh(s[:3] + 0.1 * jax.random.normal(key, (3,)))
 
-    options = {"length": length, "termination": "hopper"}
+    options = {"length": length, "ended": KnownTermination("hopper")}
     made = jax.jit(lambda key: imagine(dynamics, act, starts, **options, key=key))
     rows, doubt, alive = jax.tree.map(
         lambda x: np.asarray(x).reshape(length, size, *x.shape[1:]), made(jax.random.key(0))
@@ -257,7 +259,9 @@ def test_answers_are_those_of_elites(mopo, hopper_random):
         del key
         return jnp.tanh(s[:3])
 
-    made = imagine(still, act, starts, length=1, termination="none", key=jax.random.key(0))
+    made = imagine(
+        still, act, starts, length=1, ended=KnownTermination("none"), key=jax.random.key(0)
+    )
     means = np.asarray(still.predict(starts, made.rows.action).mean)
     answers = np.asarray(targets_of(made.rows))
     gaps = np.abs(answers[None] - means[elites]).max(-1)
@@ -272,13 +276,6 @@ def test_a_ring_that_is_not_full_shows_only_what_it_holds(finished):
         imagined = jax.tree.map(lambda x, seed=seed: x[seed], finished.state.imagined)
         heights = np.asarray(imagined.rows.observation)[: int(imagined.size), 0]
         assert (np.abs(heights) > 1e-3).all()
-    ring = ImaginedRows.empty(50, 1, 1)
-    row = Transition(
-        *(jnp.ones(x) for x in ((2, 1), (2, 1), (2,))), jnp.ones(2, bool), jnp.ones((2, 1))
-    )
-    assert (
-        ring.append(row, jnp.asarray([True, False])).draw(20, key=jax.random.key(0)).reward == 1
-    ).all()
 
 
 # ---- prices of doubt -------------------------------------------------------------------------
@@ -299,6 +296,18 @@ def test_mopo_alone_takes_the_price_from_imagined_rewards(finished, hopper_rando
         found = np.mean(state.imagined.rows.reward[seed, :size])
         expected = metrics["imagined_reward"][seed] - scale * metrics["imagined_doubt"][seed]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_critics_say_what_an_action_is_worth(finished):
+    """The smaller one, of a raw observation and of the data's own reward."""
+    algorithm, state = finished.algorithm, one_seed(finished.state)
+    s, a = jnp.linspace(0.5, 1.5, 11), jnp.asarray([0.1, -0.2, 0.3])
+    x = np.concatenate([np.asarray(state.normalizer(s)), a])
+    members = state.agent.critic.model.members
+    critics = [jax.tree.map(lambda x, i=i: np.asarray(x[i]), members) for i in (0, 1)]
+    expected = min(mlp(critic, x)[0] for critic in critics)
+    np.testing.assert_allclose(algorithm.critic_value(state, s, a), expected, rtol=1e-4)
+    assert algorithm.learned_reward(state) == (0.99, 1.0, 0.0)
 
 
 def test_mobiles_targets_against_numpy(mobile, hopper_random):

@@ -23,7 +23,9 @@ from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAST
 from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment, trained
+from shared.runs import trained
+from shared.runs.plan import make_plan
+from shared.runs.run_record import observation_shape
 from shared.training import paging, program
 
 NAME = "walker_walk-medium"
@@ -134,7 +136,7 @@ def without_times(table):
 def test_pixels_stay_bytes_until_the_model(data):
     dataset = data.to_device()
     assert dataset.observation.dtype == np.uint8
-    plan = experiment.plan("clap", "clap", NAME, overrides=SETTINGS)
+    plan = make_plan("clap", "clap", NAME, overrides=SETTINGS)
     shapes = program.state_shapes(plan.build(), data.spec, (0,))
     assert shapes.normalizer.mean.shape == (1, 1, 1, 1)
     normalizer = program.init_state(plan.build(), data.spec, (0,)).normalizer
@@ -174,5 +176,5 @@ def test_films_can_be_read(finished, tmp_path, name, file, height):
 
 def test_what_cannot_see_pixels_is_told():
     with pytest.raises(ConfigError, match="'cnf' learns from states"):
-        experiment.plan("cnf", "cnf", NAME, overrides={"observation": "pixels"})
-    assert experiment.observation_shape({"spec": {"observation_size": 11}}) == (11,)
+        make_plan("cnf", "cnf", NAME, overrides={"observation": "pixels"})
+    assert observation_shape({"spec": {"observation_size": 11}}) == (11,)

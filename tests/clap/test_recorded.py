@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from clap.agent import Agent, Values, ValueUnits
-from clap.latent_actions import GaussianLatentActions
-from clap.recorded import recorded_losses
+from clap.model.latent_actions import GaussianLatentActions
+from clap.recorded import Recorded, recorded_losses
+from shared.datasets.sequences import to_sequences
 from shared.datasets.windows import EpisodeWindow
 from shared.models.policies import BoundedLatentPolicy
 from shared.types import Window
@@ -49,8 +50,7 @@ def test_recorded_losses_against_a_loop(merit):
             units,
             lambda feature: units.value(agent.values, feature),
             features,
-            batch,
-            None if merit is None else jnp.asarray(merit),
+            Recorded(batch, None if merit is None else jnp.asarray(merit)),
             expectile=EXPECTILE,
             temperature=TEMPERATURE,
             discount=DISCOUNT,
@@ -80,3 +80,26 @@ def test_recorded_losses_against_a_loop(merit):
     np.testing.assert_allclose(values, value_loss, rtol=1e-4)
     np.testing.assert_allclose(imitation, cloned, rtol=1e-4)
     np.testing.assert_allclose(metrics["recorded_value_loss"], values)
+
+
+@pytest.mark.parametrize("form", [lambda data: data, to_sequences])
+def test_merits_travel_beside_the_windows_and_rewards_stay_rewards(form, hopper_random):
+    """Of rows and of frames: each row's own episode's, zero where there is no action."""
+    data = form(hopper_random.to_device())
+    options = {"by_episode": True, "key": jax.random.key(4)}
+    windows, merit = Recorded.draw(data, 40, 12, **options)
+    plain, nothing = Recorded.draw(data, 40, 12, by_episode=False, key=jax.random.key(4))
+    assert nothing is None and merit is not None
+    for x, y in zip(jax.tree.leaves(windows), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_array_equal(x, y)
+    rows, episode = hopper_random.transitions, hopper_random.episode
+    returns = np.bincount(episode, np.asarray(rows.reward, np.float64))[episode]
+    expected = (returns - returns.mean()) / returns.std()
+    seen = np.asarray(windows.window.observation)
+    for i, t in np.ndindex(40, 12):
+        wanted = 0.0
+        if windows.acted[i, t]:
+            place = (rows.observation == seen[i, t]).all(1)
+            (wanted,) = expected[place]
+        np.testing.assert_allclose(merit[i, t], wanted, atol=1e-3)
+    assert not windows.acted.all()

@@ -17,7 +17,10 @@ from cnf.cli import main as cnf
 from shared.comparison.read import find_runs
 from shared.errors import ConfigError, DataError, RunError
 from shared.record.run_folder import RunFolder
-from shared.runs import experiment, reuse, sweep_runs, trained
+from shared.runs import frozen_model, members, trained
+from shared.runs.plan import make_plan
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training.sweep import grid
 
 PART = CLAP.reusable
@@ -31,17 +34,17 @@ SWEPT = grid({"support": [0.5, 2.0]})
 
 
 def agent_plan(model, seeds=(0, 1), **more):
-    overrides = reuse.model_overrides(model, MORE | more)
-    return experiment.plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
+    overrides = frozen_model.model_overrides(model, MORE | more)
+    return make_plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
 
 
 @pytest.fixture(scope="module")
 def sweep(model, hopper_random, tmp_path_factory):
     """Two supports, two seeds, on that model."""
     plans = [agent_plan(model, **values) for values in SWEPT]
-    frozen = reuse.load_model(model, plans[0], hopper_random)
+    frozen = frozen_model.load_model(model, plans[0], hopper_random)
     out = tmp_path_factory.mktemp("sweep") / "run"
-    return sweep_runs.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+    return members.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
 
 
 def arrays(run):
@@ -92,13 +95,13 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
         return save(run, *arguments)
 
     plans = [agent_plan(model, **values) for values in SWEPT]
-    frozen, out = reuse.load_model(model, plans[0], hopper_random), tmp_path / "run"
+    frozen, out = frozen_model.load_model(model, plans[0], hopper_random), tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        sweep_runs.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+        members.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
     with pytest.raises(RunError, match="belongs to a sweep"):
-        reuse.resume(out / "support=2", load_data=lambda _: hopper_random)
-    resumed = sweep_runs.resume(out, load_data=lambda _: hopper_random)
+        resume(out / "support=2", load=lambda _: hopper_random)
+    resumed = members.resume(out, load=lambda _: hopper_random)
     for ours, theirs in zip(resumed, sweep, strict=True):
         assert (ours / "scores.csv").read_bytes() == (theirs / "scores.csv").read_bytes()
         for x, y in zip(arrays(ours), arrays(theirs), strict=True):
@@ -107,7 +110,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
 
 def test_both_families_share_a_table_and_a_plot(sweep, hopper_random, tmp_path):
     cloned = tiny_plan("bc", seeds=(0, 1), evaluate_every=4, steps=8)
-    other = experiment.start(cloned, hopper_random, tmp_path / "bc")
+    other = train_plan(cloned, hopper_random, tmp_path / "bc")
     for cli, axis in ((clap, "updates"), (cnf, "hours")):
         out = tmp_path / axis
         arguments = ["compare", str(sweep[0]), str(other), "--out", str(out), "--axis", axis]
@@ -127,25 +130,31 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
     with pytest.raises(ConfigError, match="hidden_sizes"):
         agent_plan(model, hidden_sizes=[3])
     with pytest.raises(ConfigError, match="bc has no model"):
-        reuse.load_model(model, experiment.plan("cnf", "bc", "hopper-random"), hopper_random)
+        frozen_model.load_model(model, make_plan("cnf", "bc", "hopper-random"), hopper_random)
     fits = agent_plan(model)
-    frozen = reuse.load_model(model, fits, hopper_random)
+    frozen = frozen_model.load_model(model, fits, hopper_random)
     with pytest.raises(ConfigError, match="nothing is left to train"):
-        reuse.start(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", frozen)
+        train_plan(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", frozen)
     for name in ("steps", "action_std"):
         with pytest.raises(ConfigError, match=f"{name}: .* cannot share one program"):
             swept = grid({name: [1.0, 2.0]})
-            sweep_runs.start([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
+            members.start([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
     other = dataclasses.replace(hopper_random, sha256="0" * 64)
     with pytest.raises(DataError, match="other data"):
-        reuse.load_model(model, fits, other)
+        frozen_model.load_model(model, fits, other)
     record = json.loads((model / "run.json").read_text())
     assert "model" not in record
 
 
 @pytest.mark.parametrize("preset", ["paper", "stable", "quick", "quick-paper"])
 def test_every_preset_builds(preset):
-    found = experiment.plan("clap", "clap", "walker2d-medium", preset=preset)
+    found = make_plan("clap", "clap", "walker2d-medium", preset=preset)
     assert hash(found.build()) == hash(found.build())
     plain = (found.hyperparameters["value_members"], found.hyperparameters["data_bounds"])
     assert (plain == (1, False)) == (preset in ("paper", "quick-paper"))
+
+
+def test_q_errors_of_a_world_model_are_refused_in_one_sentence(model):
+    answer = CliRunner().invoke(clap, ["evaluate", str(model), "--episodes", "1", "--q-error"])
+    assert answer.exit_code == RunError.exit_code
+    assert "'clap' has no critic of actions to be judged." in answer.output

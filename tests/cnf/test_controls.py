@@ -6,6 +6,7 @@ import numpy as np
 import slow
 
 from shared.models.learner import Learner
+from shared.models.soft_actor_critic import actor_loss, alpha_loss
 
 
 def test_td3_off():
@@ -37,23 +38,23 @@ def sample(model, s, key):
 
 def test_sac_off():
     algorithm, state, batch = slow.setup("sac-off")
-    log_alpha = Learner(state.log_alpha.model - 0.7, state.log_alpha.opt_state)
-    state = state._replace(log_alpha=log_alpha)
-    alpha, key = np.exp(-0.7), jax.random.key(3)
+    log_alpha = Learner(state.agent.log_alpha.model - 0.7, state.agent.log_alpha.opt_state)
+    state = state._replace(agent=state.agent._replace(log_alpha=log_alpha))
+    agent, alpha, key = state.agent, np.exp(-0.7), jax.random.key(3)
     _, metrics = jax.jit(algorithm.update)(state, batch, key=key)
     s, s_next = (slow.normalized(state, x) for x in (batch.observation, batch.next_observation))
-    keys = jax.random.split(jax.random.split(key)[0], slow.ROWS)
+    k_next, k_actor = jax.random.split(key)
+    keys = jax.random.split(k_next, slow.ROWS)
     y = []
     for i in range(slow.ROWS):
-        a_next, log_prob = sample(state.actor.model, s_next[i], keys[i])
-        value = slow.critics(state.target_critic, s_next[i], a_next).min() - alpha * log_prob
+        a_next, log_prob = sample(agent.actor.model, s_next[i], keys[i])
+        value = slow.critics(agent.target_critic, s_next[i], a_next).min() - alpha * log_prob
         y.append(slow.td_target(batch.reward[i], batch.terminal[i], value, algorithm.discount))
-    expected = slow.td_loss(state.critic.model, s, batch.action, y)
+    expected = slow.td_loss(agent.critic.model, s, batch.action, y)
     np.testing.assert_allclose(metrics["critic_loss"], expected, rtol=1e-3)
-    critic = state.critic.model
-    arguments = state.actor.model, critic, np.float32(alpha), s, keys
-    loss, actor_metrics = algorithm.actor_loss(*arguments)
-    pairs = [sample(state.actor.model, x, k) for x, k in zip(s, keys, strict=True)]
+    critic, keys = agent.critic.model, jax.random.split(k_actor, slow.ROWS)
+    loss, actor_metrics = actor_loss(agent.actor.model, critic, float(alpha), s, key=k_actor)
+    pairs = [sample(agent.actor.model, x, k) for x, k in zip(s, keys, strict=True)]
     q = [slow.critics(critic, x, a).min() for x, (a, _) in zip(s, pairs, strict=True)]
     log_probs = np.array([log_prob for _, log_prob in pairs])
     np.testing.assert_allclose(loss, np.mean(alpha * log_probs - q), rtol=1e-4)
@@ -62,8 +63,7 @@ def test_sac_off():
 
 def test_alpha_grows_while_the_entropy_is_too_small():
     """log pi above n, the negative target entropy, means a policy that is too narrow."""
-    algorithm, _, _ = slow.setup("sac-off")
-    gradient = jax.grad(lambda x, excess: algorithm.alpha_loss(x, excess)[0])
+    gradient = jax.grad(lambda x, excess: alpha_loss(x, excess)[0])
     assert gradient(jnp.zeros(()), jnp.ones(())) < 0 < gradient(jnp.zeros(()), -jnp.ones(()))
 
 

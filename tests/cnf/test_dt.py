@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slow
 
+from cnf.transformer import Attention
 from shared.training import program
 
 
@@ -102,3 +103,13 @@ def test_acting_is_the_sequence_model_on_the_last_steps(case):
         s = slow.normalized(state, observations[last])
         expected = actions(state.actor.model, asked, s, np.array(taken[last]), time)[-1]
         np.testing.assert_allclose(action, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_attention_weights_are_dropped_in_training():
+    """Half of them, without a change of the mean; nothing is without a key."""
+    attention = Attention(8, 2, 0.5, key=jax.random.key(0))
+    x, visible = jax.random.normal(jax.random.key(1), (6, 8)), jnp.ones((6, 6), bool)
+    keys = jax.random.split(jax.random.key(2), 4000)
+    dropped = jax.jit(jax.vmap(lambda k: attention(x, visible, key=k)))(keys)
+    assert np.std(dropped, axis=0).min() > 0.01
+    np.testing.assert_allclose(np.mean(dropped, axis=0), attention(x, visible), atol=0.02)

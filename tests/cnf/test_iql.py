@@ -7,6 +7,8 @@ import pytest
 import slow
 from tiny import tiny_plan
 
+from cnf.algorithms.iql import expectile_loss
+
 
 @pytest.fixture(scope="module")
 def case():
@@ -25,7 +27,8 @@ def q_of(state, batch):
 def test_the_value_loss(case):
     algorithm, state, batch = case
     q = q_of(state, batch)
-    loss, _ = algorithm.value_loss(state.value.model, batch.observation, q.astype(np.float32))
+    asked = jnp.asarray(q, jnp.float32)
+    loss, _ = expectile_loss(state.value.model, batch.observation, asked, algorithm.expectile)
     terms = []
     for i in range(slow.ROWS):
         u = q[i] - value(state.value.model, batch.observation[i])

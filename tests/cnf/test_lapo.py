@@ -1,14 +1,22 @@
 """LAPO against slow NumPy."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
 
+from cnf.algorithms.lapo import Scales
+from shared.datasets.rows import make_dataset
+from shared.types import Transition
+
 
 @pytest.fixture(scope="module")
 def case():
-    return slow.setup("lapo", reward_scale=3.0, kl_weight=0.3)
+    """Values that reach both ends of their range, and an action variance of 0.3."""
+    algorithm, state, batch = slow.setup("lapo", kl_weight=0.3, lambda_=0.7)
+    scales = Scales(jnp.asarray(3.0), jnp.array([-0.02, 0.02]), jnp.asarray(0.3))
+    return algorithm, state._replace(scales=scales), batch
 
 
 def decode(vae, s, z):
@@ -19,26 +27,57 @@ def latent(actor, s):
     return 2.0 * np.tanh(slow.mlp(actor.network, s))
 
 
+def slow_value(state, s, z):
+    q = slow.critics(state.target_critic, s, decode(state.target_vae, s, z))
+    return 0.7 * q.min() + 0.3 * q.max()
+
+
 def test_value_critic_and_advantage(case):
     algorithm, state, batch = case
     key = jax.random.key(3)
-    _, metrics = jax.jit(algorithm.update)(state, batch, key=key)
+    after, metrics = jax.jit(algorithm.update)(state, batch, key=key)
     noise = np.asarray(jax.random.normal(jax.random.split(key)[0], (slow.ROWS, 4)))
     s, s_next = (slow.normalized(state, x) for x in (batch.observation, batch.next_observation))
-    errors, y, advantages = [], [], []
+    errors, y, advantages, unclipped = [], [], [], []
     for i in range(slow.ROWS):
+        reward, terminal = 3.0 * batch.reward[i], batch.terminal[i]
         z = latent(state.target_actor, s[i]) + np.clip(0.1 * noise[i], -0.2, 0.2)
-        v_target = slow.critics(state.target_critic, s[i], decode(state.target_vae, s[i], z)).min()
+        unclipped.append(slow_value(state, s[i], z))
         v = slow.mlp(state.value.model, s[i])[0]
-        errors.append((v - v_target) ** 2)
+        errors.append((v - np.clip(unclipped[-1], -0.02, 0.02)) ** 2)
         v_next = slow.mlp(state.value.model, s_next[i])[0]
-        reward = 3.0 * batch.reward[i]
-        y.append(slow.td_target(reward, batch.terminal[i], v_next, algorithm.discount))
-        advantages.append(y[-1] - v)
+        y.append(slow.td_target(reward, terminal, v_next, algorithm.discount))
+        following = slow_value(state, s_next[i], latent(state.target_actor, s_next[i]))
+        u = slow.td_target(reward, terminal, following, algorithm.discount)
+        advantages.append(u - slow.mlp(after.value.model, s[i])[0])
+    assert np.min(unclipped) < -0.02 or np.max(unclipped) > 0.02
     np.testing.assert_allclose(metrics["value_loss"], np.mean(errors), rtol=1e-4)
     expected = slow.td_loss(state.critic.model, s, batch.action, y)
     np.testing.assert_allclose(metrics["critic_loss"], expected, rtol=1e-4)
     np.testing.assert_allclose(metrics["advantage"], np.mean(advantages), rtol=1e-4, atol=1e-5)
+    # The actor sees the critics behind their step.
+    loss, _ = algorithm.actor_loss(state.actor.model, state.target_vae, after.critic.model, s)
+    np.testing.assert_allclose(metrics["actor_loss"], loss, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "scale", "ends"),
+    [
+        ({}, 1 / 4, (-2 / 4 * 100, 100)),
+        ({"reward_scale": 100.0, "rewarded_once": True}, 100, (0, 400)),
+    ],
+    ids=["locomotion", "AntMaze"],
+)
+def test_the_scales_are_those_of_the_data(more, scale, ends):
+    algorithm, state, _ = slow.setup("lapo", **more)
+    rows = np.arange(6, dtype=np.float32)[:, None]
+    action = np.stack([np.tile([-0.5, 0.5], 3), np.tile([0.1, -0.1], 3)], 1).astype(np.float32)
+    reward = np.array([-2, 0, 4, 1, 0, 0], np.float32)
+    data = make_dataset(Transition(rows, action, reward, reward > 9, rows), np.zeros(6, int))
+    scales = algorithm.start(state, data, key=jax.random.key(0)).scales
+    np.testing.assert_allclose(scales.reward, scale)
+    np.testing.assert_allclose(scales.value_range, ends, rtol=1e-5)
+    np.testing.assert_allclose(scales.action_variance, (0.25 + 0.01) / 2, rtol=1e-5)
 
 
 def test_the_vae_loss(case):
@@ -46,7 +85,7 @@ def test_the_vae_loss(case):
     s = slow.normalized(state, batch.observation)
     advantage = np.array([1, -1, 2, -2, 0.1, -0.1], np.float32)
     vae, key = state.vae.model, jax.random.key(1)
-    loss, _ = algorithm.vae_loss(vae, s, batch.action, advantage, key=key)
+    loss, _ = algorithm.vae_loss(vae, 0.3, s, batch.action, advantage, key=key)
     terms = []
     for i, k in enumerate(jax.random.split(key, slow.ROWS)):
         x = np.concatenate([s[i], batch.action[i]])

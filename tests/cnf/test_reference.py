@@ -80,7 +80,7 @@ def test_a_known_conditional_density_is_learned():
     )
     conditions, actions = jnp.asarray(s, jnp.float32), jnp.asarray(np.tanh(x), jnp.float32)
     flow = ConditionalFlow(2, 2, layers=2, hidden_size=32, key=jax.random.key(0))
-    flow = flow.initialize(conditions[:512], actions[:512])
+    flow = flow.start(conditions[:512], actions[:512])
     optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 800))
     arrays, static = eqx.partition(Learner.create(flow, optimizer), eqx.is_array)
 

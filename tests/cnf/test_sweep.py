@@ -10,10 +10,10 @@ import slow
 from tiny import tiny_plan
 
 from shared.errors import ConfigError
-from shared.runs import reuse, sweep_runs
+from shared.runs import frozen_model, members
 from shared.training.sweep import Sweep, SweptState, grid
 
-NO_MODEL = reuse.FrozenModel({}, (0,), {})
+NO_MODEL = frozen_model.FrozenModel({}, (0,), {})
 """For what is refused before a model is asked for."""
 
 
@@ -54,20 +54,20 @@ def test_what_cannot_be_swept_is_told(hopper_random, tmp_path, case, name, value
     swept = grid({name: values})
     plans = [tiny_plan(case, **{name: value}) for value in values]
     with pytest.raises(ConfigError, match=f"--sweep {sentence}.*, so that it cannot share"):
-        sweep_runs.start(plans, swept, hopper_random, tmp_path / "no", NO_MODEL)
+        members.start(plans, swept, hopper_random, tmp_path / "no", NO_MODEL)
     assert not (tmp_path / "no").exists()
 
 
 def test_a_sweep_is_not_fine_tuned(hopper_random, tmp_path):
     plans = [tiny_plan("plas", tau=tau, online_steps=2) for tau in (0.1, 0.2)]
     with pytest.raises(ConfigError, match="leave out --online-steps"):
-        sweep_runs.start(plans, grid({"tau": [0.1, 0.2]}), hopper_random, tmp_path / "no", NO_MODEL)
+        members.start(plans, grid({"tau": [0.1, 0.2]}), hopper_random, tmp_path / "no", NO_MODEL)
 
 
-@pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "plas", "spot"])
+@pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "cnf-vae", "plas", "spot"])
 def test_reusable_parts_name_what_there_is(name):
     plan = tiny_plan(name)
-    part, algorithm = reuse.reusable_part(plan), plan.build()
+    part, algorithm = frozen_model.reusable_part(plan), plan.build()
     assert {*part.keys, part.steps} <= set(plan.hyperparameters)
     assert part.phase == algorithm.phases()[0].name
     state = importlib.import_module(type(algorithm).__module__).State

@@ -10,8 +10,17 @@ from shared.errors import RunError
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def legend(axis) -> list[str]:
-    return [text.get_text() for text in axis.get_legend().get_texts()]
+def legend(figure) -> list[str]:
+    """Its names, of which no one may cover a panel, an axis' name or a title."""
+    (shared,) = figure.legends
+    renderer = figure.canvas.get_renderer()
+    box = shared.get_window_extent(renderer)
+    for axis in figure.axes:
+        assert axis.get_legend() is None
+        assert not box.overlaps(axis.get_tightbbox(renderer))
+    width, height = figure.canvas.get_width_height()
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+    return [text.get_text() for text in shared.get_texts()]
 
 
 def test_learning_curves_have_a_panel_per_environment(make_run, tmp_path, drawn):
@@ -25,12 +34,12 @@ def test_learning_curves_have_a_panel_per_environment(make_run, tmp_path, drawn)
     assert path.read_bytes().startswith(PNG)
     hopper, walker = drawn[0].axes
     assert hopper.get_title() == "hopper-medium\ndata: collected"
-    assert legend(hopper) == ["cnf (3 seeds, 95 %)", "plas (2 seeds, min–max)", "data mean"]
-    assert legend(walker) == [r"costs \$5\$ (1 seed)", "data mean"]
+    names = ["cnf (3 seeds, 95 %)", "plas (2 seeds, min–max)", r"costs \$5\$ (1 seed)"]
+    assert legend(drawn[0]) == [*names, "data mean"]
     assert hopper.lines[0].get_ydata() == pytest.approx([45.0, 58.5, 45.0])
     assert hopper.lines[-1].get_ydata() == pytest.approx([35.0, 35.0])
     assert hopper.get_ylabel() == "normalized score"
-    assert "deterministic" in drawn[0].get_supxlabel()
+    assert hopper.get_xlabel() == "updates (all phases), deterministic policy"
     # The same label keeps its colour in every panel, and no two labels share one.
     colors = {line.get_color() for line in (*hopper.lines[:2], walker.lines[0])}
     assert len(colors) == 3
@@ -42,17 +51,13 @@ def test_many_labels_share_a_legend_beside_the_panels(make_run, tmp_path, drawn)
     made.append(make_run("other", label=names[0], environment="walker2d-medium"))
     plots.learning_curves([read_run(m.path) for m in made], tmp_path / "c.png")
     (figure,) = drawn
-    assert [axis.get_legend() for axis in figure.axes] == [None, None]
-    (shared,) = figure.legends
-    told = [text.get_text() for text in shared.get_texts()]
     # `method 0` has one seed in one panel and two in the other.
-    assert told == [f"{n} (1 seed)" for n in names] + [
+    assert legend(figure) == [f"{n} (1 seed)" for n in names] + [
         f"{names[0]} (2 seeds, min–max)",
         "data mean",
     ]
-    renderer = figure.canvas.get_renderer()
-    left = shared.get_window_extent(renderer).x0
-    assert all(axis.get_window_extent(renderer).x1 < left for axis in figure.axes)
+    left = figure.legends[0].get_window_extent().x0
+    assert all(axis.get_window_extent().x1 < left for axis in figure.axes)
     looks = {(x.get_color(), x.get_marker(), x.get_linestyle()) for x in figure.axes[0].lines[:20]}
     assert len(looks) == 20
 
@@ -61,8 +66,8 @@ def test_profiles_of_many_labels_can_be_told_apart(make_run, tmp_path, drawn):
     made = [make_run(f"r{k}", label=f"method {k}", final={0: 20.0 + k}) for k in range(20)]
     plots.performance_profiles([read_run(m.path) for m in made], tmp_path / "p.png")
     (figure,) = drawn
-    (axis,), (beside,) = figure.axes, figure.legends
-    assert axis.get_legend() is None and len(beside.get_texts()) == 20
+    (axis,) = figure.axes
+    assert len(legend(figure)) == 20
     assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 20
 
 
@@ -88,12 +93,27 @@ def test_no_right_axis_where_no_line_fits(make_run, tmp_path, drawn):
     assert drawn[0].axes[0].child_axes == []
 
 
+@pytest.mark.parametrize(
+    ("seconds", "unit", "last"), [(2, "seconds", 18), (20, "minutes", 3), (3600, "hours", 9)]
+)
+def test_time_is_drawn_in_the_unit_that_reads(make_run, tmp_path, drawn, seconds, unit, last):
+    made = make_run("a", steps=(2000, 4000, 6000), final={0: 1.0})
+    made.metrics = [
+        made.metrics[0],
+        *(f"policy,{step},0,{3 * seconds},500,,,1.5" for step in (2000, 4000, 6000)),
+    ]
+    plots.learning_curves([read_run(made.write())], tmp_path / "c.png", axis="hours")
+    (axis,) = drawn[0].axes
+    assert axis.get_xlabel() == f"{unit} of training, deterministic policy"
+    assert axis.lines[0].get_xdata() == pytest.approx([last / 3, 2 * last / 3, last])
+
+
 def test_curve_of_a_run_shows_both_modes(make_run, tmp_path, drawn):
     path = plots.curve_of_run(read_run(make_run("a").path), tmp_path / "run.png")
     assert path.read_bytes().startswith(PNG)
     (axis,) = drawn[0].axes
     names = ["deterministic (2 seeds, min–max)", "sampled (2 seeds, min–max)", "data mean"]
-    assert legend(axis) == names
+    assert legend(drawn[0]) == names
     assert axis.get_title() == "cnf on hopper-medium\ndata: collected"
 
 
@@ -114,7 +134,7 @@ def test_nll_curves_draw_training_and_validation(make_run, tmp_path, drawn):
     runs = [read_run(m.path) for m in (first, second, without)]
     assert plots.nll_curves(runs, tmp_path / "nll.png").read_bytes().startswith(PNG)
     (axis,) = drawn[0].axes
-    assert legend(axis)[:2] == ["cnf, training (2 seeds)", "cnf, validation (2 seeds)"]
+    assert legend(drawn[0])[:2] == ["cnf, training (2 seeds)", "cnf, validation (2 seeds)"]
     training, validation, best = axis.lines[:3]
     steps = np.arange(100, 1001, 100)
     assert training.get_xdata().tolist() == steps.tolist()

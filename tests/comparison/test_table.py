@@ -3,26 +3,28 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from shared.comparison.across import make_aggregates, make_pairs
+from shared.comparison.exports import cells, markdown, write_csv, write_json
 from shared.comparison.read import read_run
 from shared.comparison.record import pool
 from shared.comparison.rows import make_notes, make_rows
 from shared.comparison.statistics import bootstrap_interval, mean
 from shared.comparison.summary import summarize, summary_markdown
-from shared.comparison.table import cells, markdown, print_table, write_csv, write_json
+from shared.comparison.table import print_averages, print_table
 
 
 def read(*made):
     return pool([read_run(m.path) for m in made])
 
 
-def printed(runs, **options) -> str:
-    console = Console(file=io.StringIO(), width=180)
+def printed(runs, width: int = 180, **options) -> str:
+    console = Console(file=io.StringIO(), width=width)
     print_table(runs, console=console, **options)
     return console.file.getvalue()
 
@@ -112,19 +114,89 @@ def test_json_is_strict_and_csv_is_unrounded(make_run, tmp_path):
     assert {line["source"] for line in lines} == {"collected"}
 
 
-def test_scores_that_do_not_exist_are_not_invented(make_run, tmp_path):
-    made = make_run("a")
+def without_scores(made):
+    """The same run in a task that has no reference returns."""
     rows = [line.split(",") for line in made.scores]
     made.scores = [",".join(rows[0])] + [",".join([*r[:6], "", *r[7:]]) for r in rows[1:]]
     made.record["data"]["mean_score"] = None
     made.write()
+    return made
+
+
+def test_scores_that_do_not_exist_are_not_invented(make_run, tmp_path):
+    made = without_scores(make_run("a"))
     (row,) = make_rows(read(made), "sampled")
-    assert cells(row)[7:] == ["1,281.6", "n/a", "n/a", "n/a", "n/a"]
-    assert row.return_interval is not None
+    low, high = (-20.272305 + share * 3254.572305 for share in (0.35, 0.45))
+    assert row.return_interval == pytest.approx((low, high))
+    assert cells(row)[7:] == ["1,281.6", "n/a", "[1,118.8, 1,444.3]", "1,281.6", "n/a"]
     write_csv([row], tmp_path / "t.csv")
     write_json([row], tmp_path / "t.json")
     assert json.loads((tmp_path / "t.json").read_text())[0]["score_mean"] is None
     assert not make_pairs(read(made))
+
+
+def test_returns_and_their_intervals_stand_in_for_scores(make_run):
+    scores = np.array([10.0, 20.0, 30.0, 90.0])
+    text = printed(read(without_scores(make_run("a", final=dict(enumerate(scores.tolist()))))))
+    low, high = bootstrap_interval(mean, [-20.272305 + 32.54572305 * scores])
+    assert line_of(text, "environment") == ["environment", "return", "95 % interval", "IQM"]
+    # The IQM drops the lowest and the highest: 25 points.
+    assert line_of(text, "cnf") == ["cnf", "1,200 (1,037)", f"[{low:,.0f}, {high:,.0f}]", "793"]
+    assert line_of(text, "data,") == ["data, collected 1234abcd", "1,119"]
+    assert "interval and IQM of the return" in text and "n/a" not in text
+
+
+NAMES = ("walker_walk-medium_expert", "halfcheetah-medium-replay")
+LABELS = ("C-LAP-flow, prior as policy", "offline-dv2", "CNF (normal base)")
+
+
+def line_of(text: str, start: str) -> list[str]:
+    """The cells of the one line that begins so."""
+    (line,) = [line.strip() for line in text.splitlines() if line.strip().startswith(start)]
+    return re.split(r" {2,}", line)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_six_runs_of_long_names_fit_the_terminal(make_run, monkeypatch, width):
+    reference = {"halfcheetah": (-280.0, 12135.0), "walker_walk": (0.0, 1000.0)}
+    monkeypatch.setattr("tests.comparison.conftest.REFERENCE", reference)
+    made = []
+    for name in NAMES:
+        for k, label in enumerate(LABELS):
+            final = dict.fromkeys(range(k + 1), 100.0)
+            steps = (1000, 2000, 1_000_000 * (k + 1))
+            folder = f"{name} {k}"
+            made.append(make_run(folder, environment=name, label=label, final=final, steps=steps))
+    text = printed(read(*made), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    table = text.split("Policy mode:")[0].splitlines()
+    assert len(table) == 2 + len(NAMES) * (2 + len(LABELS))  # no row takes two lines
+    for name in NAMES:
+        assert line_of(text, name) == [name]
+    for k, label in enumerate(LABELS):
+        rows = [re.split(r" {2,}", x.strip()) for x in table if x.strip().startswith(label)]
+        assert len(rows) == len(NAMES)
+        for row in rows:
+            assert row[:2] == [label, "100.0 (95.0)"]
+            assert row[-2:] == [str(k + 1), f"{k + 1}M"]
+    assert "Preset: quick." in text
+    shown = line_of(text, "environment")[3:-2]
+    assert shown == ([] if width == 80 else ["IQM", "return"])
+    assert ("No room for IQM and return" in " ".join(text.split())) == (width == 80)
+
+
+def test_averages_fit_the_terminal(make_run):
+    made = [
+        make_run(f"{label} {name}", label=label, environment=name)
+        for label in LABELS
+        for name in ("hopper-medium", "walker2d-medium")
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    print_averages(make_aggregates(read(*made)), console=console)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    row = line_of(text, LABELS[0])
+    assert row == [LABELS[0], "45.0 (40.0)", "[40.0, 50.0]", "45.0 (40.0)"]
 
 
 def test_aggregates_are_over_shared_environments_only(make_run):

@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 from shared.cli.data import data_group
 from shared.data.convert import convert
-from shared.data.d4rl import read_d4rl
 from shared.data.files.minari_reader import read_minari
+from shared.data.files.source import form_of, read_source
 from shared.data.files.writers import arrays_of
-from shared.data.sources import form_of, read_source
+from shared.data.reader import read_states
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import ConfigError, DataError
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 
 ENDINGS = {"d4rl": "out.hdf5", "npz": "out.npz", "minari": "out-v0", "vd4rl": "out"}
 
@@ -43,7 +43,7 @@ def test_every_form_into_every_other(sources, arrays, tmp_path, source, target):
     for key, x in arrays.items():
         assert found[key].tobytes() == x.tobytes() and found[key].dtype == x.dtype, key
     data = load_data(None, data=out)
-    for a, b in zip(data.transitions, read_d4rl(sources["d4rl"]).transitions, strict=True):
+    for a, b in zip(data.transitions, read_states(sources["d4rl"]).transitions, strict=True):
         assert np.array_equal(a, b)
     assert data.source == "yours" and "not scored" in data.note
 
@@ -137,12 +137,12 @@ def test_pictures_pass_through_minari_without_loss(tmp_path, states):
     assert (one.state is not None) == states and one.image is not None
     if states:
         assert "the pictures are left out" in convert(folder, tmp_path / "x.npz").notes[-1]
-        assert read_d4rl(tmp_path / "m-v0").rows == 14
+        assert read_states(tmp_path / "m-v0").rows == 14
     else:
         with pytest.raises(DataError, match="holds no states, only pictures; use --to minari"):
             convert(folder, tmp_path / "x.npz")
         with pytest.raises(DataError, match="holds no states, only pictures"):
-            read_d4rl(tmp_path / "m-v0")
+            read_states(tmp_path / "m-v0")
 
 
 @pytest.mark.parametrize("form", ENDINGS)

@@ -13,8 +13,8 @@ from recording import LENGTHS, record
 
 from shared.data.catalog import CATALOG
 from shared.data.checks.table import CHECKS
-from shared.data.d4rl import examine, read_d4rl
-from shared.data.files.columns import to_columns
+from shared.data.reader import examine, read_states
+from shared.data.recording.columns import to_columns
 from shared.errors import DataError
 
 GOOD = record()
@@ -110,6 +110,7 @@ def nan(key, index):
 
 NONE = np.zeros(ROWS, bool)
 OBS = GOOD["observations"]
+FAR = np.where(np.arange(11) == 4, 5e7, 0.0) + OBS
 END = np.flatnonzero(LAST)
 
 # what is wrong: (columns, fault, words of the sentence, data set that it is used as)
@@ -255,8 +256,14 @@ WARNINGS = {
     "timeouts N x 1": (each("timeouts", lambda x: x[:, None]), "column-shape", "'timeouts'"),
     "truncations for timeouts": (
         rename("timeouts", "truncations"),
-        "ignored-key",
-        "rename it to 'timeouts'",
+        "other-name",
+        "'truncations' is read as 'timeouts'",
+    ),
+    "one flag too many": (
+        each("timeouts", lambda x: np.append(x, False)),
+        "extra-flag",
+        "'timeouts' has one entry more",
+        "the last is left out",
     ),
     "next_obs for next_observations": (
         rename("next_observations", "next_obs"),
@@ -301,6 +308,19 @@ WARNINGS = {
         | {"terminals": np.roll(GOOD["terminals"], -1), "timeouts": np.roll(GOOD["timeouts"], -1)},
         "shifted-flags",
         "one row early",
+    ),
+    "flags some rows late": (
+        drop("next_observations")
+        | {"terminals": np.roll(GOOD["terminals"], 7), "timeouts": np.roll(GOOD["timeouts"], 7)},
+        "shifted-flags",
+        "7 rows late",
+    ),
+    "a reset without a flag": (
+        drop("next_observations") | {"timeouts": GOOD["timeouts"] & (EVERY != END[3])},
+        "jumps",
+        f"1 of {ROWS - len(END) + 1} rows",
+        f"first {END[3]}",
+        "--set cut_jumps=true",
     ),
     "rows lost": (
         {k: np.delete(x, np.s_[100:110], axis=0) for k, x in GOOD.items()},
@@ -373,6 +393,23 @@ WARNINGS = {
         HOPPER,
     ),
     "a constant column": (column(np.full(ROWS, 5.0)), "constant-columns", "in column 4"),
+    "lost digits": (
+        column((5e5 + OBS[:, 4]).astype("f4")),
+        "coarse-columns",
+        "in column 4",
+        "near 500,000",
+    ),
+    "digits that float32 loses": (
+        each("rewards", lambda x: 1e9 + x.astype("f8")),
+        "precision",
+        "'rewards' keeps 1 of 805 different values",
+    ),
+    "far from zero in float64": (
+        drop("next_observations") | {"observations": FAR},
+        "far-from-zero",
+        "in column 4 is subtracted",
+    ),
+    "a tiny unit": (column(1e-6 * OBS[:, 4]), "tiny-columns", "in column 4"),
     "a clock": (
         column((EVERY - EVERY[FIRST][EPISODE]) * 0.02),
         "clock",
@@ -425,7 +462,7 @@ def test_the_recording_has_no_fault(tmp_path):
 def test_refused(tmp_path, fault):
     path, used_as, _ = check(tmp_path, ERRORS[fault], "error")
     with pytest.raises(DataError) as caught:
-        read_d4rl(path, name=used_as)
+        read_states(path, name=used_as)
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
 
 
@@ -433,7 +470,7 @@ def test_refused(tmp_path, fault):
 def test_told(tmp_path, fault):
     path, used_as, found = check(tmp_path, WARNINGS[fault], "warning")
     if fault != "terminal everywhere":  # which leaves nothing to learn from without successors
-        told = read_d4rl(path, name=used_as).warnings
+        told = read_states(path, name=used_as).warnings
         assert all(f"data.hdf5: {x.sentence}" in told for x in found)
 
 
@@ -451,7 +488,7 @@ def test_the_page_names_every_check():
 def test_several_errors_are_counted(tmp_path):
     path = write(tmp_path / "data.hdf5", flags(NONE, NONE) | {"actions": 3 * GOOD["actions"]})
     with pytest.raises(DataError, match="1 more: see 'data inspect'"):
-        read_d4rl(path)
+        read_states(path)
 
 
 def test_columns_report_all_faults_of_form_at_once():

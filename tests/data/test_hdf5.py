@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from shared.data.d4rl import read_d4rl
 from shared.data.files.hdf5 import read_hdf5
+from shared.data.reader import read_states
 from shared.errors import DataError
 from shared.storage.checksum import note_path, sha256_of, write_note
 
@@ -18,7 +18,7 @@ KEYS = ("observations", "actions", "rewards", "terminals", "timeouts")
 def refuse(path, *words):
     """The file is refused; the sentence is one line with the file and these words."""
     with pytest.raises(DataError) as caught:
-        read_d4rl(path)
+        read_states(path)
     sentence = str(caught.value)
     assert "\n" not in sentence and str(path) in sentence and sentence.endswith(".")
     for word in words:
@@ -257,7 +257,7 @@ def test_flipped_bit_in_checksummed_chunks(write, arrays):
 def test_flipped_bit_against_the_noted_digest(write, arrays):
     path = write(arrays)
     write_note(path, sha256_of(path))
-    assert read_d4rl(path).sha256 == sha256_of(path)
+    assert read_states(path).sha256 == sha256_of(path)
     content = bytearray(path.read_bytes())
     content[content.find(arrays["rewards"].tobytes()[:32])] ^= 1  # reads without complaint
     path.write_bytes(content)
@@ -290,5 +290,5 @@ def test_names_from_the_file_are_printable(write, arrays):
     with h5py.File(path, "a") as file:
         file["\x1b[31mred" + "x" * 100] = h5py.SoftLink("/nowhere")
     with pytest.raises(DataError) as caught:
-        read_d4rl(path)
+        read_states(path)
     assert "\x1b" not in str(caught.value) and len(str(caught.value)) < 300

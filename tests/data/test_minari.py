@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from shared.data.convert import convert
-from shared.data.d4rl import read_d4rl
 from shared.data.files.minari_reader import read_minari
+from shared.data.reader import read_states
 from shared.errors import DataError
 
 with warnings.catch_warnings():  # whatever its dependencies deprecate
@@ -57,7 +57,7 @@ def normal(generator, rows):
 
 def test_what_minari_writes_is_read(theirs, tmp_path):
     data = theirs(FLAT, normal)
-    found = read_d4rl(tmp_path / "robots" / "arm-v0")
+    found = read_states(tmp_path / "robots" / "arm-v0")
     for k, episode in enumerate(data.iterate_episodes()):
         rows, t = found.episode == k, found.transitions
         seen = episode.observations.astype(np.float32)
@@ -114,13 +114,50 @@ def test_a_dictionary_is_joined_in_the_order_of_its_space(theirs, tmp_path):
 def test_spaces_that_no_policy_here_acts_in(theirs, tmp_path):
     theirs(FLAT, normal, Discrete(3), lambda steps: np.zeros(steps, np.int64))
     with pytest.raises(DataError, match="'episode_0': 'actions' holds int64; store real numbers"):
-        read_d4rl(tmp_path / "robots" / "arm-v0")
+        read_states(tmp_path / "robots" / "arm-v0")
+
+
+def test_actions_are_scaled_from_the_range_of_their_space(theirs, tmp_path):
+    """As of a pendulum: torques of ±2; and a motor of 0..1 beside it."""
+    low, high = np.float32([-2, 0]), np.float32([2, 1])
+
+    def act(steps):
+        return np.random.default_rng(steps).uniform(low, high, (steps, 2)).astype(np.float32)
+
+    data = theirs(FLAT, normal, Box(low, high), act)
+    found = read_states(tmp_path / "robots" / "arm-v0")
+    stored = np.concatenate([episode.actions for episode in data.iterate_episodes()])
+    back = low + (found.transitions.action + 1) / 2 * (high - low)
+    np.testing.assert_allclose(back, stored, atol=1e-6)
+    assert np.abs(found.transitions.action).max() <= 1
+    assert all("is read as float32" in words for words in found.warnings)
+    assert [x.tolist() for x in found.action_range] == [[-2, 0], [2, 1]]
+    copy = convert(tmp_path / "robots" / "arm-v0", tmp_path / "copy.hdf5").path
+    assert np.array_equal(read_states(copy).transitions.action, found.transitions.action)
+
+
+def test_states_far_from_zero_keep_their_values(theirs, tmp_path):
+    theirs(FLAT, lambda generator, rows: 1e7 + 1e-3 * normal(generator, rows))
+    found = read_states(tmp_path / "robots" / "arm-v0")
+    assert found.observation_offset is not None
+    assert np.unique(found.transitions.observation).size == 36
+    assert any("is too far from zero for float32" in words for words in found.warnings)
 
 
 @pytest.fixture
 def ours(write, arrays, tmp_path):
     """The folder `data` of a small set, to be broken."""
     return convert(write(arrays), tmp_path / "arm-v0", form="minari").path / "data"
+
+
+def test_one_flag_more_than_steps_is_dropped(ours):
+    with h5py.File(ours / "main_data.hdf5", "a") as file:
+        flag = file["episode_1/terminations"][()]
+        del file["episode_1/terminations"]
+        file["episode_1/terminations"] = np.append(flag, False)
+    found = read_states(ours.parent)
+    assert found.episode_lengths.tolist() == [20, 20, 20]
+    assert any("'terminations' has one entry more than its rows" in x for x in found.warnings)
 
 
 def external(file):
@@ -172,7 +209,7 @@ def test_broken_and_hostile_files(ours, words):
     with h5py.File(ours / "main_data.hdf5", "a") as file:
         BROKEN[words](file)
     with pytest.raises(DataError, match=words) as caught:
-        read_d4rl(ours.parent)
+        read_states(ours.parent)
     assert "\n" not in str(caught.value) and str(ours) in str(caught.value)
 
 

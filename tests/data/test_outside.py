@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from recording import record
 
-from shared.data.d4rl import read_d4rl
+from shared.data.reader import read_states
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import DataError
 
@@ -152,7 +152,7 @@ def test_nothing_outside_is_opened(tmp_path, outside, make):
     (outside / "note").read_text()
     assert watch.opened()  # it would be seen
     with pytest.raises(DataError) as caught:
-        read_d4rl(inside / "x.hdf5") if (inside / "x.hdf5").exists() else read_vd4rl(inside)
+        read_states(inside / "x.hdf5") if (inside / "x.hdf5").exists() else read_vd4rl(inside)
     assert not watch.opened()
     assert str(caught.value).startswith(str(inside)) and "\n" not in str(caught.value)
 
@@ -164,4 +164,4 @@ def test_a_linked_note_is_none(tmp_path, outside):
         file["rewards"] = np.linspace(0, 1, 60, dtype="f4")
     (inside / "x.hdf5.sha256").symlink_to(outside / "note")
     watch = Watch(outside)
-    assert read_d4rl(inside / "x.hdf5").rows > 0 and not watch.opened()
+    assert read_states(inside / "x.hdf5").rows > 0 and not watch.opened()

@@ -12,11 +12,11 @@ from shared.cli.completion import complete_dataset
 from shared.cli.data import data_group
 from shared.data import catalog
 from shared.data.convert import convert
-from shared.data.sources import form_of
+from shared.data.files.source import form_of
 from shared.environments.scores import normalized_score
 from shared.environments.simulators import has_simulator, make_environment
 from shared.errors import ConfigError, DataError
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 
 
 @pytest.fixture

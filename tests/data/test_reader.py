@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.data.d4rl import read_d4rl
+from shared.data.reader import read_states
 from shared.errors import DataError
 from shared.types import Transition
 
@@ -30,7 +30,7 @@ def own_next():
 
 
 def test_without_next_observations(write):
-    data = read_d4rl(write(hand_made()))
+    data = read_states(write(hand_made()))
     t = data.transitions
     # Row 5 (timeout) and row 7 (the last) have no successor; terminal row 2 keeps its own.
     np.testing.assert_array_equal(t.observation[:, 0], [0, 1, 2, 3, 4, 6])
@@ -42,7 +42,7 @@ def test_without_next_observations(write):
 
 
 def test_with_next_observations(write):
-    data = read_d4rl(write(hand_made(next_observations=own_next())))
+    data = read_states(write(hand_made(next_observations=own_next())))
     t = data.transitions
     np.testing.assert_array_equal(t.observation[:, 0], np.arange(8))
     np.testing.assert_array_equal(t.next_observation[:, 0], [1, 2, 30, 4, 5, 60, 7, 80])
@@ -78,7 +78,7 @@ def test_a_seam_without_a_flag_cuts_the_episode(write):
     ].astype(np.float32)
     arrays["observations"][130:] += 1000
     arrays["next_observations"][130:] += 1000
-    data = read_d4rl(write(arrays))
+    data = read_states(write(arrays))
     np.testing.assert_array_equal(data.episode_lengths, [50, 50, 30, 20, 50])
     assert data.rows == rows and list(data.episode_finished) == [True, True, False, True, True]
     assert any("first 129" in warning for warning in data.warnings)
@@ -87,13 +87,13 @@ def test_a_seam_without_a_flag_cuts_the_episode(write):
 def test_a_reset_stored_as_next_observation_is_left_out(write):
     following = own_next()
     following[5] = hand_made()["observations"][6]
-    data = read_d4rl(write(hand_made(next_observations=following)))
+    data = read_states(write(hand_made(next_observations=following)))
     np.testing.assert_array_equal(data.transitions.observation[:, 0], [0, 1, 2, 3, 4, 6, 7])
     assert any("left out" in warning for warning in data.warnings)
 
 
 def test_both_flags_is_terminal(write):
-    data = read_d4rl(write(hand_made(timeouts=np.isin(np.arange(ROWS), [2, 5]))))
+    data = read_states(write(hand_made(timeouts=np.isin(np.arange(ROWS), [2, 5]))))
     assert data.transitions.terminal.sum() == 1 and len(data.episode_returns) == 3
 
 
@@ -110,7 +110,7 @@ def test_same_rows_as_the_usual_reader(write):
     }
     arrays["timeouts"] &= ~arrays["terminals"]
     kept = [i for i in range(rows - 1) if not arrays["timeouts"][i]]
-    t = read_d4rl(write(arrays)).transitions
+    t = read_states(write(arrays)).transitions
     np.testing.assert_array_equal(t.observation, arrays["observations"][kept])
     np.testing.assert_array_equal(t.reward, arrays["rewards"][kept])
     np.testing.assert_array_equal(t.terminal, arrays["terminals"][kept])
@@ -128,7 +128,7 @@ def test_missing_timeouts_of_a_known_environment_are_cut_at_the_horizon(write):
         "rewards": np.ones(rows, np.float32),
         "terminals": np.arange(rows) == 250,
     }
-    data = read_d4rl(write(arrays), name="door-human")
+    data = read_states(write(arrays), name="door-human")
     np.testing.assert_array_equal(data.episode_lengths, [200, 51, 200, 200, 200, 199])
 
 
@@ -142,7 +142,7 @@ def test_maze2d_is_one_endless_trajectory(write):
         "terminals": np.zeros(rows, bool),
         "timeouts": np.zeros(rows, bool),
     }
-    data = read_d4rl(write(arrays), name="maze2d-umaze")
+    data = read_states(write(arrays), name="maze2d-umaze")
     np.testing.assert_array_equal(data.episode_lengths, [300, 300, 100])
     assert data.rows == 697
 
@@ -157,7 +157,7 @@ def test_antmaze_goes_on_after_its_terminals(write):
         "terminals": np.isin(np.arange(rows), [4, 5, 6]),
         "timeouts": np.isin(np.arange(rows), [14, 29]),
     }
-    data = read_d4rl(write(arrays), name="antmaze-umaze")
+    data = read_states(write(arrays), name="antmaze-umaze")
     np.testing.assert_array_equal(data.episode_lengths, [15, 15])
     np.testing.assert_array_equal(data.episode_returns, [1, 0])  # an evaluation would stop there
     assert data.mean_score == 50
@@ -167,26 +167,26 @@ def test_antmaze_goes_on_after_its_terminals(write):
 
 
 def test_source_comes_from_the_file_alone(write, arrays):
-    assert read_d4rl(write(arrays)).source == "yours"
+    assert read_states(write(arrays)).source == "yours"
     collected = {"source": "collected", "dataset": "hopper-random"}
     path = write(hopper(), attributes=collected)
-    data = read_d4rl(path)
+    data = read_states(path)
     assert (data.source, data.name, data.environment) == ("collected", "hopper-random", "hopper")
     assert data.mean_score == pytest.approx((data.mean_return + 20.272305) / 32.54572305)
     # A collected set stays one, wherever it lies.
-    assert read_d4rl(path, name="hopper-random", official=True).source == "collected"
-    other = read_d4rl(path, name="hopper-medium")
+    assert read_states(path, name="hopper-random", official=True).source == "collected"
+    other = read_states(path, name="hopper-medium")
     assert any("'hopper-random'" in warning for warning in other.warnings)
 
 
 def test_official_file_name_gives_the_environment_only(write):
-    data = read_d4rl(write(hopper(), name="hopper_medium-v2.hdf5"))
+    data = read_states(write(hopper(), name="hopper_medium-v2.hdf5"))
     assert (data.source, data.name, data.environment) == ("yours", "hopper-medium", "hopper")
 
 
 def test_a_file_of_another_robot_is_refused(write, arrays):
     with pytest.raises(DataError, match="3 and 2 values a row, but hopper has 11 and 3"):
-        read_d4rl(write(arrays), name="hopper-medium")
+        read_states(write(arrays), name="hopper-medium")
 
 
 def hopper(rows=40):
@@ -201,7 +201,7 @@ def hopper(rows=40):
 
 
 def test_to_device_and_spec(write, arrays):
-    data = read_d4rl(write(arrays))
+    data = read_states(write(arrays))
     dataset = data.to_device(validation_fraction=0.34)
     assert dataset.transitions.observation.shape == (60, 3)
     assert dataset.validation_rows.shape == (20,) and dataset.training_rows.shape == (40,)

@@ -10,6 +10,7 @@ import pytest
 
 from shared.data.catalog import lookup
 from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.states import states_of
 from shared.datasets.frames import from_leading, from_transitions, to_transitions
 from shared.datasets.rows import make_dataset
 from shared.datasets.sequences import SequenceDataset, make_places
@@ -17,8 +18,7 @@ from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAITHFUL
 from shared.errors import DataError
 from shared.loading.fetch import Unreachable, fetch
-from shared.loading.pixels import load_pixels
-from shared.loading.resolve import load_data
+from shared.loading.request import DataRequest, load_data
 from shared.types import Transition
 
 DRAWS = [attrgetter(f"draw_{x}windows") for x in ("", "training_", "validation_")]
@@ -122,7 +122,7 @@ def test_the_action_is_the_one_taken_at_the_frame(folder, played):
 
 
 def test_state_variant_is_a_data_set_like_any_other(folder, played):
-    data = read_vd4rl(folder, name="walker_walk-medium", images=False).states()
+    data = states_of(read_vd4rl(folder, name="walker_walk-medium", images=False))
     assert data.rows == 20 + 19 + 7 and data.spec.observation_size == 24
     assert data.mean_score == pytest.approx(np.mean([r.sum() for _, _, r in played]) / 10)
     dataset = data.to_device()
@@ -212,17 +212,22 @@ def test_official_folders_come_first(folder, tmp_path):
     """What lies at the catalog's place is official; D4RL's download is not attempted."""
     cache = tmp_path / "cache"
     with pytest.raises(DataError, match="huggingface.co/datasets/conglu/vd4rl and put it there"):
-        load_pixels("walker_walk-medium", source="d4rl", data_dir=cache)
+        DataRequest(
+            "walker_walk-medium", source="d4rl", data_dir=cache, observation="pixels"
+        ).load()
     with pytest.raises(Unreachable, match="huggingface.co/datasets/conglu/vd4rl and put it there"):
         fetch(lookup("walker_walk-medium"), cache)
     place = cache / "official" / "vd4rl" / "main" / "walker_walk" / "medium" / "64px"
     place.parent.mkdir(parents=True)
     folder.rename(place)
-    assert load_pixels("walker_walk-medium", data_dir=cache).source == "official"
+    assert (
+        DataRequest("walker_walk-medium", data_dir=cache, observation="pixels").load().source
+        == "official"
+    )
     assert fetch(lookup("walker_walk-medium"), cache) == place
     states = load_data("walker_walk-medium", data_dir=cache)
     assert (states.source, states.rows, states.environment) == ("official", 46, "walker_walk")
     own = load_data("walker_walk-medium", data=place, data_dir=cache)
     assert (own.source, own.rows) == ("yours", 46)
     with pytest.raises(DataError, match="has no frames"):
-        load_pixels("hopper-medium", data_dir=cache)
+        DataRequest("hopper-medium", data_dir=cache, observation="pixels").load()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from shared.data.vd4rl.reader import read_vd4rl
+from shared.data.vd4rl.states import states_of
 from shared.errors import DataError
 
 ROWS, EPISODES = 30, 4
@@ -116,7 +117,7 @@ def write(folder, change, episodes=EPISODES):
 
 def test_the_recording_has_no_fault(tmp_path):
     data = read_vd4rl(write(tmp_path / "x", dict), name="walker_walk-medium")
-    assert data.warnings == () and data.states().warnings == ()
+    assert data.warnings == () and states_of(data).warnings == ()
 
 
 @pytest.mark.parametrize("fault", ERRORS)
@@ -145,11 +146,11 @@ def test_an_episode_twice(tmp_path):
 
 def test_states_are_checked_as_any_others(tmp_path):
     folder = write(tmp_path / "x", put("height", slice(None), 1.0))
-    told = read_vd4rl(folder, name="walker_walk-medium").states().warnings
+    told = states_of(read_vd4rl(folder, name="walker_walk-medium")).warnings
     assert any("in the states, key 'observations' never changes in column 14" in x for x in told)
     still = write(tmp_path / "y", lambda x: x | {k: 0 * x[k] for k in list(x)[-3:]})
     with pytest.raises(DataError, match="in the states, key 'observations' is the same in every"):
-        read_vd4rl(still, name="walker_walk-medium").states()
+        states_of(read_vd4rl(still, name="walker_walk-medium"))
 
 
 STEP_TYPES = {  # of two episodes of 30 rows: (changed rows, refused?, words)

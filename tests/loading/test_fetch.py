@@ -15,7 +15,8 @@ import pytest
 from shared.data.catalog import lookup
 from shared.errors import DataError
 from shared.loading import fetch as fetching
-from shared.loading.fetch import Unreachable, fetch, official_path
+from shared.loading.fetch import Unreachable, fetch
+from shared.loading.places import official_path
 from shared.storage.checksum import read_note
 
 

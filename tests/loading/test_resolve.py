@@ -9,9 +9,11 @@ import pytest
 
 from shared.data.catalog import lookup
 from shared.errors import ConfigError, DataError
-from shared.loading import resolve as resolving
-from shared.loading.fetch import Unreachable, official_path
-from shared.loading.resolve import collect, collected_path, default_data_dir, load_data
+from shared.loading import fetch as fetching
+from shared.loading.fetch import Unreachable
+from shared.loading.places import collected_path, default_data_dir, official_path
+from shared.loading.request import load_data
+from shared.loading.stand_ins import collect
 from shared.storage.checksum import read_note, sha256_of
 
 ROWS = 120
@@ -38,7 +40,7 @@ def downloads(monkeypatch):
         attempts.append(entry.name)
         raise Unreachable(f"{path.name} is out of reach; try again later.")
 
-    monkeypatch.setattr(resolving, "fetch", fail)
+    monkeypatch.setattr(fetching, "fetch", fail)
     monkeypatch.setenv("LATENT_POLICIES_OFFLINE", "0")
     return attempts
 
@@ -85,7 +87,7 @@ def test_stand_in_is_announced(recorded, downloads):
     load_data("hopper-random", data_dir=recorded, rows=ROWS)
     assert len(downloads) == 1
     (stamp,) = recorded.rglob("*.unreachable")
-    old = time.time() - resolving.RETRY_SECONDS - 1
+    old = time.time() - fetching.RETRY_SECONDS - 1
     os.utime(stamp, (old, old))
     load_data("hopper-random", data_dir=recorded, rows=ROWS)
     assert len(downloads) == 2
@@ -122,8 +124,8 @@ def test_d4rl_is_tried_again_when_demanded(recorded, downloads, tmp_path):
 
 def test_resumed_run_keeps_the_label(recorded, tmp_path):
     path = place_official(tmp_path, recorded)
-    assert load_data("hopper-random", data=path, trusted_source="official").source == "official"
-    assert load_data("hopper-random", data=path, trusted_source="yours").source == "yours"
+    assert load_data("hopper-random", data=path, known_source="official").source == "official"
+    assert load_data("hopper-random", data=path, known_source="yours").source == "yours"
 
 
 def test_names_that_cannot_be_used(tmp_path):

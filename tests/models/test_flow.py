@@ -10,7 +10,7 @@ from flows import CONDITION_SIZE, batched, make_batch, make_flow
 from shared.errors import ConfigError
 from shared.models.bijections import kept_entries
 from shared.models.distributions import EDGE
-from shared.models.flow import ConditionalFlow, freeze, saturated_fraction
+from shared.models.flow import ConditionalFlow, saturated_fraction
 from shared.models.policies import BoundedLatentPolicy
 
 BASES = ("uniform", "normal")
@@ -50,7 +50,9 @@ def case(request):
 
         return jax.vmap(one)(conditions, actions, given)
 
-    results = compute(flow, eqx.filter_jit(freeze)(flow), conditions, actions, given)
+    results = compute(
+        flow, eqx.filter_jit(ConditionalFlow.frozen)(flow), conditions, actions, given
+    )
     results = {name: np.asarray(value) for name, value in results.items()}
     return results | {"base": base, "action": np.asarray(actions), "given": np.asarray(given)}
 
@@ -137,7 +139,7 @@ def test_actions_beyond_the_clip_have_the_density_of_the_clipped_action():
 
 def test_half_products_decode_nearly_the_same_and_have_the_same_gradient():
     conditions, actions = make_batch(6, 64, seed=6, limit=0.8)
-    decode = batched(freeze(make_flow(6, hidden=64)).decode)
+    decode = batched(make_flow(6, hidden=64).frozen().decode)
 
     def pulled_back(precision):
         with jax.default_matmul_precision(precision):
@@ -157,7 +159,7 @@ def test_a_freshly_initialised_flow_whitens_its_first_batch():
     flow = ConditionalFlow(
         CONDITION_SIZE, 3, layers=3, hidden_size=8, base="normal", key=jax.random.key(1)
     )
-    flow = flow.initialize(conditions, actions)
+    flow = flow.start(conditions, actions)
     # After the last ActNorm come a rotation and an identity: still white per rotated axis.
     latents = batched(flow.encode)(conditions, actions)
     np.testing.assert_allclose(np.mean(latents, 0), np.zeros(3), atol=1e-3)
@@ -168,7 +170,7 @@ def test_a_constant_action_does_not_explode_at_initialisation():
     conditions, actions = make_batch(3, 128, seed=0)
     actions = actions.at[:, 1].set(1.0)
     flow = make_flow(3, layers=2)
-    flow = eqx.filter_jit(ConditionalFlow.initialize)(flow, conditions, actions)
+    flow = eqx.filter_jit(ConditionalFlow.start)(flow, conditions, actions)
     assert np.all(np.isfinite(batched(flow.log_prob)(conditions, actions)))
     assert np.max(np.abs(flow.stack.log_scale)) < 5
 
@@ -202,7 +204,7 @@ def test_no_policy_leaves_the_box_and_no_decoder_leaves_the_actions(base, clip, 
     flow = make_flow(3, base)
     policy = BoundedLatentPolicy(CONDITION_SIZE, 3, (8,), key=jax.random.key(0))
     policy = jax.tree.map(lambda x: 1e4 * x if eqx.is_inexact_array(x) else x, policy)
-    for space in (flow, freeze(flow)):
+    for space in (flow, flow.frozen()):
         decode = eqx.filter_jit(space.decode)
         box = space.box(jnp.zeros(CONDITION_SIZE), clip)
         np.testing.assert_array_equal(box.center, np.zeros(3))
@@ -222,7 +224,7 @@ def test_a_normal_base_has_no_box_and_stays_in_the_actions():
     flow = make_flow(3, "normal")
     condition = jnp.zeros(CONDITION_SIZE)
     assert flow.box(condition) is None
-    assert np.all(np.abs(freeze(flow).decode(condition, jnp.array([1e4, -1e4, 50.0]))) <= 1)
+    assert np.all(np.abs(flow.frozen().decode(condition, jnp.array([1e4, -1e4, 50.0]))) <= 1)
 
 
 def test_saturated_fraction():

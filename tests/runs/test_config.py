@@ -5,9 +5,10 @@ import typing
 
 import pytest
 
-from shared.runs import config, experiment, registry
 from shared.data.catalog import CATALOG
 from shared.errors import ConfigError
+from shared.runs import config, registry
+from shared.runs.plan import Plan, make_plan
 
 ALGORITHMS = [
     (family, name) for family in registry.FAMILIES for name in registry.algorithms(family)
@@ -18,8 +19,8 @@ ALGORITHMS = [
 def test_every_file_builds_for_every_dataset_in_every_preset(family, algorithm):
     presets = ("paper", *config.load_values(algorithm)["presets"])
     for dataset, preset in itertools.product(CATALOG, presets):
-        plan = experiment.plan(family, algorithm, dataset, preset=preset)
-        again = experiment.Plan.from_dict(plan.to_dict())
+        plan = make_plan(family, algorithm, dataset, preset=preset)
+        again = Plan.from_dict(plan.to_dict())
         assert again == plan and hash(again.build())
 
 
@@ -40,19 +41,19 @@ def test_every_file_builds_for_every_dataset_in_every_preset(family, algorithm):
 )
 def test_bad_settings_are_one_clear_sentence(pair, expected):
     with pytest.raises(ConfigError) as caught:
-        experiment.plan("cnf", "cnf", "hopper-medium", overrides=config.parse_overrides((pair,)))
+        make_plan("cnf", "cnf", "hopper-medium", overrides=config.parse_overrides((pair,)))
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_order_of_precedence():
-    replay = experiment.plan("cnf", "cnf", "hopper-medium-replay").hyperparameters
+    replay = make_plan("cnf", "cnf", "hopper-medium-replay").hyperparameters
     assert (replay["flow_layers"], replay["flow_hidden_size"]) == (4, 64)
-    medium = experiment.plan("cnf", "cnf", "hopper-medium").hyperparameters
+    medium = make_plan("cnf", "cnf", "hopper-medium").hyperparameters
     assert (medium["flow_layers"], medium["flow_hidden_size"]) == (12, 256)
-    quick = experiment.plan("cnf", "cnf", "hopper-medium", preset="quick").hyperparameters
+    quick = make_plan("cnf", "cnf", "hopper-medium", preset="quick").hyperparameters
     assert quick["flow_layers"] == 4
-    chosen = experiment.plan(
+    chosen = make_plan(
         "cnf", "cnf", "hopper-medium", preset="quick", overrides={"flow_layers": 7}
     ).hyperparameters
     assert chosen["flow_layers"] == 7
@@ -79,10 +80,10 @@ def test_a_broken_file_is_named(tmp_path, text, expected):
 def test_latent_actions_of_data_sets_are_twice_the_actions():
     for name, entry in CATALOG.items():
         if entry.suite in ("gym-mujoco", "vd4rl", "antmaze"):
-            found = experiment.plan("clap", "clap", name).hyperparameters
+            found = make_plan("clap", "clap", name).hyperparameters
             assert found["latent_action"] == 2 * entry.environment.action_size, name
     supports = [
-        experiment.plan("clap", "clap", f"{set_}").hyperparameters["support"]
+        make_plan("clap", "clap", f"{set_}").hyperparameters["support"]
         for set_ in ("hopper-medium-replay", "cheetah_run-medium_replay", "walker2d-expert")
     ]
     assert supports[0] == supports[1] > supports[2]
@@ -90,9 +91,9 @@ def test_latent_actions_of_data_sets_are_twice_the_actions():
 
 def test_unknown_preset_and_algorithm():
     with pytest.raises(ConfigError, match="choose one of paper, quick"):
-        experiment.plan("cnf", "cnf", "hopper-medium", preset="fast")
+        make_plan("cnf", "cnf", "hopper-medium", preset="fast")
     with pytest.raises(ConfigError, match="nearest name is 'cnf'"):
-        experiment.plan("cnf", "cfn", "hopper-medium")
+        make_plan("cnf", "cfn", "hopper-medium")
 
 
 def test_types_convert_without_loss():

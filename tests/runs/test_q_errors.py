@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from tiny import tiny_plan
 
 from cnf.cli import main
-from shared.runs import experiment, trained
 from shared.environments.simulators import make_environment
 from shared.errors import RunError
+from shared.runs import trained
 from shared.runs.q_errors import Rollout, compare, discounted_returns, metrics, play, q_errors
+from shared.runs.start import train_plan
 from shared.runs.state_distance import compare as compare_distances
 from shared.runs.state_distance import nearest, recorded, state_distances
 
@@ -19,7 +20,7 @@ from shared.runs.state_distance import nearest, recorded, state_distances
 @pytest.fixture(scope="module")
 def run(hopper_random, tmp_path_factory):
     plan = tiny_plan("iql", seeds=(0, 4), steps=4, return_span=100.0, reward_shift=-0.5)
-    return experiment.start(plan, hopper_random, tmp_path_factory.mktemp("q") / "run")
+    return train_plan(plan, hopper_random, tmp_path_factory.mktemp("q") / "run")
 
 
 def test_the_metrics():
@@ -46,7 +47,7 @@ def test_rollouts_and_values_are_those_of_the_policy(run, hopper_random):
                 observation, reward, terminal, _, _ = simulator.step(action)
                 assert rollout.reward[t] == np.float32(reward)
             assert terminal == rollout.terminal
-            q, return_ = compare(algorithm, one, rollout)
+            q, return_ = compare(algorithm, one, rollout, algorithm.learned_reward(one))
             pairs = zip(rollout.observation, rollout.action, strict=True)
             expected = [slow.critics(one.critic.model, s, a).min() for s, a in pairs]
             np.testing.assert_allclose(q, expected, rtol=1e-4, atol=1e-5)
@@ -67,14 +68,33 @@ def test_a_time_limit_leaves_out_its_last_rows(run):
     for (steps, terminal), count in cases.items():
         zeros = np.zeros((steps, 11), np.float32), np.zeros((steps, 3), np.float32)
         rollout = Rollout(*zeros, np.ones(steps, np.float32), terminal)
-        assert [len(x) for x in compare(algorithm, one, rollout)] == [count, count]
+        found = compare(algorithm, one, rollout, algorithm.learned_reward(one))
+        assert [len(x) for x in found] == [count, count]
     np.testing.assert_allclose(discounted_returns(np.ones(3), 0.5), [1.75, 1.5, 1.0])
+
+
+def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
+    """SPOT's critics learn with `online_discount` there, and not before."""
+    settings = {"online_discount": 0.5, "reward_shift": -1.0, "steps": 4}
+    offline, fine_tuned = (
+        train_plan(tiny_plan("spot", **settings, **more), hopper_random, tmp_path / str(i))
+        for i, more in enumerate(({}, {"online_steps": 20, "online_block": 20}))
+    )
+    for path, discount in ((offline, 0.99), (fine_tuned, 0.5)):
+        _, _, algorithm, state, position = trained.load_state(path)
+        step = position["global_step"]
+        (rollout,) = play(algorithm, state, "hopper", seeds=(0,), step=step, episodes=1)[0]
+        assert rollout.terminal
+        reward, steps = rollout.reward - 1.0, len(rollout.reward)
+        expected = [discount ** np.arange(steps - t) @ reward[t:] for t in range(steps)]
+        (row,) = q_errors(path, episodes=1)
+        np.testing.assert_allclose(row["return_"], np.mean(expected), rtol=1e-5)
 
 
 def test_the_command(run, hopper_random, tmp_path):
     answer = CliRunner().invoke(main, ["evaluate", str(run), "--episodes", "1", "--q-error"])
     assert answer.exit_code == 0 and "too high" in answer.output, answer.output
-    cloned = experiment.start(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
+    cloned = train_plan(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
     with pytest.raises(RunError, match="'bc' has no critic"):
         q_errors(cloned)
 

@@ -7,13 +7,14 @@ from click.testing import CliRunner
 
 from clap.cli import main as clap
 from cnf.cli import main as cnf
-from shared.runs import estimates, suites
 from shared.behavior.record import record as record_file
+from shared.data import suites
 from shared.data.catalog import CATALOG
 from shared.environments.tasks import ENVIRONMENTS
-from shared.loading.resolve import collected_path
 from shared.errors import ConfigError
-from shared.runs.experiment import plan
+from shared.loading.places import collected_path
+from shared.runs import estimates
+from shared.runs.plan import make_plan as plan
 
 FAMILY_SETS = {"vd4rl": 8, "vd4rl-humanoid": 4, "clap-d4rl": 16, "d4rl": 12, "d4rl-locomotion": 9}
 
@@ -103,7 +104,7 @@ def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
     record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
     result = CliRunner().invoke(cnf, options)
     assert result.exit_code == 0, result.output
-    assert "unfinished" in result.output and "all environments" in result.output
+    assert "unfinished" in result.output and "2 shared environments" in result.output
     runs = {name: json.loads((out / name / "run.json").read_text()) for name in names}
     assert [run["status"] for run in runs.values()] == ["finished"] * 2
     table = (out / "comparison" / "comparison.csv").read_text()

@@ -1,18 +1,23 @@
 """The training loop as a whole: tables, resume, NaN, other writers."""
 
 import csv
+import dataclasses
 import json
 
+import jax
 import numpy as np
 import pytest
 from tiny import tiny_plan
 
 from shared.algorithm import Phase
+from shared.datasets.suspects import suspicion
 from shared.errors import NonFiniteError, RunError
-from shared.runs import experiment, trained
+from shared.runs import trained
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import loop
 
-CASE = "cnf (VAE encoder)"
+CASE = "cnf-vae"
 """Two phases with all that a phase can have, and soon compiled."""
 MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
 
@@ -37,14 +42,14 @@ def arrays(run):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, hopper_random):
     """An uninterrupted run of both phases, two seeds."""
-    return experiment.start(
+    return train_plan(
         tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, tmp_path_factory.mktemp("a") / "run"
     )
 
 
 def test_two_equal_runs_share_every_bit(finished, hopper_random, tmp_path):
     plan = tiny_plan(CASE, seeds=(0, 1), **MORE)
-    again = experiment.start(plan, hopper_random, tmp_path / "run")
+    again = train_plan(plan, hopper_random, tmp_path / "run")
     assert bytes_of(again) == bytes_of(finished)
     for x, y in zip(arrays(again), arrays(finished), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -71,9 +76,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        experiment.start(tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, out)
+        train_plan(tiny_plan(CASE, seeds=(0, 1), **MORE), hopper_random, out)
     monkeypatch.undo()
-    experiment.resume(out, load_data=lambda record: hopper_random)
+    resume(out, load=lambda record: hopper_random)
     assert bytes_of(out) == bytes_of(finished)
     for x, y in zip(arrays(out), arrays(finished), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -102,16 +107,33 @@ def test_the_tables(finished):
 def test_a_new_run_never_overwrites(finished, hopper_random):
     before = bytes_of(finished)
     with pytest.raises(RunError):
-        experiment.start(tiny_plan(CASE), hopper_random, finished)
+        train_plan(tiny_plan(CASE), hopper_random, finished)
     assert bytes_of(finished) == before
 
 
 def test_nan_stops_with_phase_and_step_and_keeps_the_last_checkpoint(hopper_random, tmp_path):
     plan = tiny_plan("bc", learning_rate=1e30, steps=40, save_every=1, steps_per_call=1)
     with pytest.raises(NonFiniteError) as caught:
-        experiment.start(plan, hopper_random, tmp_path / "run")
+        train_plan(plan, hopper_random, tmp_path / "run")
     assert "phase 'policy', step" in str(caught.value)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+
+
+def test_numbers_of_the_data_are_blamed_where_they_are_too_large(hopper_random, tmp_path):
+    rows = hopper_random.transitions
+    large = dataclasses.replace(
+        hopper_random, transitions=rows._replace(reward=rows.reward * np.float32(1e25))
+    )
+    with pytest.raises(NonFiniteError, match="the data's 'reward' reaches .*e\\+25; scale it"):
+        train_plan(tiny_plan("td3bc", steps=4), large, tmp_path / "run")
+
+
+def test_a_simulator_is_blamed_for_its_own_numbers(hopper_random):
+    shown = jax.tree.map(lambda x: x[None, :3], hopper_random.transitions)
+    dataset = hopper_random.to_device()
+    assert suspicion(dataset, shown) is None and suspicion(dataset) is None
+    shown = shown._replace(reward=np.float32([[0, np.nan, 0]]))
+    assert suspicion(dataset, shown).startswith("the simulator gave a reward that is not finite")
 
 
 def test_a_phase_without_updates_does_not_start():
@@ -145,4 +167,4 @@ def test_resuming_with_other_data_is_refused(finished, hopper_random):
 
     other = dataclasses.replace(hopper_random, sha256="0" * 64)
     with pytest.raises(RunError, match="SHA-256"):
-        experiment.resume(finished, load_data=lambda record: other)
+        resume(finished, load=lambda record: other)

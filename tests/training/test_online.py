@@ -10,11 +10,14 @@ import pytest
 import slow
 from tiny import tiny_plan
 
-from shared.datasets.replay import MixedDataset, Replay
+from shared.datasets.replay import MixedDataset, RingBuffer
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
 from shared.record import run_folder
-from shared.runs import experiment, registry, trained
+from shared.runs import registry, trained
+from shared.runs.plan import Plan
+from shared.runs.resume import resume
+from shared.runs.start import train_plan
 from shared.training import online, program
 from shared.types import Transition
 
@@ -29,13 +32,13 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def finished(hopper_random, tmp_path_factory):
     out = tmp_path_factory.mktemp("online") / "run"
-    return experiment.start(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
+    return train_plan(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
 
 
 def contents(path, spec):
     """State and simulators of the last checkpoint."""
     run = run_folder.RunFolder.open(path, write=False)
-    plan = experiment.Plan.from_dict(run.config)
+    plan = Plan.from_dict(run.config)
     state = program.state_shapes(plan.build(), spec, plan.seeds)
     shown = online.nothing_shown("hopper", spec, plan.settings, plan.seeds)
     return run.checkpoints.restore((state, shown))[0]
@@ -58,9 +61,9 @@ def test_a_stopped_run_ends_with_the_same_bits(
     monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        experiment.start(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
+        train_plan(tiny_plan("iql", seeds=(0, 3), **SETTINGS), hopper_random, out)
     monkeypatch.undo()
-    experiment.resume(out, load_data=lambda record: hopper_random)
+    resume(out, load=lambda record: hopper_random)
     ends = (contents(path, hopper_random.spec) for path in (out, finished))
     for x, y in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -72,7 +75,7 @@ def test_the_replay_is_what_the_simulator_does(finished, hopper_random):
     _, shown = contents(finished, hopper_random.spec)
     simulator, ends = make_environment("hopper"), 0
     for seed, number in enumerate((0, 3)):
-        assert shown.replay.written[seed] == ONLINE
+        assert shown.replay.size[seed] == ONLINE
         for place in range(2):
             rows = jax.tree.map(lambda x, s=seed, p=place: x[s][p::2], shown.replay.rows)
             episode, elapsed, fresh = 0, 0, True
@@ -116,16 +119,17 @@ def make_rows(values):
 
 
 def test_draws_come_from_both_and_old_rows_give_way(hopper_random):
-    replay = Replay.empty(1000, 11, 3)
-    blank = Replay(make_rows(np.zeros(1000)), replay.written)
+    replay = RingBuffer.empty(1000, 11, 3)
+    blank = replay._replace(rows=make_rows(np.zeros(1000)))
     for first in range(0, 2500, 500):
         blank = blank.append(make_rows(np.arange(first, first + 500)))
     assert set(np.asarray(blank.rows.reward)) == set(range(1500, 2500))
     data = hopper_random.to_device()
     full = jax.tree.map(lambda x: jnp.full_like(x, 7), replay.rows)
     draw = jax.jit(lambda r, key: MixedDataset(data, r).draw(4000, key=key).observation[:, 0])
-    for written, share in ((0, 0.0), (600, 600 / 3600), (5000, 1000 / 4000)):
-        drawn = draw(Replay(full, jnp.asarray(written, jnp.int32)), jax.random.key(written))
+    for size, share in ((0, 0.0), (600, 600 / 3600), (1000, 1000 / 4000)):
+        held = replay._replace(rows=full, size=jnp.asarray(size, jnp.int32))
+        drawn = draw(held, jax.random.key(size))
         assert np.mean(np.asarray(drawn) == 7) == pytest.approx(share, abs=0.03)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.data.checks.linear import Products
 from shared.data.checks.material import Material, inner_rows
-from shared.data.episodes import leaked_resets
+from shared.data.recording.ends import leaked_resets
 
 MISALIGNED_SHARE = 0.2
 """Fewer rows that do not continue are episode ends without a flag; more, a wrong column."""
@@ -43,6 +43,19 @@ def seams(material: Material) -> str | None:
     return (
         f"{broken.sum():,} rows (first {broken.argmax():,}) end an episode without 'terminals' or "
         "'timeouts', because the next row does not continue them; episodes are cut there."
+    )
+
+
+def jumps(material: Material) -> str | None:
+    """A reset in the middle of an episode looks like a step of the robot."""
+    found = material.jumps
+    if not found.any() or shuffled(material) is not None:
+        return None
+    inside = len(found) - int(material.flagged.sum())
+    return (
+        f"{found.sum():,} of {inside:,} rows without an end flag (first {found.argmax():,}) are "
+        "followed by a row that no step leads to; flag the last row of every episode, or let "
+        "episodes be cut there with --set cut_jumps=true."
     )
 
 

@@ -5,6 +5,9 @@ import numpy as np
 from shared.data.checks.material import Material
 from shared.environments.tasks import CONTINUING, TERMINALS_INSIDE
 
+_REACH = 200
+"""Rows on either side of a flag in which the jump of a reset is looked for."""
+
 
 def no_ends(material: Material) -> str | None:
     """Without any end, the step from one episode's last row into the next looks like dynamics."""
@@ -119,23 +122,40 @@ def one_row(material: Material) -> str | None:
 
 
 def shifted_flags(material: Material) -> str | None:
-    """The jump to the next episode's start comes a row before or after the flag."""
+    """The jump to the next episode's start comes some rows before or after the flag."""
+    offset = flag_offset(material)
+    if not offset:
+        return None
+    rows = "one row" if abs(offset) == 1 else f"{abs(offset)} rows"
+    when, where = ("late", "before") if offset < 0 else ("early", "behind")
+    return (
+        f"'terminals' and 'timeouts' seem to come {rows} {when}, first in row "
+        f"{material.flagged.argmax():,}: observations jump {where} the flagged rows; flag the last "
+        "row of each episode."
+    )
+
+
+def flag_offset(material: Material) -> int:
+    """How many rows behind the flagged ones observations jump, before them if negative; 0 if at.
+
+    The mean square of the step, in deviations, is compared over all ends at once, so resets
+    that no single step betrays are found as well.
+    """
     observation, std = material.columns.observation, material.scaled[1]
     ends = np.flatnonzero(material.flagged)
-    ends = ends[(ends > 1) & (ends < len(observation) - 3)]
+    # Farther away than half an episode, the flag of the one before is nearer.
+    reach = min(int(np.diff(ends, prepend=-1).max(initial=2)) // 2 + 1, _REACH)
+    ends = ends[(ends > reach) & (ends < len(observation) - reach - 2)]
     if len(ends) < 5 or material.quirk == CONTINUING:
-        return None
+        return 0
+    ends = ends[:: max(1, len(ends) // 200)]
 
     def jump(rows: np.ndarray) -> float:
         step = (observation[rows + 1] - observation[rows]) / np.maximum(std, 1e-6)
         return float(np.median(np.square(step, dtype=np.float64).mean(1)))
 
     usual, flagged = jump(material.inner) if len(material.inner) else 0.0, jump(ends)
-    for offset, when in ((-1, "late"), (1, "early")):
-        if (other := jump(ends + offset)) > 3 * flagged and other > 2 * usual:
-            return (
-                f"'terminals' and 'timeouts' seem to come one row {when}, first in row "
-                f"{ends[0]:,}: observations jump {'before' if offset < 0 else 'behind'} the "
-                "flagged rows; flag the last row of each episode."
-            )
-    return None
+    offsets = sorted((k for k in range(-reach, reach + 1) if k), key=abs)
+    found = [jump(ends + k) for k in offsets]
+    best = int(np.argmax(found))
+    return offsets[best] if found[best] > max(3 * flagged, 2 * usual) else 0

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
-from shared.data.episodes import Episodes, broken_rows, find_episodes, flagged_ends
-from shared.data.files.columns import Columns
+from shared.data.recording.columns import Columns
+from shared.data.recording.ends import Episodes, broken_rows, find_episodes, flagged_ends
+from shared.data.recording.jumps import unmarked_jumps
 from shared.environments.tasks import Environment
 
 SAMPLE = 5_000
@@ -31,8 +32,10 @@ class Extremes(NamedTuple):
 class Material:
     """All rows of a file and, where known, its task; derived arrays are computed on demand."""
 
-    def __init__(self, columns: Columns, environment: Environment | None):
+    def __init__(self, columns: Columns, environment: Environment | None, declared: bool = False):
         self.columns, self.environment = columns, environment
+        self.declared = declared
+        """Were the actions scaled from a range that somebody declared?"""
         self.quirk = environment.quirk if environment is not None else ""
 
     @cached_property
@@ -55,6 +58,11 @@ class Material:
     def broken(self) -> Bool[np.ndarray, "rows"]:
         """Rows inside an episode that the next row does not continue."""
         return broken_rows(self.columns, self.flagged)
+
+    @cached_property
+    def jumps(self) -> Bool[np.ndarray, "rows"]:
+        """Rows whose next row no step leads to, and no flag."""
+        return unmarked_jumps(self.columns, self.environment)
 
     @cached_property
     def episodes(self) -> Episodes:
@@ -110,3 +118,12 @@ def inner_rows(last: Bool[np.ndarray, "rows"]) -> Int[np.ndarray, "sampled"]:
     ended = last[:-4] | last[1:-3] | last[2:-2] | last[3:-1]
     rows = np.flatnonzero(~ended) + 2
     return rows[:: max(1, len(rows) // SAMPLE)]
+
+
+def constant_of(material: Material, key: str) -> str:
+    """The constant columns of a key, if there are others too."""
+    low, high = material.extremes[key]
+    constant = np.flatnonzero(low == high)
+    if not 0 < len(constant) < len(low):
+        return ""
+    return ", ".join(map(str, constant[:8])) + (", ..." if len(constant) > 8 else "")

@@ -1,57 +1,42 @@
-"""Numbers that cannot be right: not finite, too large, out of range, or never changing."""
+"""Observations that cannot be right: glitches, lost digits, odd units, or never changing."""
 
 import numpy as np
 
-from shared.data.checks.material import Material
+from shared.data.checks.material import SAMPLE, Material, constant_of
+from shared.data.recording.units import is_coarse
 from shared.environments.tasks import environments
 
-ACTION_TOLERANCE = 1e-3
-"""Actions this far beyond ±1 are rounding and are clipped with a warning."""
-OVERFLOW, HUGE = 1e18, 1e6
-"""Float32 cannot square the first; the second is no unit that a sensor is read in."""
 OUTLIER_SPREADS = 50.0
 """Farther out than this many times the range of 98 % of the rows is a glitch."""
-SATURATED_SHARE = 0.95
-
-_FIELDS = {
-    "observations": "observation",
-    "actions": "action",
-    "rewards": "reward",
-    "next_observations": "next_observation",
-}
+_TINY, _FAR = 1e-4, 1e3
 
 
-def non_finite(material: Material) -> str | None:
-    """A single NaN poisons every batch that meets it."""
-    for key, (low, high) in material.extremes.items():
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
-            x = getattr(material.columns, _FIELDS[key])
-            bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
-            return (
-                f"key '{key}' is not finite in {bad.sum():,} of {len(x):,} rows, first in row "
-                f"{bad.argmax():,}; repair or drop those rows."
-            )
-    return None
+def coarse_columns(material: Material) -> str | None:
+    """Far from zero, float32 holds a few values only: the rest was lost when it was stored."""
+    x = material.columns.observation
+    coarse = np.flatnonzero(is_coarse(x) & (np.abs(x[0]) > _FAR))
+    if not len(coarse):
+        return None
+    k = int(coarse[0])
+    sample = x[:: max(1, len(x) // SAMPLE), k]
+    return (
+        f"key 'observations' holds only {len(np.unique(sample)):,} different values in column "
+        f"{', '.join(map(str, coarse[:8]))}, because float32 has seven digits and the column is "
+        f"near {np.median(sample):,.6g}; subtract that before it is stored."
+    )
 
 
-def overflow(material: Material) -> str | None:
-    """Squares of such numbers are infinite in float32."""
-    return _large(material, OVERFLOW, np.inf, "whose square is infinite in float32; drop the row.")
-
-
-def huge(material: Material) -> str | None:
-    """Fill values and forgotten units hide the rest of a column from a network."""
-    mend = "is it a fill value or an odd unit? Drop the row or scale the column."
-    return _large(material, HUGE, OVERFLOW, mend)
-
-
-def _large(material: Material, least: float, below: float, mend: str) -> str | None:
-    for key, extremes in material.extremes.items():
-        if least < extremes.size <= below:
-            x = getattr(material.columns, _FIELDS[key])
-            size = np.abs(x).reshape(len(x), -1).max(axis=1)
-            return f"key '{key}' reaches {size.max():.3g} in row {size.argmax():,}, {mend}"
-    return None
+def tiny_columns(material: Material) -> str | None:
+    """A unit so large that an algorithm which does not normalise hardly sees the column."""
+    mean, std = material.scaled
+    tiny = np.flatnonzero((std > 0) & (std < _TINY) & (std > 1e-6 * np.abs(mean)))
+    if not len(tiny):
+        return None
+    return (
+        f"key 'observations' has a deviation of {std[tiny[0]]:.3g} in column "
+        f"{', '.join(map(str, tiny[:8]))}, which algorithms that do not normalise hardly see; "
+        "store it in a smaller unit."
+    )
 
 
 def outliers(material: Material) -> str | None:
@@ -96,59 +81,6 @@ def sizes(material: Material) -> str | None:
     )
 
 
-def action_range(material: Material) -> str | None:
-    """Policies answer within ±1, so such actions could never be imitated."""
-    if material.extremes["actions"].size <= 1 + ACTION_TOLERANCE:
-        return None
-    size = np.abs(material.columns.action)
-    rows = (size > 1 + ACTION_TOLERANCE).any(axis=1)
-    swapped = material.extremes["observations"].size <= 1 + ACTION_TOLERANCE
-    mend = "; or are they 'observations', and the two keys swapped?" if swapped else "."
-    return (
-        f"key 'actions' lies beyond ±1 in {rows.mean():.1%} of the rows (largest size "
-        f"{size.max():.4g}, first in row {rows.argmax():,}); clip or scale the actions to ±1{mend}"
-    )
-
-
-def action_rounding(material: Material) -> str | None:
-    """A little beyond ±1 is the rounding of a tanh or a clip."""
-    largest = material.extremes["actions"].size
-    if not 1 < largest <= 1 + ACTION_TOLERANCE:
-        return None
-    rows = (np.abs(material.columns.action) > 1).any(axis=1)
-    return (
-        f"key 'actions' lies up to {largest - 1:.1e} beyond ±1 in {rows.mean():.1%} of the rows, "
-        f"first in row {rows.argmax():,}; clipped."
-    )
-
-
-def action_scale(material: Material) -> str | None:
-    """Actions scaled to 0..1, or twice, use a part of what the simulator takes."""
-    low, high = material.extremes["actions"]
-    if material.extremes["actions"].size == 0:
-        return None
-    if (low >= 0).all() and (high <= 1 + ACTION_TOLERANCE).all() and len(low) > 1:
-        return "key 'actions' is nowhere negative; if it is scaled to 0..1, scale it to ±1."
-    if (largest := material.extremes["actions"].size) >= 0.05:
-        return None
-    return (
-        f"key 'actions' never exceeds {largest:.2g} in size; if it is scaled twice, scale it to ±1."
-    )
-
-
-def saturated(material: Material) -> str | None:
-    """A clipped or discrete action has lost what it was."""
-    action = material.columns.action
-    action = action[:: max(1, len(action) // 100_000)]
-    share = float((np.abs(action) >= 0.999).mean())
-    if share < SATURATED_SHARE:
-        return None
-    return (
-        f"key 'actions' is at ±1 in {share:.1%} of its values; if they were clipped, scale them to "
-        "±1 instead."
-    )
-
-
 def all_constant(material: Material) -> str | None:
     """An observation that never changes carries nothing."""
     low, high = material.extremes["observations"]
@@ -159,43 +91,13 @@ def all_constant(material: Material) -> str | None:
 
 def constant_columns(material: Material) -> str | None:
     """A constant column has no spread to normalise by."""
-    told = _constant(material, "observations")
+    told = constant_of(material, "observations")
     return (
         f"key 'observations' never changes in column {told}; normalising divides by a floor there, "
         "leave such columns out."
         if told
         else None
     )
-
-
-def constant_actions(material: Material) -> str | None:
-    """One action only has nothing to compare it with."""
-    low, high = material.extremes["actions"]
-    if (low != high).any():
-        return None
-    return (
-        "key 'actions' is the same in every row, so nothing can be learned of other actions; store "
-        "what was sent to the motors."
-    )
-
-
-def constant_motors(material: Material) -> str | None:
-    """A motor that never moves, or an action that was padded."""
-    told = _constant(material, "actions")
-    return (
-        f"key 'actions' never changes in column {told}; is that motor unused? Leave it out."
-        if told
-        else None
-    )
-
-
-def _constant(material: Material, key: str) -> str:
-    """The constant columns of a key, if there are others too."""
-    low, high = material.extremes[key]
-    constant = np.flatnonzero(low == high)
-    if not 0 < len(constant) < len(low):
-        return ""
-    return ", ".join(map(str, constant[:8])) + (", ..." if len(constant) > 8 else "")
 
 
 def normalised(material: Material) -> str | None:

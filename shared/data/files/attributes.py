@@ -13,14 +13,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from shared.data.files.signature import AGAIN
+from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS
 from shared.errors import DataError
 
-MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES = 256, 1 << 16
+MAXIMUM_ATTRIBUTES, MAXIMUM_BYTES, MAXIMUM_NUMBERS = 256, 1 << 16, 1024
+LISTS = (*RANGE_KEYS, OFFSET_KEY)
+"""Attributes that hold a number for each motor or column."""
 CHILD_SECONDS, WALL_SECONDS = 2, 60.0
 """Processor time of the reading alone, where the system can limit it; and of everything."""
 _CHILD = """
@@ -30,7 +34,8 @@ from shared.data.files.attributes import tell_attributes
 tell_attributes(sys.argv[2], int(sys.argv[3]))
 """
 
-Attributes = dict[str, str | int | float | bool]
+Attributes = dict[str, Any]
+"""Name -> a string, a number, or a short list of numbers."""
 
 
 def read_attributes(path: Path, file: h5py.File, *, vouched: bool) -> Attributes:
@@ -72,7 +77,14 @@ def tell_attributes(path: str, seconds: int) -> None:
 def plain_attributes(record: dict) -> Attributes:
     """The small, plain values of a mapping that was read from JSON; the rest is left out."""
     plain = {str(k): v for k, v in record.items() if isinstance(v, str | int | float | bool)}
+    plain |= {str(k): v for k, v in record.items() if k in LISTS and _are_numbers(v)}
     return {k: v for k, v in plain.items() if len(str(v)) <= MAXIMUM_BYTES}
+
+
+def _are_numbers(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > MAXIMUM_NUMBERS:
+        return False
+    return all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
 
 
 def _names(file: h5py.File) -> list[str]:
@@ -88,7 +100,11 @@ def _plain(file: h5py.File) -> Attributes:
     found: Attributes = {}
     for name in _names(file):
         attribute = h5py.h5a.open(file.id, name.encode())
-        if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+        space = attribute.get_space()
+        scalar = space.get_simple_extent_type() == h5py.h5s.SCALAR
+        few = name in LISTS and space.get_simple_extent_ndims() == 1
+        few = few and space.get_simple_extent_npoints() <= MAXIMUM_NUMBERS
+        if not (scalar or few):
             continue
         if attribute.get_storage_size() > MAXIMUM_BYTES:
             continue
@@ -96,7 +112,12 @@ def _plain(file: h5py.File) -> Attributes:
         numeric = isinstance(kind, h5py.h5t.TypeIntegerID | h5py.h5t.TypeFloatID)
         if not (numeric or isinstance(kind, h5py.h5t.TypeStringID | h5py.h5t.TypeEnumID)):
             continue
+        if not scalar and not numeric:
+            continue
         value = file.attrs[name]
+        if not scalar:
+            found[name] = np.asarray(value).tolist()
+            continue
         value = value.item() if isinstance(value, np.generic) else value
         value = value.decode(errors="replace") if isinstance(value, bytes) else value
         if isinstance(value, str | int | float | bool):

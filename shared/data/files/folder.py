@@ -43,6 +43,6 @@ def digest_of(files: list[Path]) -> str:
     """SHA-256 over the names and SHA-256 of all files; a digest noted beside one must agree."""
     total = hashlib.sha256()
     with ThreadPoolExecutor(_READERS) as pool:
-        for file, digest in zip(files, pool.map(verified_sha256, files), strict=True):
+        for file, (digest, _) in zip(files, pool.map(verified_sha256, files), strict=True):
             total.update(f"{digest}  {file.name}\n".encode())
     return total.hexdigest()

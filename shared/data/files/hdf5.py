@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 
 from shared.data.files.attributes import Attributes, read_attributes
-from shared.data.files.signature import AGAIN, printable, require_hdf5
-from shared.errors import DataError
+from shared.data.files.signature import AGAIN, require_hdf5
+from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 
 MAXIMUM_EXPANSION = 1100
@@ -63,7 +63,7 @@ def read_hdf5(
     wanted: tuple[str, ...] | re.Pattern[str],
     *,
     vouched: bool = False,
-    many: bool = False,
+    many: bool | tuple[str, ...] = False,
 ) -> HDF5Contents:
     """The numeric arrays `wanted` of an untrusted HDF5 file.
 
@@ -73,7 +73,7 @@ def read_hdf5(
             pattern that whole keys match.
         vouched: the file's bytes match a digest that was noted for them.
         many: the file may hold as many objects as its bytes have room for (Minari: several
-            an episode), not `MAXIMUM_OBJECTS`.
+            an episode), not `MAXIMUM_OBJECTS`; or it may if none of these keys is at its root.
 
     Raises:
         DataError: see the top of this page.
@@ -82,6 +82,8 @@ def read_hdf5(
     require_hdf5(path)
     with _as_data_error(path), h5py.File(path, "r", locking=False) as file:
         size = path.stat().st_size
+        if isinstance(many, tuple):
+            many = not {*many} & {*map(str, itertools.islice(file, MAXIMUM_OBJECTS))}
         limit = max(MAXIMUM_OBJECTS, size // OBJECT_BYTES) if many else MAXIMUM_OBJECTS
         keys, found = [], {}
         # Open data sets hold caches, so none is kept open while the others are looked at.
@@ -208,7 +210,7 @@ def _checked_bytes(path: Path, key: str, dataset: h5py.Dataset, file_bytes: int)
 
 def _read(path: Path, key: str, dataset: h5py.Dataset) -> np.ndarray:
     try:
-        return dataset[()]
+        return np.asarray(dataset[()])
     except _H5PY_ERRORS as error:
         raise DataError(
             f"{path}: key '{printable(key)}' is damaged ({_first_line(error)}); {AGAIN}."

@@ -13,24 +13,30 @@ Pictures are (T + 1, height, width, 3) uint8; JPEGs are refused.
 Format: Minari (Younis et al., 2024), versions 0.4 and 0.5, its `hdf5` storage.
 """
 
-import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from shared.data.files.attributes import Attributes, plain_attributes
 from shared.data.files.folder import digest_of, require_inside
 from shared.data.files.hdf5 import read_hdf5
-from shared.data.files.signature import AGAIN, printable
-from shared.data.whole_episodes import Episode
-from shared.errors import DataError
+from shared.data.files.minari_metadata import metadata_of, range_of, refuse_jpegs, spaces_of
+from shared.data.files.signature import AGAIN
+from shared.data.recording.flags import one_less
+from shared.data.recording.units import (
+    OFFSET_KEY,
+    far_offset,
+    told_offset,
+    values_lost,
+)
+from shared.data.recording.whole import Episode
+from shared.errors import DataError, printable
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"
 RECORD = "latent_policies"
 """Where `metadata.json` says what a converted set was made of."""
-_METADATA_BYTES = 1 << 24
 FLAT = ("actions", "rewards", "terminations", "truncations")
 _WANTED = re.compile(rf"episode_\d{{1,9}}/(observations(/.+)?|{'|'.join(FLAT)})")
 
@@ -54,8 +60,12 @@ def minari_place(path: Path) -> Path | None:
     return next((x for x in places if (x / MAIN).is_file() or (x / METADATA).is_file()), None)
 
 
-def read_minari(path: str | Path) -> MinariSet:
+def read_minari(path: str | Path, *, shift: bool = True) -> MinariSet:
     """Every episode of a Minari data set.
+
+    Arguments:
+        path: its folder.
+        shift: as of `read_source`.
 
     Raises:
         DataError: it is broken or hostile, or holds what no data set here is made of: JPEGs,
@@ -68,13 +78,13 @@ def read_minari(path: str | Path) -> MinariSet:
     files = [place / MAIN, place / METADATA]
     for file in files:
         require_inside(path, file)
-    about = _metadata(files[1])
+    about = metadata_of(files[1])
     stored = about.get("data_format", "hdf5")
     if stored != "hdf5":
         kind = printable(str(stored))
         raise DataError(f"{path}: is stored as '{kind}'; write it with data_format='hdf5'.")
-    spaces = _spaces(about)
-    _refuse_jpegs(files[0], about, spaces)
+    spaces = spaces_of(about)
+    refuse_jpegs(files[0], about, spaces)
     found: dict[int, dict[str, np.ndarray]] = {}
     for key, array in read_hdf5(files[0], _WANTED, many=True).arrays.items():
         group, _, name = key.partition("/")
@@ -86,7 +96,7 @@ def read_minari(path: str | Path) -> MinariSet:
         )
     leaves = sorted(key for key in next(iter(found.values())) if key not in FLAT)
     leaves = list(spaces) if sorted(spaces) == leaves else leaves
-    notes: dict[str, None] = {}
+    notes = dict.fromkeys(_extra_flags(found))
     episodes = [
         _episode(f"{files[0]}: 'episode_{number}'", found[number], leaves, notes)
         for number in sorted(found)
@@ -98,52 +108,49 @@ def read_minari(path: str | Path) -> MinariSet:
         notes[f"the observation joins {', '.join(joined)}, in this order."] = None
     record = about.get(RECORD)
     attributes = plain_attributes(record) if isinstance(record, dict) else {}
+    attributes |= range_of(about)
+    episodes = _in_float32(episodes, attributes, shift, notes)
     return MinariSet(episodes, digest_of(files), attributes, (*leaves, *FLAT), list(notes))
 
 
-def _metadata(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _METADATA_BYTES:
-            raise ValueError("too long")
-        about = json.loads(path.read_text("utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("no mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or printable(str(error), 120)
-        raise DataError(f"{path}: cannot be read ({reason}); {AGAIN}.") from error
-    return about
+def _in_float32(
+    episodes: list[Episode], attributes: Attributes, shift: bool, notes: dict
+) -> list[Episode]:
+    """The episodes with states of float32, shifted where that could not hold them."""
+    states = [x.state for x in episodes if x.state is not None]
+    if not states or all(x.dtype == np.float32 for x in states):
+        return episodes
+    stored = np.concatenate(states)
+    offset = far_offset(stored) if shift else None
+    if offset is not None:
+        before = np.asarray(attributes.get(OFFSET_KEY, 0.0))
+        attributes[OFFSET_KEY] = (offset + before).tolist()
+        notes[told_offset(offset)] = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = (stored if offset is None else stored - offset).astype(np.float32)
+    notes[f"'observations' holds {stored.dtype}; it is read as float32."] = None
+    if offset is None and (lost := values_lost(stored, moved)) is not None:
+        column, before, after = lost
+        notes[
+            f"'observations' keeps {after:,} of {before:,} different values in column {column}, "
+            "because float32 holds seven digits; subtract a constant there."
+        ] = None
+    parts = np.split(moved, np.cumsum([len(x) for x in states])[:-1])
+    return [x._replace(state=part) for x, part in zip(episodes, parts, strict=True)]
 
 
-def _spaces(about: dict[str, Any]) -> dict[str, dict]:
-    """Key -> JSON of the space of every array in an observation, in order; empty if unknown."""
-
-    def walk(space: Any, prefix: str) -> dict[str, dict]:
-        if not isinstance(space, dict):
-            return {}
-        parts = space.get("subspaces")
-        if isinstance(parts, list):
-            parts = {f"_index_{i}": x for i, x in enumerate(parts)}
-        if not isinstance(parts, dict):
-            return {prefix: space}
-        return {k: v for name, x in parts.items() for k, v in walk(x, f"{prefix}/{name}").items()}
-
-    try:
-        return walk(json.loads(about["observation_space"]), "observations")
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return {}
-
-
-def _refuse_jpegs(file: Path, about: dict[str, Any], spaces: dict[str, dict]) -> None:
-    """Pictures from 32 x 32 on are JPEG files of variable length, unless Minari is told not to."""
-    for key, space in spaces.items():
-        shape = space.get("shape")
-        sizes = [n for n in shape[:2] if isinstance(n, int)] if isinstance(shape, list) else []
-        large = len(sizes) == 2 and min(sizes) >= 32 and space.get("dtype") == "uint8"
-        if large and about.get("jpeg_encoding", True):
-            raise DataError(
-                f"{file}: '{key}' holds JPEG files, which are not decoded here; write the set with "
-                "jpeg_encoding=False."
-            )
+def _extra_flags(found: dict[int, dict[str, np.ndarray]]) -> list[str]:
+    """Shorten flags that have one entry more than the rewards, and say which."""
+    told = {}
+    for arrays in found.values():
+        rows = len(arrays["rewards"]) if np.ndim(arrays.get("rewards", 0)) else -1
+        for key in FLAT[2:]:
+            x = arrays.get(key)
+            if x is not None and x.ndim == 1 and len(x) == rows + 1 > 1:
+                arrays[key], place = one_less(x)
+                sentence = f"'{key}' has one entry more than its rows; the {place} is left out."
+                told[sentence] = None
+    return list(told)
 
 
 def _episode(what: str, arrays: dict[str, np.ndarray], leaves: list[str], notes: dict) -> Episode:
@@ -157,7 +164,8 @@ def _episode(what: str, arrays: dict[str, np.ndarray], leaves: list[str], notes:
         x = arrays[key]
         _require_rows(what, key, x, steps + 1)
         if x.dtype != np.uint8:
-            states.append(_real(what, key, x, notes).reshape(len(x), -1))
+            _require_real(what, key, x)
+            states.append(x.reshape(len(x), -1))
         elif image is None:
             image = _pictures(what, key, x)
         else:
@@ -185,12 +193,16 @@ def _require_rows(what: str, key: str, x: np.ndarray, rows: int) -> None:
         )
 
 
-def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
+def _require_real(what: str, key: str, x: np.ndarray) -> None:
     if x.dtype.kind != "f":
         raise DataError(f"{what}: '{key}' holds {x.dtype}; store real numbers, float32.")
+
+
+def _real(what: str, key: str, x: np.ndarray, notes: dict) -> np.ndarray:
+    _require_real(what, key, x)
     if x.dtype != np.float32:
         notes[f"'{key}' holds {x.dtype}; it is read as float32."] = None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return x.astype(np.float32, copy=False)
 
 

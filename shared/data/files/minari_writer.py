@@ -1,4 +1,4 @@
-"""Writes Minari data sets in their own layout (see `minari_folder`), without Minari."""
+"""Writes Minari data sets in their own layout (see `minari_reader`), without Minari."""
 
 import json
 import re
@@ -11,8 +11,9 @@ import numpy as np
 
 from shared.data.files.attributes import Attributes
 from shared.data.files.minari_reader import FLAT, MAIN, METADATA, RECORD
-from shared.data.whole_episodes import Episode
+from shared.data.recording.whole import Episode
 
+_ENDS = ("low", "high")
 VERSION = "0.5.4"
 """The version that the written files state; Minari refuses those that it does not know."""
 
@@ -47,7 +48,8 @@ def write_minari(folder: Path, episodes: Sequence[Episode], name: str, record: A
     spaces = {key: _box(x) for key, x in _observations(first).items()}
     box = next(iter(spaces.values()))
     parts = {key.partition("/")[2]: x for key, x in spaces.items()}
-    bound = 1.0 if max(np.abs(x.action).max() for x in episodes) <= 1 else np.inf
+    inside = max(np.abs(x.action).max() for x in episodes) <= 1
+    bounds = tuple(record.get(key, end if inside else end * np.inf) for key, end in _RANGE)
     about = {
         "dataset_id": name,
         "minari_version": VERSION,
@@ -59,7 +61,7 @@ def write_minari(folder: Path, episodes: Sequence[Episode], name: str, record: A
         "observation_space": json.dumps(
             {"type": "Dict", "subspaces": parts} if len(spaces) > 1 else box
         ),
-        "action_space": json.dumps(_box(first.action, bound)),
+        "action_space": json.dumps(_box(first.action, bounds)),
         RECORD: record,
     }
     (place / METADATA).write_text(json.dumps(about), "utf-8")
@@ -78,9 +80,11 @@ def _store(group: h5py.Group, key: str, x: np.ndarray) -> None:
     group.create_dataset(key, data=x, chunks=True, fletcher32=True, track_times=False, **packed)
 
 
-def _box(x: np.ndarray, bound: float = np.inf) -> dict[str, Any]:
+_RANGE = (("action_low", -1.0), ("action_high", 1.0))
+
+
+def _box(x: np.ndarray, bounds: tuple = (-np.inf, np.inf)) -> dict[str, Any]:
     """Minari's JSON of a gymnasium `Box` for rows like those of x."""
-    low, high = (0, 255) if x.dtype == np.uint8 else (-bound, bound)
-    shape = x.shape[1:]
-    limits = {k: np.full(shape, v, x.dtype).tolist() for k, v in (("low", low), ("high", high))}
+    bounds, shape = (0, 255) if x.dtype == np.uint8 else bounds, x.shape[1:]
+    limits = {k: np.full(shape, v, x.dtype).tolist() for k, v in zip(_ENDS, bounds, strict=True)}
     return {"type": "Box", "dtype": str(x.dtype), "shape": list(shape), **limits}

@@ -13,6 +13,7 @@ zip's own checksums catch flipped bits.  Every refusal is a `DataError` of one
 sentence with file, key, reason and mend.
 """
 
+import json
 import math
 import re
 import stat
@@ -23,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.data.files.attributes import Attributes, plain_attributes
 from shared.data.files.hdf5 import MAXIMUM_EXPANSION
-from shared.data.files.signature import AGAIN, printable
-from shared.errors import DataError
+from shared.data.files.signature import AGAIN
+from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 
 MAXIMUM_MEMBERS = 256
@@ -49,15 +51,20 @@ _ZIP_ERRORS = (
 
 
 class NpzContents(NamedTuple):
-    """The wanted arrays that exist, all keys, and the archive's comment."""
+    """The wanted arrays that exist, what the archive says of itself, and all keys.
+
+    It says so in its comment, as JSON, which may be anything.
+    """
 
     arrays: dict[str, np.ndarray]
+    attributes: Attributes
     keys: tuple[str, ...]
-    comment: str
 
 
-def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
+def read_npz(path: str | Path, wanted: tuple[str, ...] | re.Pattern[str]) -> NpzContents:
     """The numeric arrays `wanted` of an untrusted npz archive; absent ones are left out.
+
+    `wanted` are keys, or a pattern that whole keys match.
 
     Raises:
         DataError: see the top of this page.
@@ -67,16 +74,26 @@ def read_npz(path: str | Path, wanted: tuple[str, ...]) -> NpzContents:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _members(path, archive)
+            if isinstance(wanted, re.Pattern):
+                wanted = tuple(filter(wanted.fullmatch, members))
             found = {key: members[key] for key in wanted if key in members}
             _require_memory(path, found)
             arrays = {key: _read(path, archive, key, x) for key, x in found.items()}
             comment = archive.comment.decode("utf-8", "replace")
-            return NpzContents(arrays, tuple(members), comment)
+            return NpzContents(arrays, _record(comment), tuple(members))
     except DataError:
         raise
     except _ZIP_ERRORS as error:
         reason = printable(str(error) or type(error).__name__, 160)
         raise DataError(f"{path}: is a truncated or damaged npz ({reason}); {AGAIN}.") from error
+
+
+def _record(comment: str) -> Attributes:
+    try:
+        record = json.loads(comment)
+    except (ValueError, RecursionError):
+        return {}
+    return plain_attributes(record) if isinstance(record, dict) else {}
 
 
 def _require_file(path: Path) -> None:

@@ -9,6 +9,10 @@ import h5py
 from shared.errors import DataError
 
 AGAIN = "fetch or copy the file again"
+_ROWS = (
+    "write its columns to HDF5 as 'observations' (what is seen before acting), 'actions', "
+    "'rewards', 'terminals' and 'timeouts' (the last row of every episode), see docs/your-data.md"
+)
 
 
 def require_hdf5(path: Path) -> None:
@@ -20,18 +24,12 @@ def require_hdf5(path: Path) -> None:
         if status.st_size == 0:
             raise DataError(f"{path}: is empty (0 bytes); {AGAIN}.")
         with open(path, "rb") as file:
-            head = file.read(64)
+            head = file.read(4096)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be read ({reason}); check the path.") from error
     if not h5py.is_hdf5(os.fspath(path)):
         raise DataError(f"{path}: is not an HDF5 file{_guess(head)}.")
-
-
-def printable(name: str, limit: int = 60) -> str:
-    """A name from a file, safe to print: no control characters, bounded length."""
-    text = ascii(name)[1:-1]
-    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def _guess(head: bytes) -> str:
@@ -43,6 +41,26 @@ def _guess(head: bytes) -> str:
         return " but a Git LFS pointer; fetch the real file with 'git lfs pull'"
     if head.startswith(b"PK\x03\x04"):
         return " but a zip or npz archive; write its arrays to HDF5 first"
+    kinds = {b"PAR1": "a Parquet table", b"SQLite format 3": "a SQLite database or ROS 2 bag"}
+    kinds |= {b"#ROSBAG": "a ROS bag", b"\x89MCAP": "an MCAP log"}
+    for signature, kind in kinds.items():
+        if head.startswith(signature):
+            return f" but {kind}; {_ROWS}"
+    if (columns := _text_columns(head)) > 1:
+        return f" but a table of text with {columns} columns; {_ROWS}"
     if head.startswith(b"\x80") or head.startswith(b"\x93NUMPY"):
         return " but a pickle or npy file, which is not read; write its arrays to HDF5 first"
     return f" (its signature is missing); {AGAIN}"
+
+
+def _text_columns(head: bytes) -> int:
+    """How many columns the first line of a table of text has; 0 if it is none."""
+    line = head.split(b"\n")[0].strip()
+    if not line or not head.replace(b"\r", b"").replace(b"\n", b"").replace(b"\t", b"").isascii():
+        return 0
+    text = line.decode("ascii")
+    return (
+        max(len(text.split(mark)) for mark in (",", ";", "\t"))
+        if text.replace("\t", " ").isprintable()
+        else 0
+    )

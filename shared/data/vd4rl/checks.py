@@ -1,7 +1,7 @@
 """What can be wrong with a V-D4RL folder as a whole, and with its pictures.
 
-The rows of a file alone are checked by `vd4rl_flags`; the states, when they are used, by
-`validate` as any other file's.
+The rows of a file alone are checked by `flags`; the states, when they are used, by
+`checks` as any other file's.
 """
 
 import hashlib
@@ -16,14 +16,17 @@ _SAMPLE = 64
 """Neighbouring pairs of frames that are looked at, evenly spread."""
 
 
-def check_folder(path: Path, files: list[Path], rows: list, entry: Entry | None) -> list[str]:
+def check_folder(
+    path: Path, files: list[Path], rows: list, entry: Entry | None, *, declared: bool = False
+) -> list[str]:
     """Refuse another convention or task; tell what else is strange.
 
     Arguments:
         path: the folder, for the sentences.
         files: of the folder.
-        rows: `vd4rl_rows.Rows` of each file.
+        rows: `rows.Rows` of each file.
         entry: what the folder is used as, where that is known.
+        declared: the range of the actions is declared, so they need not be in [-1, 1].
 
     Raises:
         DataError: the rows hold the actions taken at a frame, or of another task.
@@ -48,7 +51,7 @@ def check_folder(path: Path, files: list[Path], rows: list, entry: Entry | None)
     if all(not x.reward.any() for x in rows):
         warnings.append(f"{path.name}: key 'reward' is zero everywhere; is it the right one?")
     action = np.concatenate([x.action for x in rows])
-    if (too_far := float(np.abs(action).max())) > 1 + 1e-5:
+    if not declared and (too_far := float(np.abs(action).max())) > 1 + 1e-5:
         warnings.append(f"{path.name}: actions reach {too_far:.3g}; they are clipped to [-1, 1].")
     if len(still := np.flatnonzero(action.max(0) == action.min(0))):
         warnings.append(

@@ -1,7 +1,7 @@
 """Reads V-D4RL's two layouts, and sets that this project recorded in them.
 
 A folder holds either episode archives (`.npz`, 64 px) or shards of many episodes
-(`.hdf5`, 84 px), see `vd4rl_rows`.  A row holds the action that *led to* its frame
+(`.hdf5`, 84 px), see `rows`.  A row holds the action that *led to* its frame
 (`frames.from_leading`).  Episodes of 500 and 501 rows lie in one folder; an episode of
 T rows has T - 1 actions.  The
 `main`, `distracting` and `multitask` folders differ in what is drawn, not in form.
@@ -18,11 +18,23 @@ from typing import Any
 import numpy as np
 
 from shared.data.catalog import datasets, lookup_own
+from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of, episode_files
+from shared.data.files.npz import read_npz
+from shared.data.recording.units import (
+    OFFSET_KEY,
+    PLAIN,
+    RANGE_KEYS,
+    Options,
+    Range,
+    chosen_range,
+    offset_noted,
+    to_unit,
+)
 from shared.data.vd4rl.checks import check_folder, check_frames
 from shared.data.vd4rl.folder import environment_of, name_of, read_record
-from shared.data.vd4rl.pixel_data import PixelData
 from shared.data.vd4rl.rows import Rows, has_frames, read_frames, read_rows
+from shared.datasets.frame_data import FrameData
 from shared.datasets.frame_store import unpacked
 from shared.datasets.frames import Frames, from_leading
 from shared.environments.control import TASKS
@@ -40,7 +52,8 @@ def read_vd4rl(
     official: bool = False,
     cache: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> PixelData:
+    options: Options = PLAIN,
+) -> FrameData:
     """All episodes of a folder (or of one file), in the order of their names.
 
     Arguments:
@@ -52,6 +65,7 @@ def read_vd4rl(
         cache: folder of unpacked frames to use and to fill; without one they are kept in
             memory.
         progress: called with (frames read, frames in total).
+        options: what the user says of it.
 
     Raises:
         DataError: no such files, or one of them is broken, hostile or of another form.
@@ -74,21 +88,49 @@ def read_vd4rl(
             fill = partial(_unpack, pool, files, lengths, progress)
             where = None if cache is None else cache / f"{digest[:24]}.npy"
             frames = frames._replace(image=unpacked(shape, where, fill))
-    warnings = check_folder(path, files, rows, entry)
+    about = {**record, **_units(files[0])}
+    frames, bounds = _in_unit(frames, about, options, str(path))
+    warnings = check_folder(path, files, rows, entry, declared=bounds is not None)
     if frames.image is not None:
         warnings += check_frames(path, frames.image)
     if told is not None and entry is not None and told != entry:
         warnings.append(f"{path.name}: is '{told.name}', but it is used as '{entry.name}'.")
-    return PixelData(
+    states = 0 if frames.state is None else frames.state.shape[1]
+    return FrameData(
         name=entry.name if entry is not None else name_of(path),
         path=path,
         sha256=digest,
         source="collected" if record else "official" if official else "yours",
         frames=frames,
         environment=environment,
-        attributes=record,
+        attributes=about,
+        episode_returns=frames.episode_returns,
+        episode_lengths=frames.episode_lengths,
+        episode_finished=np.ones(len(frames.episode_lengths), bool),
         warnings=tuple(warnings),
+        action_range=bounds,
+        observation_offset=offset_noted(about, states) if states else None,
     )
+
+
+def _units(file: Path) -> Attributes:
+    """What an archive that was converted says of its numbers."""
+    if file.suffix != ".npz":
+        return {}
+    told = read_npz(file, ()).attributes
+    return {key: told[key] for key in (*RANGE_KEYS, OFFSET_KEY) if key in told}
+
+
+def _in_unit(
+    frames: Frames, about: Attributes, options: Options, where: str
+) -> tuple[Frames, Range | None]:
+    """The actions in [-1, 1], zero where there is none, and the range they come from."""
+    bounds, action = None, frames.action
+    if options.action_range is not None or {*RANGE_KEYS} & {*about}:
+        bounds = chosen_range(options, about, action.shape[1], where)
+    if bounds is not None:
+        action = np.where(frames.acted[:, None], to_unit(action, bounds), np.float32(0))
+    return frames._replace(action=np.clip(action, -1, 1)), bounds  # clipped as simulators do
 
 
 def _require_memory(path: Path, files: list[Path]) -> None:
@@ -136,5 +178,4 @@ def _join(files: list[Path], rows: list[Rows]) -> Frames:
         return None if parts[0] is None else np.concatenate(parts)
 
     columns: list[Any] = [join(key) for key in Rows._fields[:-1]]
-    frames = from_leading(None, *columns)
-    return frames._replace(action=np.clip(frames.action, -1, 1))  # as the simulator does
+    return from_leading(None, *columns)

@@ -16,6 +16,7 @@ import numpy as np
 
 from shared.data.files.hdf5 import read_hdf5
 from shared.data.files.npz import read_npz
+from shared.data.recording.flags import one_less
 from shared.data.vd4rl.flags import check_rows
 from shared.environments.control import TASKS, ControlTask
 from shared.errors import DataError
@@ -50,7 +51,7 @@ def read_rows(file: Path, task: ControlTask | None) -> Rows:
     """
     archive = file.suffix == ".npz"
     arrays, keys = _read(file, (*(_ARCHIVE_KEYS if archive else _SHARD_KEYS), *STATE_PARTS, STATE))
-    rows = _checked(file, arrays, keys)
+    rows, told = _checked(file, arrays, keys)
     n = len(rows["reward"])
     state = _state(file, task, rows, n)
     if state is None and _image_key(file) not in keys:
@@ -62,7 +63,7 @@ def read_rows(file: Path, task: ControlTask | None) -> Rows:
     else:
         step_type = _step_type(file, rows)
         is_first, terminal = step_type == 0, (step_type == 2) & over
-    remarks = check_rows(file, rows, is_first, terminal)
+    remarks = (*told, *check_rows(file, rows, is_first, terminal))
     is_first[0] = True
     return Rows(state, rows["action"], rows["reward"], terminal, is_first, remarks)
 
@@ -114,8 +115,8 @@ def _read(file: Path, wanted: tuple[str, ...]) -> tuple[dict[str, np.ndarray], t
 
 def _checked(
     file: Path, arrays: dict[str, np.ndarray], keys: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """Arrays of one length, with flat rewards and finite float32 numbers."""
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Arrays of one length, with flat rewards and finite float32 numbers; and remarks."""
     for key in ("action", "reward"):
         if key not in keys:
             raise DataError(
@@ -134,13 +135,24 @@ def _checked(
         bad = np.flatnonzero(~np.isfinite(rows[key]).reshape(len(rows[key]), -1).all(1))
         if bad.size:
             raise DataError(f"{file}: key '{key}' is not finite in row {bad[0]}; drop the episode.")
+    told = _drop_extra_flags(rows)
     lengths = {key: len(x) if x.ndim else 0 for key, x in rows.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{key} {n}" for key, n in lengths.items())
         raise DataError(f"{file}: arrays have different lengths ({told}); align them.")
     if lengths["reward"] < 2:
         raise DataError(f"{file}: has {lengths['reward']} row(s); an episode needs at least two.")
-    return rows
+    return rows, told
+
+
+def _drop_extra_flags(rows: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Shorten flags that have one entry more than the rewards; a remark for each."""
+    told = []
+    for key in sorted(rows.keys() & _FLAT - {"reward"}):
+        if rows[key].ndim == 1 and len(rows[key]) == len(rows["reward"]) + 1:
+            rows[key], place = one_less(rows[key])
+            told.append(f"key '{key}' has one entry more than the rows; the {place} is left out")
+    return tuple(told)
 
 
 def _step_type(file: Path, rows: dict[str, np.ndarray]) -> np.ndarray:

@@ -1,19 +1,17 @@
 """Writes episodes in V-D4RL's two layouts; the same episodes give the same bytes."""
 
-import zipfile
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-
-def write_archive(path: Path, episodes: list[dict[str, np.ndarray]], comment: str) -> None:
-    """A compressed npz; zip members carry no time of their own, so bytes repeat."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=4) as archive:
-        for key, value in episodes[0].items():
-            with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(value), allow_pickle=False)
-        archive.comment = comment.encode()[:65535]
+from shared.data.files.attributes import Attributes
+from shared.data.files.writers import write_archive
+from shared.data.recording.whole import Episode
+from shared.data.vd4rl.folder import RECORD
+from shared.data.vd4rl.rows import STATE
 
 
 def write_shard(path: Path, episodes: list[dict[str, np.ndarray]], comment: str) -> None:
@@ -35,3 +33,28 @@ def write_shard(path: Path, episodes: list[dict[str, np.ndarray]], comment: str)
                 fletcher32=True,
                 track_times=False,
             )
+
+
+def write_vd4rl(folder: Path, episodes: Sequence[Episode], record: Attributes) -> None:
+    """A folder of V-D4RL's episode archives; states lie flat under `state`.
+
+    A row holds the action that led to it, so the first row's is zero.
+    """
+    folder.mkdir(parents=True)
+    text = json.dumps(record)
+    for number, episode in enumerate(episodes):
+        frames = len(episode.reward) + 1
+        terminal = np.concatenate([[False], episode.terminal])
+        rows = {
+            "action": np.concatenate([np.zeros_like(episode.action[:1]), episode.action]),
+            "reward": np.concatenate([np.zeros(1, np.float32), episode.reward]),
+            "discount": (~terminal).astype(np.float32),
+            "is_first": np.arange(frames) == 0,
+            "is_last": np.arange(frames) == frames - 1,
+            "is_terminal": terminal,
+        }
+        seen = {"image": episode.image, STATE: episode.state}
+        rows |= {key: x for key, x in seen.items() if x is not None}
+        write_archive(folder / f"{number:06d}-{frames}.npz", [rows], text)
+    if record.get("source") == "collected":
+        (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -1,0 +1,1 @@
+"""Figures of world models, and the commands that draw them."""

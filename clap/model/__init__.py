@@ -1,0 +1,1 @@
+"""Models of the world: recurrent ones with latent actions, ensembles of single steps."""

@@ -1,0 +1,260 @@
+"""DSRL: a bounded policy in the noise space of a flow-matching decoder.
+
+"Steering Your Diffusion Policy with Latent Space Reinforcement Learning" (Wagenmaker et al.,
+2025), the noise-aliased variant DSRL-NA (algorithm 1).
+
+    decoder   min  |v(s, x_t, t) - (a - x_0)|²,  a = decode(s, w) from noise w
+              (shared/models/flow_matching.py)
+    critics   a' = decode'(s', w'),  w' ~ pi(w|s')
+              y = r + discount (1 - terminal) (mean_i Q'_i(s', a') - rho · std_i Q'_i(s', a'))
+              min  sum_i (Q_i(s, a) - y)²
+    latent    w ~ N(0, I):  min  (Qw(s, w) - mean_i Q_i(s, decode'(s, w)))²
+    actor     min  alpha log pi(w|s) - Qw(s, w),  w ~ pi(·|s) inside 0 ± noise_scale
+    alpha     min  -log alpha (log pi(w|s) + target entropy),  target entropy = -n / 2
+    targets   Q' <- (1 - tau) Q' + tau Q;  decode' likewise, while the decoder is trained
+
+decode = `decoder`, decode' = `target_decoder`, pi = `actor`, Q = `critic`, Q' = `target_critic`,
+Qw = `latent_critic`.  No gradient passes through the decoder: the actor asks Qw alone, so that a
+frozen policy of somebody else can be steered as well.
+
+The decoder is trained beside the policy (`decoder_beside`, as the public code does), or first and
+then frozen (`decoder_steps`); frozen, it serves other policies (`--model`).
+
+Differences from the paper: it steers diffusion policies that are given; here the decoder is
+trained on the same data.  Ensemble, pessimism rho and the target entropy are those of the public
+reimplementation in QAM's code (Li et al., 2026), whose box `noise_scale` is tuned by domain.
+Log pi is taken on the position in the box, so that a wider box earns no entropy.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnf.exploration import online_phase
+from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
+from shared.errors import ConfigError
+from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
+from shared.models.learner import Learner, descend, polyak
+from shared.models.losses import td_loss, td_target
+from shared.models.networks import Critics, Normalizer
+from shared.models.policies import BoundedLatentPolicy
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+
+
+class State(NamedTuple):
+    """Everything that DSRL remembers."""
+
+    normalizer: Normalizer
+    decoder: Learner
+    target_decoder: FlowMatching
+    actor: Learner
+    critic: Learner
+    target_critic: Critics
+    latent_critic: Learner
+    log_alpha: Learner
+
+
+class DSRL(AbstractAlgorithm):
+    """Diffusion steering by reinforcement learning; fields are the hyperparameters."""
+
+    decoder_steps: Count = hyperparameter("updates of the decoder alone, before the policy's")
+    decoder_beside: bool = hyperparameter("train the decoder in the policy's updates, too")
+    decoder_batch_size: Size = hyperparameter("rows an update of the decoder alone")
+    flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the velocity field")
+    flow_steps: Size = hyperparameter("Euler steps from noise to action")
+    steps: Count = hyperparameter("updates of the policy")
+    batch_size: Size = hyperparameter("rows a policy update")
+    noise_scale: Positive = hyperparameter("half width of the policy's box in the noise")
+    actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
+    critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    critics: Size = hyperparameter("members of the critics' ensemble")
+    critic_layer_norm: bool = hyperparameter("layer normalisation in the critics")
+    pessimism: Amount = hyperparameter("rho: standard deviations of the target below its mean")
+    decoder_learning_rate: Positive = hyperparameter("Adam step size of the decoder")
+    actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
+    critic_learning_rate: Positive = hyperparameter("Adam step size of all critics")
+    discount: Share = hyperparameter("discount of future rewards")
+    tau: Rate = hyperparameter("Polyak rate of the slow copies")
+    reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
+    normalize_observations: bool = hyperparameter("standardise observations")
+
+    title = "DSRL: a bounded policy in the noise of a flow-matching decoder"
+    paper = "Wagenmaker et al. 2025, Steering Your Diffusion Policy (arXiv:2506.15799)"
+    reusable = Reusable(
+        "decoder",
+        "decoder_steps",
+        ("normalizer", "decoder", "target_decoder"),
+        ("flow_hidden_sizes", "flow_steps", "decoder_batch_size", "decoder_learning_rate")
+        + ("normalize_observations",),
+    )
+
+    def __check_init__(self):
+        if self.decoder_steps == 0 and not self.decoder_beside and self.steps == 0:
+            raise ConfigError("decoder_steps is 0 and steps is 0: there is nothing to train.")
+
+    def init(self, spec, *, key):
+        k_decoder, k_actor, k_critic, k_latent = jax.random.split(key, 4)
+        sizes = spec.observation_size, spec.action_size
+        decoder = FlowMatching(
+            *sizes, hidden_sizes=self.flow_hidden_sizes, flow_steps=self.flow_steps, key=k_decoder
+        )
+        actor = BoundedLatentPolicy(
+            sizes[0], decoder.latent_size, self.actor_hidden_sizes, key=k_actor
+        )
+        layers = {"layer_norm": self.critic_layer_norm, "activation": jax.nn.gelu}
+        critic = Critics(
+            *sizes, self.critic_hidden_sizes, size=self.critics, key=k_critic, **layers
+        )
+        latent_critic = Critics(*sizes, self.critic_hidden_sizes, size=1, key=k_latent, **layers)
+        return State(
+            Normalizer.of(spec, active=self.normalize_observations),
+            Learner.create(decoder, self.decoder_optimizer),
+            decoder,
+            Learner.create(actor, self.actor_optimizer),
+            Learner.create(critic, self.critic_optimizer),
+            critic,
+            Learner.create(latent_critic, self.critic_optimizer),
+            Learner.create(jnp.zeros(()), self.actor_optimizer),
+        )
+
+    @property
+    def decoder_optimizer(self):
+        return optax.adam(self.decoder_learning_rate)
+
+    @property
+    def actor_optimizer(self):
+        return optax.adam(self.actor_learning_rate)
+
+    @property
+    def critic_optimizer(self):
+        return optax.adam(self.critic_learning_rate)
+
+    def phases(self):
+        decoder = Phase(
+            "decoder",
+            self.decoder_steps,
+            partial(self.draw, size=self.decoder_batch_size),
+            self.update_decoder,
+            finish=self.freeze_decoder,
+            evaluates=False,
+        )
+        return decoder, Phase("policy", self.steps, self.draw, self.update)
+
+    def online(self):
+        return online_phase(self, self.draw, self.update)
+
+    def draw(self, dataset, *, key, size=None):
+        return dataset.draw(self.batch_size if size is None else size, key=key)
+
+    def update_decoder(self, state, batch, *, key):
+        """One step of flow matching."""
+        s = jax.vmap(state.normalizer)(batch.observation)
+        noise, time = draw_matching(batch.action, key=key)
+        decoder, metrics = descend(
+            state.decoder,
+            self.decoder_optimizer,
+            lambda m: matching_loss(m, s, batch.action, noise, time),
+        )
+        target = polyak(state.target_decoder, decoder.model, self.tau)
+        return state._replace(decoder=decoder, target_decoder=target), metrics
+
+    def freeze_decoder(self, state, dataset, *, key):
+        """The policy begins with the decoder itself, not with a copy that lags behind."""
+        return state._replace(target_decoder=state.decoder.model)
+
+    def update(self, state, batch, *, key):
+        """One step: critics, latent critic, actor, alpha, targets; the decoder where it learns."""
+        s = jax.vmap(state.normalizer)(batch.observation)
+        s_next = jax.vmap(state.normalizer)(batch.next_observation)
+        k_next, k_latent, k_actor, k_decoder = jax.random.split(key, 4)
+        y = jax.vmap(partial(self.target, state))(
+            batch.reward, batch.terminal, s_next, jax.random.split(k_next, s.shape[0])
+        )
+        critic, critic_metrics = descend(
+            state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
+        )
+        w = jax.random.normal(k_latent, batch.action.shape)
+        value = jnp.mean(
+            jax.vmap(critic.model)(s, jax.vmap(state.target_decoder.decode)(s, w)), axis=1
+        )
+        latent_critic, latent_metrics = descend(
+            state.latent_critic,
+            self.critic_optimizer,
+            lambda m: self.latent_loss(m, s, w, value),
+        )
+        alpha = jnp.exp(state.log_alpha.model)
+        actor, actor_metrics = descend(
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, state, latent_critic.model, alpha, s, key=k_actor),
+        )
+        excess = actor_metrics["log_prob"] - batch.action.shape[1] / 2
+        log_alpha, alpha_metrics = descend(
+            state.log_alpha, self.actor_optimizer, lambda m: self.alpha_loss(m, excess)
+        )
+        metrics = critic_metrics | latent_metrics | actor_metrics | alpha_metrics
+        if self.decoder_beside:
+            state, decoder_metrics = self.update_decoder(state, batch, key=k_decoder)
+            metrics |= decoder_metrics
+        state = state._replace(
+            actor=actor,
+            critic=critic,
+            target_critic=polyak(state.target_critic, critic.model, self.tau),
+            latent_critic=latent_critic,
+            log_alpha=log_alpha,
+        )
+        return state, metrics
+
+    def target(self, state, reward, terminal, s_next, key):
+        """The pessimistic target y, for one transition."""
+        decoder = state.target_decoder
+        w = state.actor.model.sample(s_next, self.box(decoder, s_next), key=key)
+        q = state.target_critic(s_next, decoder.decode(s_next, w))
+        next_value = jnp.mean(q) - self.pessimism * jnp.std(q)
+        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+
+    def latent_loss(self, latent_critic, s, w, value):
+        """What noise is worth: regression onto the critics at the decoded actions."""
+        errors = jax.vmap(latent_critic.first)(s, w) - value
+        loss = jnp.mean(errors**2)
+        return loss, {"latent_loss": loss}
+
+    def actor_loss(self, actor, state, latent_critic, alpha, s, *, key):
+        """Soft policy improvement on the latent critic, over a batch."""
+
+        def terms(s, key):
+            box = self.box(state.target_decoder, s)
+            w, log_prob = actor.sample_with_log_prob(s, box, key=key)
+            return latent_critic.first(s, w), log_prob, jnp.abs(w)
+
+        q, log_prob, size = jax.vmap(terms)(s, jax.random.split(key, s.shape[0]))
+        loss = jnp.mean(alpha * log_prob - q)
+        return loss, {
+            "actor_loss": loss,
+            "log_prob": jnp.mean(log_prob),
+            "saturation": jnp.mean((size > 0.999 * self.noise_scale).astype(jnp.float32)),
+        }
+
+    def alpha_loss(self, log_alpha, excess):
+        """`excess` is the mean of log pi(w|s) plus the target entropy."""
+        return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
+
+    def act(self, state, memory, observation, *, key):
+        s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.model
+        box = self.box(decoder, s)
+        w = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
+        return decoder.decode(s, w), memory
+
+    def learned_reward(self, state, *, online=False):
+        return LearnedReward(self.discount, shift=self.reward_shift)
+
+    def critic_value(self, state, observation, action):
+        """Mean of the critics, of an action in a simulator."""
+        return jnp.mean(state.critic.model(state.normalizer(observation), action))
+
+    def box(self, decoder, s):
+        """Where the policy may place its noise."""
+        return decoder.box(s, self.noise_scale)

@@ -1,0 +1,25 @@
+"""What came out of a training, on one screen."""
+
+from pathlib import Path
+
+import click
+
+
+def show_outcome(paths: list[Path]) -> None:
+    """The table of these runs, what to think of each, and what to do next."""
+    from shared.comparison.outcome import sentences
+    from shared.comparison.read import read_run
+    from shared.comparison.table import print_table
+
+    runs = [read_run(path) for path in paths]
+    scored = [run for run in runs if run.episodes]
+    if scored:
+        print_table(scored)
+    for run in runs:
+        for sentence in sentences(run):
+            click.echo(sentence)
+        click.echo(f"run folder: {run.folders[0]}")
+    family, first = runs[0].family, paths[0]
+    if scored:
+        names = " ".join(map(str, paths)) if len(paths) < 4 else str(first.parent)
+        click.echo(f"next: {family} evaluate {first} --video film.mp4 | {family} compare {names}")

@@ -1,0 +1,30 @@
+"""Suites: lists of data sets by name, from `configs/benchmarks.yaml`."""
+
+import fnmatch
+from importlib import resources
+
+import yaml
+
+from shared.data.catalog import CATALOG
+from shared.environments.tasks import nearest
+from shared.errors import ConfigError
+
+
+def suites() -> dict[str, list[str]]:
+    """Every suite's patterns of data set names."""
+    text = (resources.files("configs") / "benchmarks.yaml").read_text()
+    return yaml.safe_load(text)["suites"]
+
+
+def data_sets(name: str) -> list[str]:
+    """The data sets of a suite, in its order.
+
+    Raises:
+        ConfigError: no such suite (names the nearest).
+    """
+    known = suites()
+    if name not in known:
+        near = nearest(name, known)
+        raise ConfigError(f"suite '{name}' does not exist; the nearest name is '{near}'.")
+    found = (x for pattern in known[name] for x in fnmatch.filter(CATALOG, pattern))
+    return list(dict.fromkeys(found))

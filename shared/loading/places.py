@@ -1,0 +1,48 @@
+"""Where the data of a name lie in the cache.
+
+official/<path on the server>                       what was downloaded
+collected/<name>-<rows>-seed<seed>.hdf5             recorded states
+collected/<name>-<rows>-seed<seed>-<size>px-<render>/   recorded frames
+frames/                                             frames of either, unpacked
+"""
+
+import os
+from pathlib import Path
+
+from shared.data.catalog import Entry
+
+MIRROR = "https://huggingface.co/datasets/conglu/vd4rl"
+"""Where V-D4RL's folders are published."""
+
+
+def default_data_dir() -> Path:
+    """`LATENT_POLICIES_DATA`, or `~/.cache/latent-policies`."""
+    return Path(os.environ.get("LATENT_POLICIES_DATA") or "~/.cache/latent-policies").expanduser()
+
+
+def official_path(entry: Entry, data_dir: Path, size: int = 64) -> Path:
+    """Where the official file of a data set lives in the cache; of a V-D4RL set, the folder."""
+    if entry.suite == "vd4rl":
+        return data_dir / "official" / Path(entry.file).parent / f"{size}px"
+    return data_dir / "official" / entry.file
+
+
+def collected_path(name: str, rows: int, seed: int, data_dir: Path) -> Path:
+    """Where a recorded set lives in the cache."""
+    return data_dir / "collected" / f"{name}-{rows}-seed{seed}.hdf5"
+
+
+def pixel_folder(
+    name: str, frames: int, seed: int, data_dir: Path, *, size: int = 64, render: str = "fast"
+) -> Path:
+    """Where recorded frames live in the cache."""
+    return data_dir / "collected" / f"{name}-{frames}-seed{seed}-{size}px-{render}"
+
+
+def folder_advice(entry: Entry, folder: Path) -> str:
+    """What to do to have the official folder of a V-D4RL set."""
+    return (
+        f"the official V-D4RL folder of '{entry.name}' is not at {folder}; run 'data fetch "
+        f"{entry.name}', or get {Path(entry.file).parent} from {MIRROR} and put it there, or name "
+        "your copy with --data."
+    )

@@ -1,0 +1,101 @@
+"""What a user asks for, in one object: the command line, a suite and Python all make one.
+
+Request -> plan (every value resolved) -> start (data, model, folder, training)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from shared.data.catalog import is_known
+from shared.errors import ConfigError
+from shared.loading.request import DataRequest
+from shared.runs import registry
+from shared.runs.plan import Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run, or a sweep of runs, as it is asked for.
+
+    Attributes:
+        family: `cnf` or `clap`.
+        algorithm: its name there, see `cnf algorithms`.
+        data: which data, from where.
+        preset: `paper`, or one of the algorithm's own.
+        seeds: trained side by side.
+        overrides: hyperparameters and run settings by name, as of `--set`.
+        sweep: name -> values; a run for every combination.
+        model: a run whose frozen model or encoder is taken over.
+        out: the new run folder; None is `runs/DATA/ALGORITHM-PRESET`.
+        label: of this variant in tables and plots; None is the algorithm's name.
+        loggers: any of `tensorboard`, `wandb`.
+    """
+
+    family: str
+    algorithm: str
+    data: DataRequest
+    preset: str = "paper"
+    seeds: tuple[int, ...] = (0,)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    model: Path | None = None
+    out: Path | None = None
+    label: str | None = None
+    loggers: tuple[str, ...] = ()
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, which picks values: `--env`'s, or the file's."""
+        if self.data.name is not None:
+            return self.data.name
+        if self.data.path is None:
+            raise ConfigError("name a data set (--env NAME, see 'data list') or a file (--data).")
+        stem = Path(self.data.path).resolve().stem
+        return f"{stem}-file" if is_known(stem) else stem  # a file's name picks no values
+
+    def plan(self, **swept: Any) -> Plan:
+        """Every value of this run resolved, with these values of the sweep.
+
+        Raises:
+            ConfigError: an unknown algorithm, preset, key or value.
+            RunError: the run whose model is asked for is none.
+        """
+        from shared.runs.frozen_model import model_overrides
+
+        overrides = dict(self.overrides)
+        if self.data.observation is not None:
+            overrides["observation"] = self.data.observation
+        if self.model is not None:
+            overrides = model_overrides(self.model, overrides)
+        elif "pixels" in registry.find(self.family, self.algorithm).observations:
+            overrides.setdefault("observation", self.data.default_observation())
+        return make_plan(
+            self.family,
+            self.algorithm,
+            self.dataset,
+            preset=self.preset,
+            seeds=self.seeds,
+            overrides=overrides | swept,
+        )
+
+    def data_of(self, plan: Plan) -> DataRequest:
+        """The data with everything that the plan's settings say of them."""
+        settings = plan.settings
+        return replace(
+            self.data,
+            observation=settings.observation,
+            rows=settings.rows,
+            size=settings.frame_size,
+            render=settings.render,
+            action_range=settings.action_range,
+            cut_jumps=settings.cut_jumps,
+        )
+
+    def named(self, plan: Plan) -> "Request":
+        """The same with the folder and the label that it has unless told."""
+        variant = "-pixels" if plan.settings.observation == "pixels" else ""
+        folder = Path("runs") / plan.dataset / f"{self.algorithm}-{self.preset}{variant}"
+        label = self.label or f"{self.algorithm}{variant}"
+        return replace(self, out=self.out or folder, label=label)

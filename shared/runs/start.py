@@ -1,0 +1,142 @@
+"""Where every run begins: with a `Request`, or with a plan and data that are there already."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shared.datasets.dataset import Dataset
+from shared.loading.request import DataRequest
+from shared.record.run_folder import require_empty
+from shared.runs import members
+from shared.runs.carry_out import carry_out, check_plan, new_run, place, tell_remarks
+from shared.runs.frozen_model import FrozenModel, load_model
+from shared.runs.plan import Plan
+from shared.runs.request import Request
+from shared.training import loop, program
+from shared.training.progress import Progress
+
+
+def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
+    """Load what a request asks for, and train it.
+
+    Returns:
+        The new run folder; those of all members of a sweep.
+
+    Raises:
+        ConfigError: contradictory or unknown settings.
+        DataError: no such data, or data with a fault.
+        RunError: the folder is not empty, or a run whose model is asked for is unfit.
+    """
+    progress = progress or Progress()
+    plan = request.plan()
+    request = request.named(plan)
+    assert request.out is not None
+    require_empty(request.out)  # before minutes go into the data
+    with progress.loading(plan.dataset) as update:
+        data = request.data_of(plan).load(update, os.cpu_count() or 1)
+    for sentence in filter(None, (data.note, *data.warnings)):
+        progress.tell(sentence)
+    if request.data.name is None and data.name != plan.dataset:  # the file says what it is
+        request = replace(request, data=replace(request.data, name=data.name))
+        plan = request.plan()
+    model = None if request.model is None else load_model(request.model, plan, data)
+    options = {"model": model, "progress": progress, "label": request.label}
+    if request.sweep:
+        swept = members.combinations(request.sweep)
+        plans = [request.plan(**values) for values in swept]
+        return members.start(plans, swept, data, request.out, **options, loggers=request.loggers)
+    return [train_plan(plan, data, request.out, **options, loggers=request.loggers)]
+
+
+def train_plan(
+    plan: Plan,
+    data: Dataset,
+    out: Path,
+    *,
+    model: FrozenModel | None = None,
+    progress: Progress | None = None,
+    loggers: tuple[str, ...] = (),
+    label: str | None = None,
+) -> Path:
+    """Train a plan on loaded data in a new run folder.
+
+    Arguments:
+        plan: from `shared.plan`.
+        data: from `shared.load_data`.
+        out: the new run folder.
+        model: of another run, taken over frozen.
+        progress: a bar or lines; silent by default.
+        loggers: any of `tensorboard`, `wandb`.
+        label: name of this variant in tables and plots; default: the algorithm's.
+
+    Returns:
+        The path of the run folder.
+
+    Raises:
+        ConfigError: fine-tuning of a task without a simulator, or nothing to train.
+    """
+    check_plan(plan, data, model)
+    progress = progress or Progress()
+    tell_remarks(plan, data, progress)
+    dataset = place(plan.settings, data, progress)
+    names = program.metric_names(plan.build(), data.spec, dataset)
+    prepare = loop.unchanged if model is None else partial(model.put_into, seeds=plan.seeds)
+    entries = {"model": model, "label": label, "loggers": list(loggers)}
+    with new_run(plan, data, Path(out), names, **entries) as run:
+        carry_out(run, plan, dataset, data.spec, progress, prepare)
+    return run.path
+
+
+def train(
+    family: str,
+    algorithm: str | None = None,
+    *,
+    env: str | None = None,
+    data: str | Path | None = None,
+    seeds: int | Sequence[int] = 1,
+    out: str | Path | None = None,
+    model: str | Path | None = None,
+    overrides: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    **more: Any,
+) -> list[Path]:
+    """`cnf train` (or `clap train`) as a function.
+
+        shared.train("cnf", env="hopper-medium", preset="quick", seeds=2, out="runs/mine")
+
+    Arguments:
+        family: `cnf` or `clap`.
+        algorithm: `--algo`; default: the family's own.
+        env: `--env`, a data set (with `data` also a task).
+        data: `--data`, a file or folder of your own.
+        seeds: how many, or which.
+        out: the new run folder.
+        model: `--model`, a run whose frozen model is taken over.
+        overrides: `--set`, hyperparameters and run settings by name.
+        progress: a bar or lines; silent by default.
+        more: `preset`, `label`, `loggers`, `sweep`; `source`, `data_dir`, `observation`.
+
+    Returns:
+        The run folder; of a sweep those of all members.
+
+    Raises:
+        UserError: as of `start`.
+    """
+    of_data = {
+        name: more.pop(name) for name in ("source", "data_dir", "observation") if name in more
+    }
+    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    request = Request(
+        family,
+        algorithm or family,
+        DataRequest(env, None if data is None else Path(data), **of_data),
+        seeds=numbers,
+        overrides=overrides or {},
+        out=None if out is None else Path(out),
+        model=None if model is None else Path(model),
+        **more,
+    )
+    return start(request, progress=progress)

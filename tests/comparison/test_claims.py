@@ -1,0 +1,111 @@
+"""Readings: what they say of returns, and that every committed page says what its table says."""
+
+import csv
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import shared
+from shared.comparison.claims import DATA, refreshed, relate, returns_of
+from shared.comparison.read import read_run
+from shared.comparison.results import write_results
+from shared.errors import RunError
+
+ROOT = Path(shared.__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+
+
+@pytest.fixture(scope="module")
+def studies() -> dict:
+    return runpy.run_path(str(ROOT / "scripts" / "studies.py"))["STUDIES"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([10.0, 12.0], [5.0, 9.0], ("above", "11.0 [10.0, 12.0]; 7.00 [5.00, 9.00]; every seed")),
+        ([5.0, 9.0], [10.0, 12.0], ("below", "7.00 [5.00, 9.00]; 11.0 [10.0, 12.0]; every seed")),
+        ([10.0, 20.0], [15.0, 30.0], ("level with", "15.0 [10.0, 20.0]; 22.5 [15.0, 30.0]")),
+        ([1500.0], [15.0, 30.0], ("above", "1,500, 1 seed; 22.5 [15.0, 30.0]")),
+        # Of 6^6 resamples few have a mean near 0: apart by their means, but not every seed.
+        ([0.0, *[100.0] * 5], [10.0] * 2, ("above", "83.3 [50.0, 100.0]; 10.0 [10.0, 10.0]")),
+    ],
+)
+def test_intervals_that_lie_apart_are_above_or_below(first, second, expected):
+    assert relate(np.array(first), np.array(second)) == expected
+
+
+def test_the_data_have_a_mean_and_no_seeds():
+    expected = ("above", "11.0 [10.0, 12.0]; 9.50; every seed")
+    assert relate(np.array([10.0, 12.0]), np.array([9.5]), points=True) == expected
+
+
+def test_a_page_gets_its_readings(make_run, tmp_path):
+    make = {"spread": 0.0, "environment": "hopper-medium"}
+    runs = [
+        read_run(make_run("a", label="CNF", final={0: 38.0, 1: 50.0}, **make).path),
+        read_run(make_run("b", label="BC", final={0: 30.0, 1: 32.0}, **make).path),
+    ]
+    claims = [("CNF", "BC"), ("BC", DATA), ("CNF, sampled", DATA)]
+    page = write_results(
+        runs, tmp_path / "page.md", title="T", commands=[], notes=["A note."], claims=claims
+    )
+    text = page.read_text()
+    assert text.startswith("# T\n\nA note.\n\n## Readings\n")
+    assert [line for line in text.splitlines() if line.startswith("- ")] == [
+        "- CNF: above BC on hopper-medium (1,412 [1,216, 1,607]; 988.6 [956.1, 1,021.2]; "
+        "every seed).",
+        "- BC: below the data on hopper-medium (988.6 [956.1, 1,021.2]; 1,119; every seed).",
+        "- CNF, sampled: level with the data on hopper-medium (1,249 [1,054, 1,444]; 1,119).",
+    ]
+    assert refreshed(page, ["A note."], claims) == text
+    assert "## Readings" not in refreshed(page, [], []) and "## Scores" in refreshed(page, [], [])
+    with pytest.raises(RunError, match="'PLAS' and 'BC' share no data"):
+        refreshed(page, [], [("PLAS", "BC")])
+
+
+PAGES = sorted(file.name.removesuffix("-episodes.csv") for file in RESULTS.glob("*-episodes.csv"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_committed_page_says_what_its_table_says(name, studies):
+    page, study = RESULTS / f"{name}.md", studies[name]
+    assert study["claims"], f"{name} has no computed reading"
+    assert page.read_text(encoding="utf-8") == refreshed(page, study["notes"], study["claims"])
+
+
+@pytest.mark.parametrize("fault", ["sentence", "table"])
+def test_a_claim_that_is_not_borne_out_is_found(tmp_path, studies, fault):
+    for file in ("quick.md", "quick-episodes.csv"):
+        shutil.copy(RESULTS / file, tmp_path)
+    page, study = tmp_path / "quick.md", studies["quick"]
+    text = page.read_text(encoding="utf-8")
+    assert "- C-LAP: above BC on" in text
+    if fault == "sentence":
+        text = text.replace("- C-LAP: above BC on", "- C-LAP: below BC on")
+        page.write_text(text, encoding="utf-8")
+    else:
+        table = tmp_path / "quick-episodes.csv"
+        rows = list(csv.DictReader(table.read_text().splitlines()))
+        with table.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            for row in rows:
+                low = {"return": "5.0"} if row["label"] == "C-LAP" else {}
+                writer.writerow(row | low)
+    assert refreshed(page, study["notes"], study["claims"]) != text
+
+
+def test_what_the_page_on_pixels_says_of_episodes(studies):
+    with (RESULTS / "pixels-episodes.csv").open() as file:
+        returns = [float(row["return"]) for row in csv.DictReader(file)]
+    assert len(returns) == 36 and round(max(returns)) == 792
+    page, pair = RESULTS / "pixels.md", "C-LAP, two agents on that model"
+    modes, sampled = (
+        [round(x) for label in labels for x in next(iter(returns_of(page, label).values()))]
+        for labels in (("C-LAP", pair), ("C-LAP, sampled", f"{pair}, sampled"))
+    )
+    assert (modes, sampled) == ([556, 279, 513], [383, 554, 517])
