@@ -23,6 +23,6 @@ def scaled(reward: Float[Array, ""], scale: Float[Array, ""] | None) -> Float[Ar
     return reward if scale is None else scale * reward
 
 
-def unit(scale: Float[Array, ""] | None) -> Scalar:
-    """The factor itself; 1 for raw rewards."""
-    return 1.0 if scale is None else scale
+def unit(scale: Float[Array, ""] | None) -> Float[Array, ""]:
+    """What a reward of 1 is in that unit."""
+    return jnp.ones(()) if scale is None else scale

@@ -53,7 +53,7 @@ from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
-from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
+from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 
 REUSABLE_FLOW = reusable_encoder(
     *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
@@ -107,7 +107,7 @@ class CNF(AbstractAlgorithm):
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: DropRate = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: Share = hyperparameter("discount of future rewards")
@@ -223,12 +223,8 @@ class CNF(AbstractAlgorithm):
         next_value = jnp.min(
             state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
-        return td_target(
-            scaled(reward, state.reward_scale) + self.reward_shift,
-            terminal,
-            next_value,
-            self.discount,
-        )
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, self.discount)
 
     def critic_loss(self, critic, s, a, y):
         """Equation 8 over a batch."""
@@ -256,8 +252,8 @@ class CNF(AbstractAlgorithm):
         q = jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, baseline]))
         q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
-        scaled = standardized(advantage) if self.normalize_advantages else advantage
-        weight = advantage_weight(scaled, self.temperature)
+        judged = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(judged, self.temperature)
         if imitation is not None:
             distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:

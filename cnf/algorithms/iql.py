@@ -32,7 +32,7 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
-from cnf.rewards import reward_scale
+from cnf.rewards import reward_scale, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_loss, td_target
@@ -75,7 +75,7 @@ class IQL(AbstractAlgorithm):
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     value_learning_rate: Positive = hyperparameter("Adam step size of the value")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: DropRate = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: Share = hyperparameter("discount of future rewards")
@@ -107,9 +107,8 @@ class IQL(AbstractAlgorithm):
         sizes, start = (spec.observation_size, spec.action_size), {"orthogonal": ORTHOGONAL_GAIN}
         critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic, **start)
         value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
-        scale = reward_scale(spec, self.return_span)
         return State(
-            jnp.ones(()) if scale is None else scale,
+            unit(reward_scale(spec, self.return_span)),
             Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             Learner.create(value, self.value_optimizer),
@@ -172,8 +171,8 @@ class IQL(AbstractAlgorithm):
         """Equation 7 over a batch; `key` drives the dropout."""
         keys = jax.random.split(key, s.shape[0])
         log_prob = jax.vmap(lambda s, a, k: actor.log_prob(s, a, key=k))(s, a, keys)
-        scaled = standardized(advantage) if self.normalize_advantages else advantage
-        weight = advantage_weight(scaled, self.temperature)
+        judged = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(judged, self.temperature)
         loss = -jnp.mean(weight * log_prob)
         return loss, {
             "actor_loss": loss,

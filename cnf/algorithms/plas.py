@@ -40,7 +40,7 @@ from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
-from shared.ranges import Amount, Count, DropRate, Positive, Rate, Share, Size, Sizes
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 from shared.types import is_zero
 
 
@@ -83,7 +83,7 @@ class PLAS(AbstractAlgorithm):
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: DropRate = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: Share = hyperparameter("discount of future rewards")
@@ -117,13 +117,8 @@ class PLAS(AbstractAlgorithm):
             TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
             None if is_zero(self.max_perturbation) else residual,
         )
-        critic = Critics(
-            s_size,
-            a_size,
-            self.critic_hidden_sizes,
-            layer_norm=self.critic_layer_norm,
-            key=k_critic,
-        )
+        sizes, norm = self.critic_hidden_sizes, self.critic_layer_norm
+        critic = Critics(s_size, a_size, sizes, layer_norm=norm, key=k_critic)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,

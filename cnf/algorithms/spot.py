@@ -80,7 +80,7 @@ class SPOT(AbstractAlgorithm):
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: DropRate = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: Share = hyperparameter("discount of future rewards")
@@ -192,9 +192,8 @@ class SPOT(AbstractAlgorithm):
             state.target_actor(s_next, key=key), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(
-            scaled(reward, state.reward_scale) + self.reward_shift, terminal, next_value, discount
-        )
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, discount)
 
     def improve(self, state, lambda_, s, key):
         """The delayed part of an update: actor, then both targets."""

@@ -32,7 +32,7 @@ from shared.models.learner import Learner, Metrics, annealed_adam, descend, poly
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
-from shared.ranges import Amount, Count, DropRate, Positive, Rate, Share, Size, Sizes
+from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -58,7 +58,7 @@ class TD3BC(AbstractAlgorithm):
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
-    actor_average: DropRate = hyperparameter(
+    actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
     discount: Share = hyperparameter("discount of future rewards")

@@ -1,4 +1,4 @@
-"""One step down a loss, steady policies: averages, annealed step sizes, standardised advantages."""
+"""One step down a loss, and what steadies a policy along many of them."""
 
 import equinox as eqx
 import jax
@@ -10,17 +10,6 @@ import slow
 
 from shared.models.learner import Learner, annealed_adam, clipped_adam, descend
 from shared.models.losses import standardized
-
-
-@pytest.mark.parametrize("steps", [None, 4])
-def test_step_sizes_fall_to_zero_along_a_cosine(steps):
-    optimizer = clipped_adam(100.0, 0.1, steps)
-    learner, reached = Learner.create(jnp.zeros(()), optimizer), [0.0]
-    for _ in range(5):
-        learner, _ = descend(learner, optimizer, lambda parameter: (-parameter, {}))
-        reached.append(float(learner.model))
-    share = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)) if steps else np.ones(5)
-    np.testing.assert_allclose(np.diff(reached), 0.1 * share, atol=1e-5)
 
 
 def test_the_average_follows_the_model_at_its_rate():
@@ -100,3 +89,14 @@ def test_rewards_of_another_unit_leave_iql_where_it_is():
         return algorithm.actor_loss(state.actor.model, *arguments, key=jax.random.key(0))[0]
 
     np.testing.assert_allclose(loss(advantage), loss(100 * advantage), rtol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [None, 4])
+def test_step_sizes_fall_to_zero_along_a_cosine(steps):
+    optimizer = clipped_adam(100.0, 0.1, steps)
+    learner, reached = Learner.create(jnp.zeros(()), optimizer), [0.0]
+    for _ in range(5):
+        learner, _ = descend(learner, optimizer, lambda parameter: (-parameter, {}))
+        reached.append(float(learner.model))
+    share = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)) if steps else np.ones(5)
+    np.testing.assert_allclose(np.diff(reached), 0.1 * share, atol=1e-5)
