@@ -9,9 +9,10 @@ from tiny import tiny_plan
 from clap.cli import main as clap
 from cnf.cli import main as cnf
 from shared.cli.algorithms import settable
-from shared.cli.progress import show_progress
 from shared.data.catalog import datasets
-from shared.runs import experiment, registry
+from shared.runs import registry
+from shared.runs.start import train_plan
+from shared.training.progress import loading_bar
 
 
 @pytest.fixture(params=["80", "120"])
@@ -53,14 +54,14 @@ def test_algorithms_are_listed_without_a_broken_word(shown, family, main):
 
 def test_an_algorithm_shows_values_as_set_takes_them(shown):
     text = "\n".join(shown(cnf, "algorithms", "cnf", "--env", "hopper-medium"))
-    assert re.search(r"actor_hidden_sizes +│ \[256,256\] ", text)
+    assert re.search(r"actor_hidden_sizes? +│ \[256,256\] ", text)
     assert "phases and their updates: pretrain 100k, policy 1M" in text
     assert re.search(r"latent_clip +│ null ", text) and re.search(r"layer_norm +│ false ", text)
 
 
 def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp_path):
     plan = tiny_plan("bc", seeds=(0, 1), steps=4)
-    run = experiment.start(plan, hopper_random, tmp_path / "run")
+    run = train_plan(plan, hopper_random, tmp_path / "run")
     lines = shown(cnf, "evaluate", run, "--episodes", "2")
     rows = [re.split(r" *│ *", line.strip("│ ")) for line in lines if line.startswith("│")]
     heads = [(seed, mode) for seed in "01" for mode in ("deterministic", "sampled")]
@@ -84,10 +85,10 @@ def test_a_data_set_that_does_not_exist_has_no_values():
 
 
 def test_without_a_terminal_a_line_says_what_begins(capsys):
-    with show_progress("hopper-medium") as update:
+    with loading_bar("hopper-medium") as update:
         update("collect", 0, 1_000_000)
         update("collect", 500_000, 1_000_000)
     assert capsys.readouterr().err == "recording hopper-medium: 1,000,000 rows\n"
-    with show_progress("hopper-medium"):
+    with loading_bar("hopper-medium"):
         pass
     assert capsys.readouterr().err == ""

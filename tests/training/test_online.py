@@ -75,7 +75,7 @@ def test_the_replay_is_what_the_simulator_does(finished, hopper_random):
     _, shown = contents(finished, hopper_random.spec)
     simulator, ends = make_environment("hopper"), 0
     for seed, number in enumerate((0, 3)):
-        assert shown.replay.written[seed] == ONLINE
+        assert shown.replay.size[seed] == ONLINE
         for place in range(2):
             rows = jax.tree.map(lambda x, s=seed, p=place: x[s][p::2], shown.replay.rows)
             episode, elapsed, fresh = 0, 0, True
@@ -167,7 +167,7 @@ def test_spot_lets_go_of_its_penalty():
 
 
 def test_what_cannot_be_fine_tuned_is_refused():
-    with pytest.raises(ConfigError, match="'bc' cannot be fine-tuned .* cnf, plas, spot"):
+    with pytest.raises(ConfigError, match="'bc' cannot be fine-tuned .* cnf, cnf-vae, plas, spot"):
         tiny_plan("bc", online_steps=10)
     with pytest.raises(ConfigError, match="online_block is 100; it must be a multiple"):
         tiny_plan("iql", online_steps=10, online_simulators=3)
