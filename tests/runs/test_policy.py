@@ -15,10 +15,10 @@ NAN = float("nan")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A Decision Transformer, which remembers, and cloning of commands from 0 to 4."""
+    """A Decision Transformer, which remembers, and IQL on commands from 0 to 4."""
     folder, arrays, found = tmp_path_factory.mktemp("policy"), record(), {}
     ranged = arrays | {"actions": 2 * arrays["actions"] + 2}
-    for case, columns, bounds in (("dt", arrays, {}), ("bc", ranged, {"low": 0, "high": 4})):
+    for case, columns, bounds in (("dt", arrays, {}), ("iql", ranged, {"low": 0, "high": 4})):
         path = folder / f"{case}.hdf5"
         with h5py.File(path, "w") as file:
             for key, value in columns.items():
@@ -77,7 +77,7 @@ def test_rows_of_a_batch_remember_for_themselves(runs):
 
 
 def test_commands_are_in_the_range_of_the_data(runs):
-    policy = load_policy(runs["bc"])
+    policy = load_policy(runs["iql"])
     unit = policy.units._replace(action_range=None)
     command = policy.act(np.full(11, 0.1))
     assert command.dtype == np.float32 and ((command >= 0) & (command <= 4)).all()
@@ -86,6 +86,6 @@ def test_commands_are_in_the_range_of_the_data(runs):
 
 
 def test_a_sampling_policy_draws_another_action_for_each_row(runs):
-    policy = load_policy(runs["bc"], deterministic=False)
+    policy = load_policy(runs["iql"], deterministic=False)
     first, second = policy.act_batch(np.zeros((2, 11)))
     assert not np.array_equal(first, second)
