@@ -47,12 +47,12 @@ def write_comparison(found, out: Path, *, mode: str, axis: str = "updates") -> N
     Raises:
         RunError: no run was evaluated in this mode.
     """
-    from shared.comparison.csv_tables import MODES
     from shared.comparison.exports import write_csv, write_json
     from shared.comparison.plots import learning_curves, performance_profiles
     from shared.comparison.summary import summarize, summary_markdown
     from shared.comparison.table import print_averages, print_table
     from shared.errors import RunError
+    from shared.record.schema import MODES
 
     summary = summarize(found, mode)
     if not summary["rows"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from shared.errors import UserError
+from shared.errors import Interrupted, UserError
 
 
 class Later(click.Command):
@@ -27,17 +27,24 @@ class Later(click.Command):
 
 
 class Command(click.Group):
-    """A group that turns a `UserError` into one sentence and its exit code."""
+    """A group that turns a `UserError`, or Ctrl-C, into one sentence and its exit code."""
 
     def resolve_command(self, ctx, args):
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, Later) else command, rest
 
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # click would make it 1, and say that it was aborted
+            raise Interrupted("interrupted") from None
+
     def main(self, *args, **kwargs):
         try:
             return super().main(*args, **kwargs)
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
+            mistake = "" if isinstance(error, Interrupted) else "error: "
+            click.echo(f"{mistake}{error}", err=True)
             sys.exit(error.exit_code)
         except OSError as error:
             if error.errno is None:

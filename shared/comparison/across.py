@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.comparison.csv_tables import MODES
 from shared.comparison.record import Run
 from shared.comparison.rows import final_means
 from shared.comparison.statistics import (
@@ -16,6 +15,7 @@ from shared.comparison.statistics import (
     paired_difference,
     probability_of_improvement,
 )
+from shared.record.schema import MODES
 
 
 class Shared(NamedTuple):

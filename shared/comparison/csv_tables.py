@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.errors import RunError
-from shared.record.schema import METRIC_COLUMNS, SCORE_COLUMNS
-
-MODES = ("deterministic", "sampled")
+from shared.record.schema import METRIC_COLUMNS, MODES, SCORE_COLUMNS
 
 
 class Episode(NamedTuple):

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.comparison.across import Aggregate
-from shared.comparison.csv_tables import MODES
 from shared.comparison.numbers import format_interval, format_number, with_other
 from shared.comparison.rows import Row
+from shared.record.schema import MODES
 
 COLUMNS = (
     "environment", "algorithm", "family", "data", "mode", "seeds", "updates",

@@ -9,10 +9,11 @@ import numpy as np
 
 from shared.comparison import legends, panels
 from shared.comparison.across import shared_scores
-from shared.comparison.csv_tables import MODES, Metrics
+from shared.comparison.csv_tables import Metrics
 from shared.comparison.record import Run, pool
 from shared.comparison.statistics import bootstrap_interval, performance_profile
 from shared.errors import RunError
+from shared.record.schema import MODES
 
 NLL_STYLES = {"train_nll": ("training", "-"), "validation_nll": ("validation", "--")}
 

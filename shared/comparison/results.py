@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.comparison.claims import Claim, refreshed
-from shared.comparison.csv_tables import MODES
 from shared.comparison.exports import markdown_table, returns_markdown
 from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
 from shared.comparison.summary import summarize, summary_markdown
 from shared.errors import RunError
+from shared.record.schema import MODES
 
 EPISODE_COLUMNS = (
     "environment", "label", "source", "data_sha256", "mode", "seed", "step", "episode",

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.comparison.csv_tables import MODES
 from shared.comparison.record import SOURCES, Run
 from shared.comparison.statistics import Interval, bootstrap_interval, interquartile_mean, mean
+from shared.record.schema import MODES
 
 
 class Row(NamedTuple):

@@ -8,7 +8,6 @@ from rich.text import Text
 
 from shared.comparison.across import Aggregate
 from shared.comparison.console import make_console
-from shared.comparison.csv_tables import MODES
 from shared.comparison.fitting import fit
 from shared.comparison.numbers import (
     digits_of,
@@ -19,6 +18,7 @@ from shared.comparison.numbers import (
 )
 from shared.comparison.record import Run, pool
 from shared.comparison.rows import Row, make_notes, make_rows
+from shared.record.schema import MODES
 
 CAPTION = (
     "Final evaluation of each seed, never the best one; means over seeds. Return: raw sum of "

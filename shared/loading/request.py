@@ -63,7 +63,7 @@ class DataRequest:
             data_dir: root of the cache.
 
         Raises:
-            DataError: a file of the user's own is gone.
+            DataError: a file of the user's own is gone, or `path` is not there.
         """
         pixels, about, found = record.get("pixels"), record["data"], {}
         if pixels is not None:
@@ -72,6 +72,8 @@ class DataRequest:
         found |= {"action_range": None if asked is None else tuple(asked)}
         found |= {"cut_jumps": bool(about.get("cut_jumps"))}
         found |= {"observation": "state" if pixels is None else "pixels", "data_dir": data_dir}
+        if path is not None and not path.exists():
+            raise DataError(f"{path}: there is no such file or folder; check --data.")
         place = path or Path(about["path"])
         if place.exists():
             name = _known_name(record["dataset"])

@@ -119,6 +119,11 @@ class RunFolder:
             raise
 
     @property
+    def resumed_as(self) -> Path:
+        """What `--resume` takes: this folder, or that of the sweep that it belongs to."""
+        return self.path.parent if self.record.get("sweep") else self.path
+
+    @property
     def metrics(self) -> TableLog:
         """The table `metrics.csv`, of a run open for writing."""
         return self._writable()[0]
@@ -141,8 +146,12 @@ class RunFolder:
             write_atomically(file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         self.record = record
 
-    def update_config(self, config: dict[str, Any]) -> None:
+    def update_config(self, config: dict[str, Any], *, note: str) -> None:
         """Replace the resolved settings in `config.yaml`; the file changes all at once.
+
+        Args:
+            config: plain values.
+            note: one line, a comment at the top of the file.
 
         Raises:
             RunError: the disk is full; the file stays as it was.
@@ -151,7 +160,7 @@ class RunFolder:
         file = self.path / "config.yaml"
         with disk_errors(f"{file} could not be written", "make room and resume"):
             text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
-            write_atomically(file, text)
+            write_atomically(file, f"# {note}\n{text}")
         self.config = plain(config)
 
     def save(self, state: PyTree, progress: dict[str, Any]) -> str:

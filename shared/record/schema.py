@@ -12,6 +12,10 @@ SCORE_COLUMNS = (
     "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
 )  # fmt: skip
 """Of `scores.csv`, one row an evaluation episode."""
+MODES = ("deterministic", "sampled")
+"""How a policy acts in an episode, in the column `mode`."""
+SWEEP_FILE = "sweep.json"
+"""In the folder of a sweep, whose run folders stand beside it."""
 METRIC_COLUMNS = ("phase", "step", "seed", "seconds", "updates_per_second")
 """Of `metrics.csv`, one row a compiled call and seed; the metrics themselves follow."""
 STATUSES = ("waiting", "running", "stopped", "interrupted", "failed", "finished")

@@ -1,6 +1,7 @@
 """A run folder and what trains in it: the steps that a start, a sweep and a resumption share."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.errors import ConfigError, RunError
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
 from shared.runs.frozen_model import FrozenModel, load_model_again
+from shared.runs.longer import lengthen, planned
 from shared.runs.plan import Plan
 from shared.runs.run_record import make_record
 from shared.training import loop
@@ -76,29 +78,28 @@ def new_run(
 
 def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, prepare) -> None:
     """Train the plan of an open run from where it stands; its status tells how that ended."""
-    mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path, plan.to_dict()))
-    try:
-        with recording([run]), progress:
-            loop.train(
-                plan.build(),
-                dataset,
-                spec,
-                run,
-                seeds=plan.seeds,
-                settings=plan.settings,
-                progress=progress,
-                mirrors=mirrors,
-                prepare=prepare,
-            )
-    finally:
+    with recording([run]), ExitStack() as stack:
+        mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path, plan.to_dict()))
         for mirror in mirrors:
-            mirror.close()
+            stack.callback(mirror.close)
+        stack.enter_context(progress)
+        loop.train(
+            plan.build(),
+            dataset,
+            spec,
+            run,
+            seeds=plan.seeds,
+            settings=plan.settings,
+            progress=progress,
+            mirrors=mirrors,
+            prepare=prepare,
+        )
 
 
-def carry_on(run: RunFolder, load: LoadData, progress: Progress) -> None:
-    """The rest of a run that is open for writing."""
-    plan = Plan.from_dict(run.config)
+def carry_on(run: RunFolder, load: LoadData, progress: Progress, steps: int | None = None) -> None:
+    """The rest of a run that is open for writing; it may get more `steps` than were planned."""
     data = load_again(run.path, run.record, load)
+    plan = lengthen(run, steps or planned(run), progress)
     dataset = place(plan.settings, data, progress)
     carry_out(run, plan, dataset, data.spec, progress, model_again(run.record, plan, load))
 

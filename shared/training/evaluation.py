@@ -7,8 +7,9 @@ after a resume gives the same returns.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Any
 
 import jax
@@ -20,9 +21,9 @@ from shared.environments.rendering import Pixels
 from shared.environments.scores import normalized_score
 from shared.environments.simulators import has_simulator
 from shared.environments.units import PLAIN, Units
+from shared.record.schema import MODES
 from shared.training.program import seed_keys
 
-MODES = ("deterministic", "sampled")
 EVALUATION = 1_000_003
 """Folded into a seed's key to keep evaluation noise apart from training noise."""
 
@@ -77,6 +78,7 @@ def evaluate(
     units: Units = PLAIN,
     simulators: list | None = None,
     watch: Callable | None = None,
+    is_over: Callable[[], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Play `episodes` episodes of each seed in both modes to their end.
 
@@ -92,9 +94,13 @@ def evaluate(
         simulators: `len(seeds) · 2 · episodes` of `make_checked` to re-use.
         watch: called with every step: number of the row that is returned for its episode,
             observation and action as the policy has them, reward, terminal.
+        is_over: asked before every step whether nobody waits for the rows any more.
 
     Returns:
         One row an episode: step, seed, mode, episode, return, score, length.
+
+    Raises:
+        CancelledError: `is_over` said so.
     """
     index = [(s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)]
     make = partial(make_checked, environment, pixels=pixels, units=units)
@@ -110,6 +116,8 @@ def evaluate(
     returns, lengths = np.zeros(len(index)), np.zeros(len(index), int)
     alive, time = np.ones(len(index), bool), 0
     while alive.any():
+        if is_over is not None and is_over():
+            raise CancelledError
         actions, memory = _act(
             algorithm, state, memory, observations.reshape(shape), keys, step, time
         )
@@ -163,7 +171,7 @@ class BackgroundEvaluator:
         units: Units = PLAIN,
     ):
         count = len(seeds) * 2 * episodes if has_simulator(environment) else 0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="evaluation")
+        self._pool, self._closed = ThreadPoolExecutor(1, thread_name_prefix="evaluation"), Event()
         # Simulators that draw belong to the thread that makes them.
         make = partial(make_checked, environment, pixels=pixels, units=units)
         self._simulators = self._pool.submit(lambda: [make() for _ in range(count)]).result()
@@ -176,6 +184,7 @@ class BackgroundEvaluator:
             pixels=pixels,
             units=units,
             simulators=self._simulators,
+            is_over=self._closed.is_set,
         )
         self._pending: list[tuple[dict, Future]] = []
 
@@ -195,7 +204,8 @@ class BackgroundEvaluator:
         return done
 
     def close(self) -> None:
-        """Stop the thread and the simulators; unfinished evaluations are dropped."""
+        """Stop the thread and the simulators; unfinished evaluations are dropped, begun or not."""
+        self._closed.set()
         for _, future in self._pending:
             future.cancel()
         self._pool.submit(lambda: [simulator.close() for simulator in self._simulators]).result()

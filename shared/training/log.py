@@ -1,8 +1,13 @@
 """Rows for a run's tables, for the progress bar and for any mirrors."""
 
+import contextlib
+import shlex
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+
+from shared.errors import Interrupted
 
 
 class Position(NamedTuple):
@@ -56,14 +61,24 @@ class Log:
 
     def interrupted(self) -> str:
         """What was reached, what is kept, and how the run goes on."""
-        path, latest = self.run.path, self.run.checkpoints.latest
+        latest = self.run.checkpoints.latest
         kept = self.run.checkpoints.read_progress()["global_step"] if latest else 0
-        lost = "" if kept == self.step else f" (its last checkpoint is of update {kept:,})"
-        family = self.run.record["family"]
-        return (
-            f"interrupted at update {self.step:,}{lost}; continue with: "
-            f"{family} train --resume {path}"
-        )
+        step = max(self.step, kept)
+        lost = "" if kept == step else f" (its last checkpoint is of update {kept:,})"
+        words = (self.run.record["family"], "train", "--resume", str(self.run.resumed_as))
+        return f"interrupted at update {step:,}{lost}; continue with: {shlex.join(words)}"
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C inside of it says what was reached.
+
+        Raises:
+            Interrupted: in the place of KeyboardInterrupt.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(self.interrupted()) from None
 
     def submit(self, evaluator, phase, state, position) -> None:
         """Start an evaluation of this position."""

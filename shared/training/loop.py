@@ -7,6 +7,7 @@ the state *after* everything but the evaluation of its step, which a resumed
 run repeats.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ from shared.algorithm import AbstractAlgorithm, Phase
 from shared.datasets.suspects import suspicion
 from shared.environments.rendering import Pixels
 from shared.environments.units import Units
-from shared.errors import Interrupted, NonFiniteError
+from shared.errors import NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.training import online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
@@ -87,32 +88,29 @@ def train(
 
     Raises:
         NonFiniteError: a metric or parameter became NaN or infinite.
+        Interrupted: Ctrl-C; the sentence says how the run goes on.
     """
     phases = program.phases_of(algorithm, settings.online_steps)
     begin = partial(online.nothing_shown, run.record["environment"], spec, settings, seeds)
-    fresh = program.init_state(algorithm, spec, seeds)
-    state, begin, position = restore(run, algorithm, fresh, begin, prepare)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     environment, pixels = run.record["environment"], Pixels.of(run.record)
-    units = Units.of(run.record)
-    evaluator = BackgroundEvaluator(algorithm, environment, seeds, settings.episodes, pixels, units)
-    keys = program.seed_keys(seeds)
-    context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
-    try:
-        # Of this thread, hence of training alone: evaluation has one of its own.
-        with jax.default_matmul_precision(settings.matmul_precision):
-            log.continuing(phases, position)
-            if position.step:  # the evaluation of a checkpoint's own step comes after it
-                evaluate_if_due(context, state, phases[position.index], position)
-            for index in range(position.index, len(phases)):
-                first = position.step if index == position.index else 0
-                progress.begin(phases[index].name, phases[index].steps, first)
-                state = run_phase(context, state, phases[index], Position(index, first), begin)
-        log.scores(evaluator, wait=True)
-    except KeyboardInterrupt:
-        raise Interrupted(log.interrupted()) from None
-    finally:
-        evaluator.close()
+    players = (algorithm, environment, seeds, settings.episodes, pixels, Units.of(run.record))
+    with log.interruptible():
+        fresh = program.init_state(algorithm, spec, seeds)
+        state, begin, position = restore(run, algorithm, fresh, begin, prepare)
+        with contextlib.closing(BackgroundEvaluator(*players)) as evaluator:
+            keys = program.seed_keys(seeds)
+            context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
+            # Of this thread, hence of training alone: evaluation has one of its own.
+            with jax.default_matmul_precision(settings.matmul_precision):
+                log.continuing(phases, position)
+                if position.step:  # the evaluation of a checkpoint's own step comes after it
+                    evaluate_if_due(context, state, phases[position.index], position)
+                for index in range(position.index, len(phases)):
+                    first = position.step if index == position.index else 0
+                    progress.begin(phases[index].name, phases[index].steps, first)
+                    state = run_phase(context, state, phases[index], Position(index, first), begin)
+            log.scores(evaluator, wait=True)
     return state
 
 

@@ -20,10 +20,9 @@ from jaxtyping import PyTree
 
 from shared.errors import RunError
 from shared.record.run_folder import RunFolder
+from shared.record.schema import SWEEP_FILE
 from shared.storage.durable import disk_errors, write_atomically
 from shared.training.sweep import SweptState
-
-FILE = "sweep.json"
 
 
 def write_members(path: Path, members: dict[str, dict[str, Any]], *, apart: bool = False) -> None:
@@ -32,8 +31,8 @@ def write_members(path: Path, members: dict[str, dict[str, Any]], *, apart: bool
     `apart`: they are trained one after another, not side by side by one program.
     """
     content = {"members": members, "apart": apart}
-    with disk_errors(f"{path / FILE} could not be written", "make room and start again"):
-        write_atomically(path / FILE, json.dumps(content, indent=1) + "\n")
+    with disk_errors(f"{path / SWEEP_FILE} could not be written", "make room and start again"):
+        write_atomically(path / SWEEP_FILE, json.dumps(content, indent=1) + "\n")
 
 
 def read_members(path: Path) -> tuple[dict[Path, dict[str, Any]], bool]:
@@ -43,11 +42,11 @@ def read_members(path: Path) -> tuple[dict[Path, dict[str, Any]], bool]:
         RunError: the file is damaged.
     """
     try:
-        content = json.loads((path / FILE).read_text(encoding="utf-8"))
+        content = json.loads((path / SWEEP_FILE).read_text(encoding="utf-8"))
         members = {path / name: dict(values) for name, values in content["members"].items()}
         return members, bool(content.get("apart"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise RunError(f"{path / FILE} cannot be read; start the sweep anew.") from None
+        raise RunError(f"{path / SWEEP_FILE} cannot be read; start the sweep anew.") from None
 
 
 class SweepFolder:
@@ -62,6 +61,7 @@ class SweepFolder:
 
     def __init__(self, path: Path, runs: Sequence[RunFolder], values: np.ndarray, seeds: int):
         self.path, self.runs, self.record = path, runs, runs[0].record
+        self.resumed_as = path
         self.values, self.seeds = jnp.asarray(np.repeat(values, seeds, 0), jnp.float32), seeds
         self.metrics = SplitTable([run.metrics for run in runs])
         self.scores = SplitTable([run.scores for run in runs])

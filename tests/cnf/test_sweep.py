@@ -56,7 +56,7 @@ def test_what_cannot_share_a_program_is_trained_apart(hopper_random, case, name,
     swept = combinations({name: values})
     plans = [tiny_plan(case, **{name: value}) for value in values]
     data = hopper_random.to_device()
-    found = members.why_apart(plans, swept, hopper_random.spec, data)
+    found = sweep_plan.why_apart(plans, swept, hopper_random.spec, data)
     assert found is None if reason is None else found is not None and reason in found
 
 

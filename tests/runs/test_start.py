@@ -17,7 +17,7 @@ from shared.comparison.outcome import sentences
 from shared.comparison.read import read_run
 from shared.errors import ConfigError
 from shared.loading.request import DataRequest
-from shared.runs import members
+from shared.runs import members, sweep_plan
 from shared.runs.plan import Plan
 from shared.runs.request import Request
 from shared.runs.resume import resume
@@ -96,7 +96,7 @@ def test_floats_share_a_program_without_a_model(hopper_random, tmp_path):
     options = {"steps": 6, "evaluate_every": 100}
     swept = members.combinations({"alpha": [1.0, 3.0]})
     plans = [tiny_plan("td3bc", **options, **values) for values in swept]
-    assert members.why_apart(plans, swept, hopper_random.spec, hopper_random.to_device()) is None
+    assert sweep_plan.why_apart(plans, swept, hopper_random.spec, hopper_random.to_device()) is None
     paths = members.start(plans, swept, hopper_random, tmp_path / "sweep")
     assert [path.name for path in paths] == ["alpha=1", "alpha=3"]
     alone = train_plan(plans[1], hopper_random, tmp_path / "alone")
