@@ -178,13 +178,13 @@ class AbstractModelBased(AbstractAlgorithm):
     def look_at_model(self, state, dataset, *, key):
         """All models on the same held-out rows at every look; of all rows, if none is held out."""
         del key
-        held = dataset.validation_rows
-        among = held if held.shape[0] else jnp.arange(dataset.reward.shape[0])
-        rows = dataset.rows(evenly(among, self.validation_rows))
-        x = jax.vmap(state.dynamics.inputs)(rows.observation, rows.action)
-        dynamics = state.dynamics.look(x, targets_of(rows))
-        some = ends_and_others(among, dataset.terminal[among], self.validation_rows)
+        held, rows = dataset.validation_rows, jnp.arange(dataset.reward.shape[0])
+        judged = dataset.rows(evenly(held if held.shape[0] else rows, self.validation_rows))
+        x = jax.vmap(state.dynamics.inputs)(judged.observation, judged.action)
+        dynamics = state.dynamics.look(x, targets_of(judged))
         metrics = {"elite_error": jnp.mean(dynamics.error[dynamics.elites])}
+        # Ends are few: those of all rows.
+        some = ends_and_others(rows, dataset.terminal, self.validation_rows)
         metrics |= state.ended.look(dataset.rows(some))
         return state._replace(dynamics=dynamics), metrics
 

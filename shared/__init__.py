@@ -1,28 +1,70 @@
 """Everything both families use; `import shared` gives the Python API of the commands.
 
-The names below are loaded on first use, so that light parts (errors, types)
-do not pay for JAX and simulators.
+    train         `cnf train` or `clap train` as a function
+    resume        carry on a run or a sweep that was stopped, or make it longer
+    evaluate_run  play the last checkpoint of a run in its simulator
+    load_policy   the trained policy of a run, to act with
+    read_run      what a run folder says: scores, metrics, settings
+
+and its parts:
+
+    load_data     a data set by name, or a file of your own, read and checked
+    make_plan     every value of a run resolved: algorithm, data set, preset, overrides
+    train_plan    train a plan on loaded data in a new run folder
+    DataRequest   which data, from where
+    Request       a run or a sweep as it is asked for
+    start         train what a request asks for
+
+They are loaded on first use, so that light parts (errors, types) do not pay for JAX and
+simulators.
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
-_API = {
-    "load_data": "shared.loading.request",
+if TYPE_CHECKING:
+    from shared.comparison.read import read_run
+    from shared.loading.request import DataRequest, load_data
+    from shared.runs.plan import make_plan
+    from shared.runs.request import Request
+    from shared.runs.resume import resume
+    from shared.runs.start import start, train, train_plan
+    from shared.runs.trained import evaluate_run, load_policy
+
+__all__ = [
+    "DataRequest",
+    "Request",
+    "evaluate_run",
+    "load_data",
+    "load_policy",
+    "make_plan",
+    "read_run",
+    "resume",
+    "start",
+    "train",
+    "train_plan",
+]
+
+_HOMES = {
     "DataRequest": "shared.loading.request",
     "Request": "shared.runs.request",
-    "train": "shared.runs.start",
-    "start": "shared.runs.start",
-    "make_plan": "shared.runs.plan",
-    "train_plan": "shared.runs.start",
-    "resume": "shared.runs.resume",
     "evaluate_run": "shared.runs.trained",
+    "load_data": "shared.loading.request",
     "load_policy": "shared.runs.trained",
+    "make_plan": "shared.runs.plan",
     "read_run": "shared.comparison.read",
+    "resume": "shared.runs.resume",
+    "start": "shared.runs.start",
+    "train": "shared.runs.start",
+    "train_plan": "shared.runs.start",
 }
-__all__ = list(_API)
 
 
-def __getattr__(name: str):
-    if name in _API:
-        return getattr(importlib.import_module(_API[name]), name)
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'shared' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

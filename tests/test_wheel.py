@@ -52,6 +52,10 @@ def test_the_wheel_holds_every_file_of_the_packages(wheel):
     assert not missing
 
 
+def test_every_package_says_that_it_is_typed(wheel):
+    assert {f"{name}/py.typed" for name in PACKAGES} <= set(wheel.namelist())
+
+
 def test_the_wheel_holds_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert {t for t in tops if not t.endswith(".dist-info")} == set(PACKAGES)

@@ -119,10 +119,10 @@ class LearnedTermination(AbstractTermination):
         return LearnedTermination(self.normalizer, learner), metrics
 
     def look(self, rows):
-        """Which share of these ends it finds, and which share of other rows it takes for ends."""
+        """Which share of these ends it misses, and which share of other rows it takes for ends."""
         told = jax.vmap(self)(rows.next_observation)
         return {
-            "ends_found": _share(told, rows.terminal),
+            "ends_missed": _share(~told, rows.terminal),
             "ends_invented": _share(told, ~rows.terminal),
         }
 

@@ -3,7 +3,6 @@
 import click
 
 from shared.cli.completion import complete_algorithm
-from shared.runs.plan import make_plan
 
 
 def algorithms_command(family: str) -> click.Command:
@@ -57,6 +56,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from shared.data.catalog import lookup_own
     from shared.ranges import range_of
     from shared.runs import registry
+    from shared.runs.plan import make_plan
     from shared.training.settings import RunSettings
 
     if dataset:

@@ -27,12 +27,17 @@ def fit(
         The table, and the names that were left out.  If it is still too wide, labels wrap.
     """
     left_out: list[str] = []
-    table = _build(names, blocks, left_out)
-    for name in (n for n in least if n in names):
-        if _width(console, table) <= console.width:
-            break
+
+    def fits() -> bool:
+        return _width(console, _build(names, blocks, left_out)) <= console.width
+
+    for name in (n for n in least if n in names and not fits()):
         left_out.append(name)
-        table = _build(names, blocks, left_out)
+    for name in list(left_out):  # the last one may have made room for an earlier one
+        left_out.remove(name)
+        if not fits():
+            left_out.append(name)
+    table = _build(names, blocks, left_out)
     table.columns[0].no_wrap = _width(console, table) <= console.width
     return table, left_out
 

@@ -139,7 +139,8 @@ def _columns(lines: Sequence[Line]) -> tuple[list[Column], dict[str, str]]:
         if len(texts) > 1:
             columns.append(column)
         elif texts - {""}:
-            shared[column.name] = texts.pop()
+            name = "updates of all phases" if column.name == "updates" else column.name
+            shared[name] = texts.pop()
     return columns, shared
 
 
@@ -170,5 +171,5 @@ def _caption(lines: Sequence[Line], shared: dict[str, str], left_out: Sequence[s
     if unscored:
         told.append("Without reference returns there is no score: interval and IQM of the return.")
     if left_out:
-        told.append(f"No room for {' and '.join(left_out)}: widen the terminal.")
+        told.append(f"No room for {' and '.join(sorted(left_out))}: widen the terminal.")
     return " ".join(told)

@@ -192,6 +192,11 @@ def canonical_name(name: str) -> str:
         return name
 
 
+def is_known(name: str) -> bool:
+    """Is this the name of a data set or task, with or without its version?"""
+    return canonical_name(name) in datasets() or name in environments()
+
+
 def official_entry(file_name: str) -> Entry | None:
     """The data set whose official file has this name, if any."""
     return next((x for x in CATALOG.values() if x.file.rpartition("/")[2] == file_name), None)

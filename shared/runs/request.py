@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from shared.data.catalog import is_known
 from shared.errors import ConfigError
 from shared.loading.request import DataRequest
 from shared.runs import registry
@@ -51,7 +52,8 @@ class Request:
             return self.data.name
         if self.data.path is None:
             raise ConfigError("name a data set (--env NAME, see 'data list') or a file (--data).")
-        return Path(self.data.path).resolve().stem
+        stem = Path(self.data.path).resolve().stem
+        return f"{stem}-file" if is_known(stem) else stem  # a file's name picks no values
 
     def plan(self, **swept: Any) -> Plan:
         """Every value of this run resolved, with these values of the sweep.

@@ -21,8 +21,6 @@ from shared.runs.plan import Plan
 def foresee_source(entry: Entry, source: str | None, data_dir: Path, rows: int) -> str:
     """Where the data of a run would come from now, in a few words; nothing is fetched."""
     official = official_path(entry, data_dir)
-    if entry.suite == "vd4rl":
-        official = official_path(entry, data_dir)
     if source != "collected" and official.exists():
         return "official, on disk"
     if source == "d4rl":

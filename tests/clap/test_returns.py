@@ -1,5 +1,6 @@
 """Returns of dreams, of recorded windows and of whole data sets."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest

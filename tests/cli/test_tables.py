@@ -11,7 +11,8 @@ from cnf.cli import main as cnf
 from shared.cli.algorithms import settable
 from shared.cli.progress import show_progress
 from shared.data.catalog import datasets
-from shared.runs import experiment, registry
+from shared.runs import registry
+from shared.runs.start import train_plan
 
 
 @pytest.fixture(params=["80", "120"])
@@ -60,7 +61,7 @@ def test_an_algorithm_shows_values_as_set_takes_them(shown):
 
 def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp_path):
     plan = tiny_plan("bc", seeds=(0, 1), steps=4)
-    run = experiment.start(plan, hopper_random, tmp_path / "run")
+    run = train_plan(plan, hopper_random, tmp_path / "run")
     lines = shown(cnf, "evaluate", run, "--episodes", "2")
     rows = [re.split(r" *│ *", line.strip("│ ")) for line in lines if line.startswith("│")]
     heads = [(seed, mode) for seed in "01" for mode in ("deterministic", "sampled")]

@@ -8,7 +8,7 @@ from shared.datasets.dataset import PERCENTILES, Dataset
 from shared.errors import ConfigError, DataError
 from shared.loading.places import collected_path
 from shared.loading.request import DataRequest
-from shared.runs.experiment import make_record, plan
+from shared.runs.plan import make_record, plan
 
 ROWS = 120
 

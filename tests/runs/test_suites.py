@@ -104,7 +104,7 @@ def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
     record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "running"}))
     result = CliRunner().invoke(cnf, options)
     assert result.exit_code == 0, result.output
-    assert "unfinished" in result.output and "all environments" in result.output
+    assert "unfinished" in result.output and "2 shared environments" in result.output
     runs = {name: json.loads((out / name / "run.json").read_text()) for name in names}
     assert [run["status"] for run in runs.values()] == ["finished"] * 2
     table = (out / "comparison" / "comparison.csv").read_text()

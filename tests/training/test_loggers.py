@@ -13,7 +13,7 @@ from tiny import tiny_plan
 
 import shared
 from shared.errors import ConfigError
-from shared.runs import experiment
+from shared.runs.start import train_plan
 from shared.training.loggers import LOGGERS, make_loggers, require_logger
 
 ROOT = Path(shared.__file__).parents[1]  # where a child process finds the package
@@ -63,7 +63,7 @@ def test_tensorboard_has_a_series_a_seed_and_the_configuration(tmp_path):
 def test_a_run_shows_losses_and_scores_of_each_seed(hopper_random, tmp_path):
     pytest.importorskip("tensorboardX")
     plan = tiny_plan("bc", seeds=(0, 1), evaluate_every=6, episodes=2)
-    run = experiment.start(plan, hopper_random, tmp_path / "run", loggers=("tensorboard",))
+    run = train_plan(plan, hopper_random, tmp_path / "run", loggers=("tensorboard",))
     metrics, scores = (
         list(csv.DictReader((run / f"{table}.csv").read_text().splitlines()))
         for table in ("metrics", "scores")

@@ -75,7 +75,7 @@ def test_the_replay_is_what_the_simulator_does(finished, hopper_random):
     _, shown = contents(finished, hopper_random.spec)
     simulator, ends = make_environment("hopper"), 0
     for seed, number in enumerate((0, 3)):
-        assert shown.replay.written[seed] == ONLINE
+        assert shown.replay.size[seed] == ONLINE
         for place in range(2):
             rows = jax.tree.map(lambda x, s=seed, p=place: x[s][p::2], shown.replay.rows)
             episode, elapsed, fresh = 0, 0, True

@@ -20,7 +20,7 @@ from shared.types import Transition
 
 SMALL = {
     **{"members": 2, "elites": 1, "model_hidden_sizes": [32, 32], "weight_decay": [1e-5] * 3},
-    **{"model_steps": 600, "model_batch_size": 64, "validate_every": 600, "rollouts": 256},
+    **{"model_steps": 1800, "model_batch_size": 64, "validate_every": 1800, "rollouts": 256},
     **{"rollout_length": 5, "rollouts_kept": 1, "steps": 1, "batch_size": 16},
     **{"actor_hidden_sizes": [8], "critic_hidden_sizes": [8], "model_learning_rate": 3e-3},
 }
@@ -100,11 +100,12 @@ def test_a_classifier_learns_the_limit_from_few_ends():
     others = rows_of(make_falls(seed=1))
     told = np.asarray(jax.vmap(ended)(others.next_observation))
     distance = np.abs(np.asarray(others.next_observation)[:, 0])
-    clear = np.abs(distance - LIMIT) > 0.05
+    clear = np.abs(distance - LIMIT) > 0.15
     np.testing.assert_array_equal(told[clear], distance[clear] > LIMIT)
     found = ended.look(others)
-    np.testing.assert_allclose(found["ends_found"], told[others.terminal].mean(), rtol=1e-5)
-    np.testing.assert_allclose(found["ends_invented"], told[~others.terminal].mean(), rtol=1e-5)
+    missed = 1 - told[np.asarray(others.terminal)].mean()
+    np.testing.assert_allclose(found["ends_missed"], missed, atol=1e-6)
+    np.testing.assert_allclose(found["ends_invented"], told[~others.terminal].mean(), atol=1e-6)
 
 
 def test_looks_see_ends_although_they_are_few():
@@ -115,24 +116,24 @@ def test_looks_see_ends_although_they_are_few():
 
 def test_imagined_rows_end_where_the_datas_falls_are(write, tmp_path):
     """Of a robot in no table, and the user is told before training starts."""
-    data = load_data(None, data=write(make_falls(), "falls.hdf5"))
+    data = load_data(None, data=write(make_falls(100), "falls.hdf5"))
     plan = make_plan("clap", "mopo", data.name, overrides=SMALL)
     assert plan.hyperparameters["termination"] == "learned"
     algorithm, keys = plan.build(), program.seed_keys((0,))
     (told,) = algorithm.remarks(data)
     assert f"'{data.name}'" in told and "classifier" in told and "hopper, walker2d" in told
     dataset, state = data.to_device(), program.init_state(algorithm, data.spec, (0,))
-    state, _ = program.run_updates(algorithm, 0, 600, state, dataset, keys, 0, 600)
+    state, _ = program.run_updates(algorithm, 0, 1800, state, dataset, keys, 0, 1800)
     state, metrics = program.run_event(
-        algorithm, 0, program.REFRESH, state, dataset, keys, 600, None
+        algorithm, 0, program.REFRESH, state, dataset, keys, 1800, None
     )
-    assert metrics["ends_found"][0] > 0.9 and metrics["ends_invented"][0] < 0.02
+    assert metrics["ends_missed"][0] < 0.2 and metrics["ends_invented"][0] < 0.02
     state, _ = program.run_event(algorithm, 1, program.START, state, dataset, keys, 0, None)
     size = int(state.imagined.size[0])
     rows = jax.tree.map(lambda x: np.asarray(x[0])[:size], state.imagined.rows)
     fallen = np.abs(rows.next_observation[:, 0]) > LIMIT
-    assert fallen.sum() > 5 and np.mean(rows.terminal == fallen) > 0.98
-    assert rows.terminal[fallen].mean() > 0.7
+    assert fallen.sum() > 5 and np.mean(rows.terminal == fallen) > 0.97
+    assert rows.terminal[fallen].mean() > 0.8
     assert size < 256 * 5  # nothing follows an end
 
 
