@@ -14,6 +14,7 @@ import time
 
 import d3rlpy
 import h5py
+import numpy as np
 import torch
 
 ROWS = 20_000
@@ -24,7 +25,8 @@ KEYS = ("observations", "actions", "rewards", "terminals", "timeouts")
 def load(path: str):
     """The rows as d3rlpy wants them."""
     with h5py.File(path) as file:
-        observation, action, reward, terminal, timeout = (file[key][:ROWS] for key in KEYS)
+        columns = (np.asarray(file[key])[:ROWS] for key in KEYS)
+        observation, action, reward, terminal, timeout = columns
     flags = terminal.astype("float32"), timeout.astype("float32")
     return d3rlpy.dataset.MDPDataset(observation, action, reward[:, None], *flags)
 

@@ -64,7 +64,7 @@ def read(path: str) -> dict[str, np.ndarray]:
     """The columns of a file in D4RL's form; its last episode ends where the file does."""
     names = ("observations", "actions", "rewards", "terminals", "timeouts")
     with h5py.File(path) as file:
-        rows = {name: np.asarray(file[name][:], np.float32) for name in names}
+        rows = {name: np.asarray(file[name], np.float32) for name in names}
     rows["timeouts"][-1] = 1.0 - rows["terminals"][-1]
     return rows
 

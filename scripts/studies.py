@@ -5,8 +5,12 @@ of final episodes can.
 """
 
 CPU_SIZE = "--preset quick --source collected --seeds 3 --steps 25000 --set episodes=10"
-SHARP = "--set evaluate_every=15000 --set temperature=1 --set matmul_precision=bfloat16"
-GENTLE = "--set evaluate_every=10000 --set temperature=5"
+# What the quick presets of CNF and PLAS were when their pages were made.
+SHORT = "--set discount=0.99 --set return_span=null --set actor_average=0"
+CNF_THEN = f"{SHORT} --set tau=1e-2 --set normalize_advantages=false --set temperature=5"
+PLAS_THEN = f"{SHORT} --set critic_layer_norm=false"
+SHARP = f"{CNF_THEN} --set evaluate_every=15000 --set temperature=1 --set matmul_precision=bfloat16"
+GENTLE = f"{CNF_THEN} --set evaluate_every=10000 --set temperature=5"
 HUMAN = "--preset quick --set evaluate_every=5000 --set episodes=20"
 C_LAP = "--source collected --seeds 4 --steps 2000 --set evaluate_every=500"
 ON_PRIOR = "--model {Prior as policy}"  # of the row with that label
@@ -38,10 +42,10 @@ BASELINES = {
     "Decision Transformer": "--algo dt --steps 2000",
     "ReBRAC": f"--algo rebrac {ACTOR_CRITIC}",
     "FQL": f"--algo fql {ACTOR_CRITIC} {FLOW}",
-    "PLAS": f"--algo plas {ACTOR_CRITIC}",
-    "PLAS+P": f"--algo plas {SHARED} {ACTOR_CRITIC} --set max_perturbation=0.05",
+    "PLAS": f"--algo plas {PLAS_THEN} {ACTOR_CRITIC}",
+    "PLAS+P": f"--algo plas {PLAS_THEN} {SHARED} {ACTOR_CRITIC} --set max_perturbation=0.05",
     "SPOT": f"--algo spot {LAYERS} --set critic_hidden_sizes=[128,128]",  # its own rates, too
-    "CNF": f"--algo cnf {ACTOR_CRITIC}",
+    "CNF": f"--algo cnf {CNF_THEN} {ACTOR_CRITIC}",
     "SAC-off (control)": f"--algo sac-off {ACTOR_CRITIC}",
     "TD3-off (control)": f"--algo td3-off {ACTOR_CRITIC}",
 }
@@ -234,7 +238,7 @@ STUDIES = {
             "--set latent_actions=flow",
             "C-LAP": f"--preset quick {C_LAP} --model {{C-LAP, prior as policy}}",
             "C-LAP-flow": f"--preset quick {C_LAP} --model {{C-LAP-flow, prior as policy}}",
-            "CNF": "--algo cnf --preset quick --source collected --seeds 4",
+            "CNF": f"--algo cnf {CNF_THEN} --preset quick --source collected --seeds 4",
         },
         "claims": (
             ("C-LAP", DATA),
@@ -395,7 +399,7 @@ STUDIES = {
         "environments": ("door-human",),
         "variants": {
             "BC": f"--algo bc {HUMAN} --seeds 3 --steps 20000",
-            "CNF (uniform base)": f"--algo cnf {HUMAN} --seeds 3 --steps 20000",
+            "CNF (uniform base)": f"--algo cnf {CNF_THEN} {HUMAN} --seeds 3 --steps 20000",
         },
         "claims": (
             ("BC", DATA),

@@ -26,6 +26,7 @@ OWN = {
     "cnf": {"temperature": 0.1},
     "cnf-vae": {"temperature": 0.1},
     "spot": {"lambda_": 1.0},
+    "bcq": {"latent_clip": 2.0, "act_samples": 10},
     "iql": {"temperature": 0.1, "expectile": 0.95},
     "awac": {"temperature": 0.1},
     "onestep": {"temperature": 0.1},
@@ -38,12 +39,15 @@ OWN = {
 
 VALUED = (
     *("cnf", "cnf-vae", "plas", "spot", "lapo", "bcq", "brac-v", "td3bc", "iql", "awac", "cql"),
-    *("fql", "td3-off", "sac-off"),
+    *("fql", "ifql", "dsrl", "td3-off", "sac-off"),
 )
 """Their critics find the values of the best policy."""
 SARSA = ("rebrac", "onestep")
 """They never see the last row of an episode that a time limit ended."""
-WITHIN = ("cnf", "cnf-vae", "plas", "spot", "lapo", "bcq", "bear", "iql", "awac", "onestep", "dt")
+WITHIN = (
+    *("cnf", "cnf-vae", "plas", "spot", "lapo", "bcq", "bear", "iql", "ifql", "awac", "onestep"),
+    "dt",
+)
 """They act where the data do, though the critics may believe in what lies between."""
 CONTROLS = ("td3-off",)
 """Nothing keeps them there."""

@@ -117,10 +117,20 @@ def normalized(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+def sources(room: Path) -> Iterator[Path]:
+    """Python files of a room, with and without the ending: scripts say it in their first line."""
+    yield from room.rglob("*.py")
+    for path in room.glob("*") if room.name == "scripts" else ():
+        if path.is_file() and not path.suffix:
+            with open(path, "rb") as file:
+                if file.readline().startswith(b"#!") and b"python" in path.read_bytes()[:40]:
+                    yield path
+
+
 def faults(root: Path, rooms: tuple[str, ...] = (*PACKAGES, "scripts")) -> list[str]:
     """Everything under `root` that breaks a rule of the house, one line each."""
     found = []
-    for path in sorted(p for room in rooms for p in (root / room).rglob("*.py")):
+    for path in sorted(p for room in rooms for p in sources(root / room)):
         tree = ast.parse(path.read_text("utf-8"), str(path))
         name = module_name(path, root)
         where = path.relative_to(root)

@@ -41,17 +41,19 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase, reusable_encoder
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.errors import ConfigError
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
-from shared.models.learner import Learner, descend, polyak
-from shared.models.losses import advantage_weight, td_target
+from shared.models.learner import Learner, annealed_adam, descend, polyak
+from shared.models.losses import advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
-from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
 
 REUSABLE_FLOW = reusable_encoder(
     *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
@@ -68,6 +70,7 @@ class State(NamedTuple):
     actor: Learner
     critic: Learner
     target_critic: Critics
+    reward_scale: Float[Array, ""] | None
 
 
 class CNF(AbstractAlgorithm):
@@ -103,9 +106,17 @@ class CNF(AbstractAlgorithm):
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: DropRate = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     temperature: Positive = hyperparameter("lambda of the advantage weights")
+    normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
@@ -154,18 +165,22 @@ class CNF(AbstractAlgorithm):
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             critic,
+            reward_scale(spec, self.return_span),
         )
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
+
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
         policy = Phase("policy", self.steps, self.draw, self.update)
@@ -196,6 +211,7 @@ class CNF(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, critic.model, state.latent_space, s, a, key=k_actor),
+            average=self.actor_average,
         )
         target_critic = polyak(state.target_critic, critic.model, self.tau)
         state = state._replace(actor=actor, critic=critic, target_critic=target_critic)
@@ -207,7 +223,12 @@ class CNF(AbstractAlgorithm):
         next_value = jnp.min(
             state.target_critic(s_next, self.judged(state.latent_space, s_next, z))
         )
-        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+        return td_target(
+            scaled(reward, state.reward_scale) + self.reward_shift,
+            terminal,
+            next_value,
+            self.discount,
+        )
 
     def critic_loss(self, critic, s, a, y):
         """Equation 8 over a batch."""
@@ -235,7 +256,8 @@ class CNF(AbstractAlgorithm):
         q = jax.vmap(critic)(jnp.concatenate([s, s]), jnp.concatenate([a, baseline]))
         q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
-        weight = advantage_weight(advantage, self.temperature)
+        scaled = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(scaled, self.temperature)
         if imitation is not None:
             distance = jnp.mean(jnp.abs(a - imitation), axis=1)
         else:
@@ -252,12 +274,12 @@ class CNF(AbstractAlgorithm):
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         box = self.box(state.latent_space, s)
-        actor = state.actor.model
+        actor = state.actor.steady
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount, shift=self.reward_shift)
+        return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Q(s, a), the smallest of the critics, of an action in a simulator."""

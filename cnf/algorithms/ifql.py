@@ -26,8 +26,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from cnf.algorithms.iql import Value, expectile_loss, reward_scale
+from cnf.algorithms.iql import Value, expectile_loss
 from cnf.critics import smallest_critic
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
 from shared.models.learner import Learner, descend, polyak
@@ -40,7 +41,7 @@ class State(NamedTuple):
     """Everything that IFQL remembers."""
 
     normalizer: Normalizer
-    reward_scale: Float[Array, ""]
+    reward_scale: Float[Array, ""] | None
     flow: Learner
     critic: Learner
     value: Learner
@@ -126,8 +127,8 @@ class IFQL(AbstractAlgorithm):
 
     def target(self, state, value, reward, terminal, s_next):
         """The target y, for one transition."""
-        scaled = state.reward_scale * reward + self.reward_shift
-        return td_target(scaled, terminal, value(s_next), self.discount)
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, value(s_next), self.discount)
 
     def act(self, state, memory, observation, *, key):
         """The best of `act_samples` actions; without a key the noise is always the same."""
@@ -139,6 +140,6 @@ class IFQL(AbstractAlgorithm):
         return actions[jnp.argmax(q)], memory
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount, state.reward_scale, self.reward_shift)
+        return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)
 
     critic_value = smallest_critic

@@ -32,9 +32,10 @@ from jaxtyping import Array, Float
 
 from cnf.actors import GaussianActor
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
-from shared.models.learner import Learner, Metrics, descend, polyak
-from shared.models.losses import advantage_weight, td_loss, td_target
+from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
+from shared.models.losses import advantage_weight, standardized, td_loss, td_target
 from shared.models.networks import MLP, Critics
 from shared.ranges import Count, DropRate, Level, Positive, Rate, Real, Share, Size, Sizes
 from shared.types import Scalar
@@ -74,10 +75,14 @@ class IQL(AbstractAlgorithm):
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
     value_learning_rate: Positive = hyperparameter("Adam step size of the value")
     cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: DropRate = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: Share = hyperparameter("discount of future rewards")
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
     temperature: Positive = hyperparameter("of the advantage weights; the paper's 1/beta")
+    normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
     dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
     return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
@@ -102,9 +107,10 @@ class IQL(AbstractAlgorithm):
         sizes, start = (spec.observation_size, spec.action_size), {"orthogonal": ORTHOGONAL_GAIN}
         critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic, **start)
         value = Value(MLP(sizes[0], 1, self.value_hidden_sizes, key=k_value, **start))
+        scale = reward_scale(spec, self.return_span)
         return State(
-            reward_scale(spec, self.return_span),
-            Learner.create(actor, self.actor_optimizer),
+            jnp.ones(()) if scale is None else scale,
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             Learner.create(value, self.value_optimizer),
             critic,
@@ -112,12 +118,7 @@ class IQL(AbstractAlgorithm):
 
     @property
     def actor_optimizer(self):
-        rate = self.actor_learning_rate
-        if not self.cosine_decay:
-            return optax.adam(rate)
-        offline = optax.cosine_decay_schedule(rate, self.steps)
-        online = optax.constant_schedule(rate)
-        return optax.adam(optax.join_schedules([offline, online], [self.steps]))
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
@@ -151,6 +152,7 @@ class IQL(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, s, a, advantage, key=key),
+            average=self.actor_average,
         )
         y = jax.vmap(self.target, (None, None, 0, 0, 0))(
             state, value.model, batch.reward, batch.terminal, batch.next_observation
@@ -170,7 +172,8 @@ class IQL(AbstractAlgorithm):
         """Equation 7 over a batch; `key` drives the dropout."""
         keys = jax.random.split(key, s.shape[0])
         log_prob = jax.vmap(lambda s, a, k: actor.log_prob(s, a, key=k))(s, a, keys)
-        weight = advantage_weight(advantage, self.temperature)
+        scaled = standardized(advantage) if self.normalize_advantages else advantage
+        weight = advantage_weight(scaled, self.temperature)
         loss = -jnp.mean(weight * log_prob)
         return loss, {
             "actor_loss": loss,
@@ -190,7 +193,7 @@ class IQL(AbstractAlgorithm):
         return jnp.min(state.critic.model(observation, action))
 
     def act(self, state, memory, observation, *, key):
-        actor = state.actor.model
+        actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
 
@@ -207,11 +210,3 @@ def expectile_loss(
     weight = jnp.where(u < 0, 1 - expectile, expectile)
     loss = jnp.mean(weight * u**2)
     return loss, {"value_loss": loss, "v": jnp.mean(v)}
-
-
-def reward_scale(spec, return_span: float | None) -> Float[Array, ""]:
-    """return_span / (highest - lowest episode return), or 1 for raw rewards."""
-    if return_span is None:
-        return jnp.ones(())
-    low, high = jnp.asarray(spec.return_range)
-    return jnp.asarray(return_span / jnp.where(high > low, high - low, return_span))

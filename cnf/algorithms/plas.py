@@ -28,17 +28,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.critics import smallest_critic
 from cnf.encoders import REUSABLE_VAE, Pretraining, pretraining_phase
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
-from shared.models.learner import Learner, descend, polyak
+from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
-from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Share, Size, Sizes
 from shared.types import is_zero
 
 
@@ -59,6 +61,7 @@ class State(NamedTuple):
     critic: Learner
     target_actor: LatentActor
     target_critic: Critics
+    reward_scale: Float[Array, ""] | None
 
 
 class PLAS(AbstractAlgorithm):
@@ -76,9 +79,17 @@ class PLAS(AbstractAlgorithm):
     batch_size: Size = hyperparameter("rows a policy update")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of actor and residual")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: DropRate = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
     lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
     exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
@@ -106,24 +117,34 @@ class PLAS(AbstractAlgorithm):
             TanhActor(s_size, latent_space.latent_size, hidden, key=k_latent),
             None if is_zero(self.max_perturbation) else residual,
         )
-        critic = Critics(s_size, a_size, self.critic_hidden_sizes, key=k_critic)
+        critic = Critics(
+            s_size,
+            a_size,
+            self.critic_hidden_sizes,
+            layer_norm=self.critic_layer_norm,
+            key=k_critic,
+        )
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             pretraining,
             latent_space,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             actor,
             critic,
+            reward_scale(spec, self.return_span),
         )
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        return annealed_adam(self.actor_learning_rate, self.steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
+
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
         return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
@@ -146,6 +167,7 @@ class PLAS(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, state.latent_space, critic.model, s),
+            average=self.actor_average,
         )
         state = state._replace(
             actor=actor,
@@ -160,7 +182,7 @@ class PLAS(AbstractAlgorithm):
         a_next = self.action(state.target_actor, state.latent_space, s_next)
         q = state.target_critic(s_next, a_next)
         next_value = self.lambda_ * jnp.min(q) + (1 - self.lambda_) * jnp.max(q)
-        return td_target(reward, terminal, next_value, self.discount)
+        return td_target(scaled(reward, state.reward_scale), terminal, next_value, self.discount)
 
     def actor_loss(self, actor, latent_space, critic, s):
         """Equation 2 over a batch; the gradient passes through the frozen decoder."""
@@ -171,11 +193,11 @@ class PLAS(AbstractAlgorithm):
     critic_value = smallest_critic
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount)
+        return LearnedReward(self.discount, unit(state.reward_scale))
 
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
-        return self.action(state.actor.model, state.latent_space, s), memory
+        return self.action(state.actor.steady, state.latent_space, s), memory
 
     def action(self, actor, latent_space, s):
         """The decoded latent of the actor, with PLAS+P's residual."""

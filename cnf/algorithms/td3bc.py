@@ -22,15 +22,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.critics import smallest_critic
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
-from shared.models.learner import Learner, Metrics, descend, polyak
+from shared.models.learner import Learner, Metrics, annealed_adam, descend, polyak
 from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
-from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Share, Size, Sizes
 
 
 class State(NamedTuple):
@@ -42,6 +44,7 @@ class State(NamedTuple):
     target_actor: TanhActor
     target_critic: Critics
     actor_metrics: Metrics
+    reward_scale: Float[Array, ""] | None
 
 
 class TD3BC(AbstractAlgorithm):
@@ -51,9 +54,17 @@ class TD3BC(AbstractAlgorithm):
     batch_size: Size = hyperparameter("rows an update")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
+    critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    cosine_decay: bool = hyperparameter("the actor's step size falls to 0 along a cosine")
+    actor_average: DropRate = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
     discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
     policy_noise: Amount = hyperparameter("standard deviation of the target action's noise")
     noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
@@ -69,23 +80,29 @@ class TD3BC(AbstractAlgorithm):
         k_actor, k_critic = jax.random.split(key)
         sizes = spec.observation_size, spec.action_size
         actor = TanhActor(*sizes, self.actor_hidden_sizes, key=k_actor)
-        critic = Critics(*sizes, self.critic_hidden_sizes, key=k_critic)
+        norm = self.critic_layer_norm
+        critic = Critics(*sizes, self.critic_hidden_sizes, layer_norm=norm, key=k_critic)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             actor,
             critic,
             dict.fromkeys(("actor_loss", "cloning_error"), jnp.zeros(())),
+            reward_scale(spec, self.return_span),
         )
 
     @property
     def actor_optimizer(self):
-        return optax.adam(self.actor_learning_rate)
+        steps = -(-self.steps // self.policy_delay)
+        return annealed_adam(self.actor_learning_rate, steps, cosine=self.cosine_decay)
 
     @property
     def critic_optimizer(self):
         return optax.adam(self.critic_learning_rate)
+
+    def schedules(self):
+        return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
         return (Phase("policy", self.steps, self.draw, self.update, takes_step=True),)
@@ -126,13 +143,16 @@ class TD3BC(AbstractAlgorithm):
             state.target_actor(s_next), noise, self.policy_noise, self.noise_clip
         )
         next_value = jnp.min(state.target_critic(s_next, a_next))
-        return td_target(reward, terminal, next_value, self.discount)
+        return td_target(scaled(reward, state.reward_scale), terminal, next_value, self.discount)
 
     def improve(self, state, s, a):
         """The delayed part of an update: actor, then both targets."""
         critic = state.critic.model
         actor, metrics = descend(
-            state.actor, self.actor_optimizer, lambda m: self.actor_loss(m, critic, s, a)
+            state.actor,
+            self.actor_optimizer,
+            lambda m: self.actor_loss(m, critic, s, a),
+            average=self.actor_average,
         )
         return state._replace(
             actor=actor,
@@ -153,7 +173,7 @@ class TD3BC(AbstractAlgorithm):
     critic_value = smallest_critic
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount)
+        return LearnedReward(self.discount, unit(state.reward_scale))
 
     def act(self, state, memory, observation, *, key):
-        return state.actor.model(state.normalizer(observation)), memory
+        return state.actor.steady(state.normalizer(observation)), memory

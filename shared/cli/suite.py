@@ -75,7 +75,8 @@ def _print_plan(suite: str, asked, plans: dict, states: dict) -> None:
     title = f"plan of {suite}: {asked.algorithm}, {asked.preset}"
     table = Table(title=title, caption=NOTE, title_justify="left", caption_justify="left")
     for k, column in enumerate(("data set", "state", "data", "rows", "updates", "time", "memory")):
-        table.add_column(column, justify="left" if k < 3 else "right", overflow="fold")
+        justify = "left" if k < 3 else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=k == 0)
     total, known = 0.0, {}
     for name, plan in plans.items():
         entry = lookup(name)

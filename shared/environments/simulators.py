@@ -44,6 +44,10 @@ def has_simulator(name: str | None) -> bool:
     return task is not None and bool(task.simulator)
 
 
+_WALKERS = ("Hopper-v4", "HalfCheetah-v4", "Walker2d-v4")
+"""Models of gymnasium with a camera that follows the robot."""
+
+
 def _gymnasium(task: Environment, render: bool):
     """A registered task of gymnasium.
 
@@ -55,6 +59,8 @@ def _gymnasium(task: Environment, render: bool):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gymnasium advises v5, which is another task
             drawn = {"render_mode": "rgb_array"} if render else {}
+            if render and task.simulator in _WALKERS:
+                drawn["camera_name"] = "track"  # gymnasium's default stays where they start
             made = gymnasium.make(task.simulator, disable_env_checker=True, **drawn)
     except Exception as error:  # another package's code may raise anything
         reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

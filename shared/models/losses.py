@@ -18,6 +18,11 @@ def advantage_weight(
     return jnp.minimum(jnp.exp(advantage / temperature), MAX_WEIGHT)
 
 
+def standardized(advantage: Float[Array, "batch"]) -> Float[Array, "batch"]:
+    """(A - mean) / standard deviation over the batch: one temperature for rewards of any scale."""
+    return (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-6)
+
+
 def td_target(
     reward: Float[Array, ""],
     terminal: Bool[Array, ""],

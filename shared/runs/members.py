@@ -84,13 +84,13 @@ def start(
         RunError: `out` is not empty.
     """
     out, names, progress = Path(out), [name_of(values) for values in swept], progress or Progress()
-    _check(plans, swept, loggers)
+    _check(plans, swept, loggers, model)
     for plan in plans:
         check_plan(plan, data, model)
     require_empty(out)
     tell_remarks(plans[0], data, progress)
     dataset = place(plans[0].settings, data, progress)
-    reason = why_apart(plans, swept, data.spec, dataset, model)
+    reason = why_apart(plans, swept, data.spec, dataset)
     progress.tell(_how(reason, plans[0], model))
     runs = []
     with ExitStack() as stack:
@@ -143,7 +143,6 @@ def why_apart(
     swept: Sequence[Values],
     spec: Spec,
     dataset: Any,
-    model: FrozenModel | None = None,
 ) -> str | None:
     """Why these members cannot share one program; None if they can."""
     algorithm = plans[0].build()
@@ -153,8 +152,6 @@ def why_apart(
             return f"'{name}' is no float of the algorithm"
         if any(values[name] is None for values in swept):
             return f"'{name}' is switched off by null"
-        if model is not None and algorithm.reusable and name in algorithm.reusable.keys:
-            return f"'{name}' shapes the model"
     try:
         together = program.state_shapes(_sweep(plans[0], swept), spec, (0,)).member
         networks = jax.tree.flatten(together)
@@ -180,7 +177,12 @@ def _how(reason: str | None, plan: Plan, model: FrozenModel | None) -> str:
     return "sweep: all values side by side in one program"
 
 
-def _check(plans: Sequence[Plan], swept: Sequence[Values], loggers: Sequence[str]) -> None:
+def _check(
+    plans: Sequence[Plan],
+    swept: Sequence[Values],
+    loggers: Sequence[str],
+    model: FrozenModel | None,
+) -> None:
     settings: RunSettings = plans[0].settings
     if loggers:
         raise ConfigError("--sweep: leave out --logger, which follows a single run.")
@@ -190,6 +192,13 @@ def _check(plans: Sequence[Plan], swept: Sequence[Values], loggers: Sequence[str
         )
     if settings.online_steps:
         raise ConfigError("--sweep: leave out --online-steps, which fine-tunes a single run.")
+    part = plans[0].build().reusable
+    frozen = set(swept[0]) & set(part.keys if model is not None and part is not None else ())
+    if frozen:
+        raise ConfigError(
+            f"--sweep {min(frozen)}: the value belongs to the model that --model takes over; leave "
+            "out one of the two."
+        )
     of_run = set(swept[0]) & {field.name for field in dataclasses.fields(RunSettings)}
     if of_run:
         raise ConfigError(f"--sweep {min(of_run)}: is a setting of the run; sweep hyperparameters.")

@@ -71,7 +71,7 @@ class Policy:
         self._row_memory = jax.tree.map(lambda m, x: m.at[row].set(x), self._row_memory, initial)
         self._row_first[row] = True
 
-    def act(self, observation: np.ndarray, *, reward: float = 0.0) -> Float[np.ndarray, "action"]:
+    def act(self, observation: Any, *, reward: Any = 0.0) -> Float[np.ndarray, "action"]:
         """The command for one observation, float32, in the units of the data file.
 
         Arguments:
@@ -91,7 +91,7 @@ class Policy:
         self._key, self._memory, self._first = following, memory, False
         return command
 
-    def act_batch(self, observations: np.ndarray, *, rewards=None) -> np.ndarray:
+    def act_batch(self, observations: Any, *, rewards: Any = None) -> np.ndarray:
         """Commands for several robots, or episodes, side by side; each row has its own memory.
 
         Arguments:

@@ -54,7 +54,8 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
     states = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(len(plan.seeds))]
     fine_tuned = is_online(algorithm, position)
     learned = [algorithm.learned_reward(one, online=fine_tuned) for one in states]
-    if None in learned:
+    rewards = [reward for reward in learned if reward is not None]
+    if len(rewards) < len(learned):
         raise RunError(f"{path}: '{plan.algorithm}' has no critic of actions to be judged.")
     rollouts = play(
         algorithm,
@@ -67,9 +68,9 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
     )
     rows = []
     for i, seed in enumerate(plan.seeds):
-        found = [compare(algorithm, states[i], rollout, learned[i]) for rollout in rollouts[i]]
+        found = [compare(algorithm, states[i], rollout, rewards[i]) for rollout in rollouts[i]]
         q, return_ = (np.concatenate(x) for x in zip(*found, strict=True))
-        discount = float(learned[i].discount)
+        discount = float(rewards[i].discount)
         rows.append({"seed": seed, "rows": len(q), "discount": discount, **metrics(q, return_)})
     return rows
 

@@ -64,7 +64,7 @@ def train_plan(
     """Train a plan on loaded data in a new run folder.
 
     Arguments:
-        plan: from `shared.plan`.
+        plan: from `shared.make_plan`.
         data: from `shared.load_data`.
         out: the new run folder.
         model: of another run, taken over frozen.

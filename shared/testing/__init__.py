@@ -5,7 +5,7 @@ known answers.  All are functions that raise an AssertionError; no test runner i
 
     from shared.testing import contract, micro
 
-    algorithm = MyMethod(...)  # small, each phase a few updates
-    contract.check(algorithm)
-    micro.check_ends(micro.learned(algorithm, updates=600))
+    algorithm = MyMethod(...)  # small networks, each phase a few updates, large steps
+    contract.check(algorithm, micro.material())
+    micro.check_ends(micro.learned(algorithm, updates=500))  # discount=micro.DISCOUNT
 """

@@ -34,7 +34,9 @@ from shared.types import Spec
 
 Run = RunFolder | SweepFolder
 
-MEND = "lower the learning rate or look at the data with 'data inspect'"
+MEND = (
+    "neither data nor simulator hold such numbers, so the learner diverged; lower its learning rate"
+)
 
 
 def unchanged(state):
@@ -164,7 +166,7 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
         if due(step, phase, settings.save_every):
             log.scores(evaluator, wait=True)
             saved = state if player is None else (state, player.shown)
-            save(run, saved, phase, position, log)
+            save(run, saved, phase, position, log, blame)
         evaluate_if_due(context, state, phase, position)
     return state
 
@@ -200,12 +202,12 @@ def _all_finite(state):
     return jnp.all(jnp.stack([jnp.all(~jnp.isnan(x)) for x in floats]))
 
 
-def save(run: Run, state, phase: Phase, position: Position, log: Log) -> None:
+def save(run: Run, state, phase: Phase, position: Position, log: Log, blame: Callable) -> None:
     """Write a checkpoint, unless the state holds a NaN that no metric has shown yet."""
     if not bool(_all_finite(state)):
         raise NonFiniteError(
             f"phase '{phase.name}', step {position.step}: a parameter became NaN; "
-            f"{_last_good(run)}; {MEND}."
+            f"{_last_good(run)}; {blame() or MEND}."
         )
     run.save(
         state,

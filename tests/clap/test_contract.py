@@ -189,7 +189,7 @@ def test_a_reward_that_is_nan_stops_with_the_name_of_its_term(trained, hopper_ra
     run = RunFolder.create(tmp_path / "run", config={}, record={})
     history = {name: np.asarray(values)[:8] for name, values in history.items()}
     with run, pytest.raises(NonFiniteError) as caught:
-        loop.check(history, algorithm.phases()[0], 0, plan.seeds, run)
+        loop.check(history, algorithm.phases()[0], 0, plan.seeds, run, lambda: None)
     assert "phase 'model', step 1, seed 0:" in str(caught.value)
     assert "'reward_nll' became nan" in str(caught.value)
     assert "observation_nll" not in str(caught.value)

@@ -78,7 +78,7 @@ def mobile(mopo, hopper_random, tmp_path_factory) -> Finished:
     plan = tiny_plan("mobile", **overrides)
     folder = tmp_path_factory.mktemp("mobile") / "run"
     model = frozen_model.load_model(mopo.folder, plan, hopper_random)
-    train_plan(plan, hopper_random, folder, model)
+    train_plan(plan, hopper_random, folder, model=model)
     return Finished(plan, plan.build(), trained.load_state(folder)[3], folder)
 
 

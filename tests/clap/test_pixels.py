@@ -103,7 +103,8 @@ def state_of(path, checkpoint=None):
 
 def test_the_record_says_what_the_policy_sees(finished, data):
     record = json.loads((finished / "run.json").read_text())
-    assert record["spec"] == {"observation_shape": [64, 64, 3], "action_size": 6}
+    sizes = {"observation_shape": [64, 64, 3], "action_size": 6}
+    assert record["spec"] == sizes | {"action_range": None, "observation_offset": None}
     assert record["pixels"]["size"] == 64 and record["pixels"]["settings"] == FAST._asdict()
     assert (record["data"]["rows"], record["data"]["frames"]) == (40, 43)
     assert record["data"]["sha256"] == data.sha256 and record["source"] == "collected"
@@ -169,7 +170,7 @@ def test_the_policy_acts_on_frames_and_remembers(finished, data):
 def test_films_can_be_read(finished, tmp_path, name, file, height):
     arguments = ["figures", name, str(finished), "--out", str(tmp_path / file)]
     result = CliRunner().invoke(main, [*arguments, "--horizon", "6", "--episodes", "2"])
-    assert result.exit_code == 0 and "reward a step" in result.output, result.output
+    assert result.exit_code == 0 and "predicted reward " in result.output, result.output
     frames = imageio.imread(tmp_path / file)
     assert frames.shape[0] == 11 and frames.shape[1] == height and frames.std() > 10
 

@@ -18,10 +18,10 @@ from shared.comparison.read import find_runs
 from shared.errors import ConfigError, DataError, RunError
 from shared.record.run_folder import RunFolder
 from shared.runs import frozen_model, members, trained
+from shared.runs.members import combinations
 from shared.runs.plan import make_plan
 from shared.runs.resume import resume
 from shared.runs.start import train_plan
-from shared.training.sweep import grid
 
 PART = CLAP.reusable
 assert PART is not None
@@ -30,7 +30,7 @@ MORE = {name: value for name, value in TINY.items() if name not in MODEL_KEYS} |
     **{"evaluate_every": 4, "save_every": 2, "steps": 4, "support": 1.0},
     **{"recorded_states": "remembered"},
 }
-SWEPT = grid({"support": [0.5, 2.0]})
+SWEPT = combinations({"support": [0.5, 2.0]})
 
 
 def agent_plan(model, seeds=(0, 1), **more):
@@ -44,7 +44,7 @@ def sweep(model, hopper_random, tmp_path_factory):
     plans = [agent_plan(model, **values) for values in SWEPT]
     frozen = frozen_model.load_model(model, plans[0], hopper_random)
     out = tmp_path_factory.mktemp("sweep") / "run"
-    return members.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+    return members.start(plans, SWEPT, hopper_random, out, model=frozen, label="C-LAP")
 
 
 def arrays(run):
@@ -98,7 +98,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bits(
     frozen, out = frozen_model.load_model(model, plans[0], hopper_random), tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(Kill):
         patch.setattr(RunFolder, "save", stop)
-        members.start(plans, SWEPT, hopper_random, out, frozen, label="C-LAP")
+        members.start(plans, SWEPT, hopper_random, out, model=frozen, label="C-LAP")
     with pytest.raises(RunError, match="belongs to a sweep"):
         resume(out / "support=2", load=lambda _: hopper_random)
     resumed = members.resume(out, load=lambda _: hopper_random)
@@ -134,11 +134,10 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
     fits = agent_plan(model)
     frozen = frozen_model.load_model(model, fits, hopper_random)
     with pytest.raises(ConfigError, match="nothing is left to train"):
-        train_plan(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", frozen)
-    for name in ("steps", "action_std"):
-        with pytest.raises(ConfigError, match=f"{name}: .* cannot share one program"):
-            swept = grid({name: [1.0, 2.0]})
-            members.start([fits] * 2, swept, hopper_random, tmp_path / "run", frozen)
+        train_plan(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", model=frozen)
+    swept = combinations({"action_std": [1.0, 2.0]})
+    with pytest.raises(ConfigError, match="action_std: .* belongs to the model"):
+        members.start([fits] * 2, swept, hopper_random, tmp_path / "run", model=frozen)
     other = dataclasses.replace(hopper_random, sha256="0" * 64)
     with pytest.raises(DataError, match="other data"):
         frozen_model.load_model(model, fits, other)

@@ -9,10 +9,10 @@ from tiny import tiny_plan
 from clap.cli import main as clap
 from cnf.cli import main as cnf
 from shared.cli.algorithms import settable
-from shared.cli.progress import show_progress
 from shared.data.catalog import datasets
 from shared.runs import registry
 from shared.runs.start import train_plan
+from shared.training.progress import loading_bar
 
 
 @pytest.fixture(params=["80", "120"])
@@ -54,7 +54,7 @@ def test_algorithms_are_listed_without_a_broken_word(shown, family, main):
 
 def test_an_algorithm_shows_values_as_set_takes_them(shown):
     text = "\n".join(shown(cnf, "algorithms", "cnf", "--env", "hopper-medium"))
-    assert re.search(r"actor_hidden_sizes +│ \[256,256\] ", text)
+    assert re.search(r"actor_hidden_sizes? +│ \[256,256\] ", text)
     assert "phases and their updates: pretrain 100k, policy 1M" in text
     assert re.search(r"latent_clip +│ null ", text) and re.search(r"layer_norm +│ false ", text)
 
@@ -85,10 +85,10 @@ def test_a_data_set_that_does_not_exist_has_no_values():
 
 
 def test_without_a_terminal_a_line_says_what_begins(capsys):
-    with show_progress("hopper-medium") as update:
+    with loading_bar("hopper-medium") as update:
         update("collect", 0, 1_000_000)
         update("collect", 500_000, 1_000_000)
     assert capsys.readouterr().err == "recording hopper-medium: 1,000,000 rows\n"
-    with show_progress("hopper-medium"):
+    with loading_bar("hopper-medium"):
         pass
     assert capsys.readouterr().err == ""

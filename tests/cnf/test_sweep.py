@@ -11,7 +11,8 @@ from tiny import tiny_plan
 
 from shared.errors import ConfigError
 from shared.runs import frozen_model, members
-from shared.training.sweep import Sweep, SweptState, grid
+from shared.runs.members import combinations
+from shared.training.sweep import Sweep, SweptState
 
 NO_MODEL = frozen_model.FrozenModel({}, (0,), {})
 """For what is refused before a model is asked for."""
@@ -43,25 +44,35 @@ def test_a_member_equals_the_single_run():
 
 
 @pytest.mark.parametrize(
-    "case,name,values,sentence",
+    "case,name,values,reason",
     [
-        ("plas", "max_perturbation", [0.0, 0.1], "max_perturbation=0: has other networks"),
-        ("plas", "pretrain_learning_rate", [0.1, 0.2], "pretrain_learning_rate: shapes the model"),
-        ("spot", "dropout", [0.1, 0.2], "dropout: shapes the program"),
+        ("plas", "max_perturbation", [0.0, 0.1], "max_perturbation=0 has other networks"),
+        ("plas", "pretrain_learning_rate", [0.1, 0.2], None),
+        ("spot", "dropout", [0.1, 0.2], "dropout shapes the program"),
+        ("spot", "batch_size", [8, 16], "'batch_size' is no float"),
     ],
 )
-def test_what_cannot_be_swept_is_told(hopper_random, tmp_path, case, name, values, sentence):
-    swept = grid({name: values})
+def test_what_cannot_share_a_program_is_trained_apart(hopper_random, case, name, values, reason):
+    swept = combinations({name: values})
     plans = [tiny_plan(case, **{name: value}) for value in values]
-    with pytest.raises(ConfigError, match=f"--sweep {sentence}.*, so that it cannot share"):
-        members.start(plans, swept, hopper_random, tmp_path / "no", NO_MODEL)
+    data = hopper_random.to_device()
+    found = members.why_apart(plans, swept, hopper_random.spec, data)
+    assert found is None if reason is None else found is not None and reason in found
+
+
+def test_what_belongs_to_the_model_is_not_swept_on_one(hopper_random, tmp_path):
+    plans = [tiny_plan("plas", pretrain_learning_rate=rate) for rate in (0.1, 0.2)]
+    swept = combinations({"pretrain_learning_rate": [0.1, 0.2]})
+    with pytest.raises(ConfigError, match="pretrain_learning_rate: .* belongs to the model"):
+        members.start(plans, swept, hopper_random, tmp_path / "no", model=NO_MODEL)
     assert not (tmp_path / "no").exists()
 
 
 def test_a_sweep_is_not_fine_tuned(hopper_random, tmp_path):
     plans = [tiny_plan("plas", tau=tau, online_steps=2) for tau in (0.1, 0.2)]
+    swept = combinations({"tau": [0.1, 0.2]})
     with pytest.raises(ConfigError, match="leave out --online-steps"):
-        members.start(plans, grid({"tau": [0.1, 0.2]}), hopper_random, tmp_path / "no", NO_MODEL)
+        members.start(plans, swept, hopper_random, tmp_path / "no", model=NO_MODEL)
 
 
 @pytest.mark.parametrize("name", ["bcq", "bear", "cnf", "cnf-vae", "plas", "spot"])
@@ -78,5 +89,5 @@ def test_reusable_parts_name_what_there_is(name):
     "case,clip", [("plas", 0.0), ("lapo", -1.0), ("cnf", 1.5), ("cnf (normal base, clip 2)", -1.0)]
 )
 def test_a_box_must_lie_inside_the_latent_space(case, clip):
-    with pytest.raises(ConfigError, match=f"latent_clip is {clip}"):
+    with pytest.raises(ConfigError, match=f"latent_clip'? is {clip}"):
         tiny_plan(case, latent_clip=clip)

@@ -114,7 +114,7 @@ def test_a_broken_file_is_named(make_run, name, content):
     [
         ("algorithm", None, "no text under 'algorithm'"),
         ("source", "d4rl", "'d4rl' under 'source', which is none of official"),
-        ("status", "done", "none of running"),
+        ("status", "done", "none of waiting"),
         ("seeds", [], "no list under 'seeds'"),
         ("seeds", [0, 0], "different whole numbers"),
         ("seeds", [0, "1"], "different whole numbers"),

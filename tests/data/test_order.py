@@ -4,7 +4,7 @@ import ast
 
 from test_imports import ROOT, imports_of, module_name
 
-ORDER = ("catalog", "recording", "files", "checks", "vd4rl", "reader", "convert", "report")
+ORDER = ("catalog", "suites", "recording", "files", "checks", "vd4rl", "reader", "convert", "report")
 
 
 def test_no_arrow_climbs_within_the_data():

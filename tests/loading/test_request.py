@@ -8,7 +8,8 @@ from shared.datasets.dataset import PERCENTILES, Dataset
 from shared.errors import ConfigError, DataError
 from shared.loading.places import collected_path
 from shared.loading.request import DataRequest
-from shared.runs.plan import make_record, plan
+from shared.runs.plan import make_plan
+from shared.runs.run_record import make_record
 
 ROWS = 120
 
@@ -23,7 +24,7 @@ def recorded(tmp_path_factory):
 
 
 def record_of(data):
-    return make_record(plan("cnf", "bc", data.name), data)
+    return make_record(make_plan("cnf", "bc", data.name), data)
 
 
 def test_a_runs_own_data_are_found_again(recorded):

@@ -109,6 +109,8 @@ def test_types_convert_without_loss():
 def test_sweeps_are_lists_of_different_numbers():
     found = config.parse_sweeps(("support=0.5,1,2", "tau=1e-2"))
     assert found == {"support": [0.5, 1.0, 2.0], "tau": [0.01]}
-    for text in ("support", "support=", "=1", "support=1,1.0", "support=one"):
+    sizes = config.parse_sweeps(("hidden_sizes=[64],[64,64]", "base=normal,uniform"))
+    assert sizes == {"hidden_sizes": [[64], [64, 64]], "base": ["normal", "uniform"]}
+    for text in ("support", "support=", "=1", "support=1,1.0", "support=[1"):
         with pytest.raises(ConfigError, match="--sweep"):
             config.parse_sweeps((text,))

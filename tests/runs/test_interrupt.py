@@ -50,12 +50,15 @@ def test_an_interrupted_run_says_where_it_stopped_and_goes_on(hopper_random, tmp
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "interrupted" and record["loggers"] == ["tensorboard"]
 
-    events = sum(1 for _ in (out / "tensorboard").iterdir())
+    def events():
+        return sum(1 for file in (out / "tensorboard").rglob("*") if file.is_file())
+
+    before = events()
     process = subprocess.Popen(
         command("--resume", str(out)), stderr=subprocess.PIPE, text=True, env=environment
     )
     try:
-        wait_for(lambda: sum(1 for _ in (out / "tensorboard").iterdir()) > events, process)
+        wait_for(lambda: events() > before, process)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)

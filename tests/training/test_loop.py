@@ -124,7 +124,9 @@ def test_numbers_of_the_data_are_blamed_where_they_are_too_large(hopper_random, 
     large = dataclasses.replace(
         hopper_random, transitions=rows._replace(reward=rows.reward * np.float32(1e25))
     )
-    with pytest.raises(NonFiniteError, match="the data's 'reward' reaches .*e\\+25; scale it"):
+    with pytest.raises(
+        NonFiniteError, match="the data's 'reward' reaches .*e\\+25 in row .*; scale or repair it"
+    ):
         train_plan(tiny_plan("td3bc", steps=4), large, tmp_path / "run")
 
 

@@ -167,7 +167,7 @@ def test_spot_lets_go_of_its_penalty():
 
 
 def test_what_cannot_be_fine_tuned_is_refused():
-    with pytest.raises(ConfigError, match="'bc' cannot be fine-tuned .* cnf, plas, spot"):
+    with pytest.raises(ConfigError, match="'bc' cannot be fine-tuned .* cnf, cnf-vae, plas, spot"):
         tiny_plan("bc", online_steps=10)
     with pytest.raises(ConfigError, match="online_block is 100; it must be a multiple"):
         tiny_plan("iql", online_steps=10, online_simulators=3)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.runs.members import combinations
 from shared.training import program
-from shared.training.sweep import Sweep, SweptState, grid, name_of
+from shared.training.sweep import Sweep, SweptState, name_of
 from shared.types import Spec
 
 SPEC = Spec((2,), 1, np.zeros(2, np.float32), np.ones(2, np.float32), np.zeros(2, np.float32))
@@ -56,7 +57,7 @@ def trained(algorithm, state, seeds):
 
 
 def test_members_equal_runs_with_the_same_values():
-    values = grid({"rate": [0.5, 1.5], "shift": [1.0, 3.0]})
+    values = combinations({"rate": [0.5, 1.5], "shift": [1.0, 3.0]})
     assert [name_of(v) for v in values][1:3] == ["rate=0.5,shift=3", "rate=1.5,shift=1"]
     seeds = (4,) * len(values)
     sweep = Sweep(algorithm=Grow(rate=9.0, shift=9.0, steps=3), names=("rate", "shift"))

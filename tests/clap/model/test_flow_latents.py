@@ -137,7 +137,7 @@ def test_no_sample_mode_or_gradient_step_leaves_the_box(events):
 
 def test_a_clip_beyond_the_latents_is_refused():
     overrides = TINY | {"latent_actions": "flow", "latent_clip": 1.5}
-    with pytest.raises(ConfigError, match="latent_clip is 1.5"):
+    with pytest.raises(ConfigError, match="'latent_clip' is 1.5; it must lie in"):
         make_plan("clap", "clap", "hopper-random", overrides=overrides)
 
 
