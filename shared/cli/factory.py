@@ -28,7 +28,7 @@ class Later(click.Command):
 
 
 class Command(click.Group):
-    """A group that tells a `UserError`, Ctrl-C and an `Advice` in one sentence, with its exit code."""
+    """A group that tells a `UserError`, Ctrl-C and an `Advice` in one sentence each."""
 
     def resolve_command(self, ctx, args):
         name, command, rest = super().resolve_command(ctx, args)
