@@ -12,7 +12,7 @@ from tiny import tiny_plan
 
 import shared
 from cnf.cli import main as cnf
-from shared.cli.train import request_of
+from shared.cli.words import request_of
 from shared.comparison.outcome import sentences
 from shared.comparison.read import read_run
 from shared.errors import ConfigError
