@@ -60,6 +60,10 @@ class Interrupted(UserError):
     exit_code = 130
 
 
+class Advice(UserWarning):
+    """Something that the user should know; the message is one full sentence."""
+
+
 def printable(name: str, limit: int = 60) -> str:
     """A name from a file, safe to print: no control characters, bounded length."""
     text = ascii(name)[1:-1]

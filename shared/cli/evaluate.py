@@ -49,6 +49,8 @@ def evaluate_command() -> click.Command:
         from shared.comparison.console import make_console
         from shared.runs import trained
 
+        if seed is not None and video is None:
+            raise click.UsageError("--seed says which seed --video films; give --video too.")
         policy = None if video is None else _policy_to_film(run, video, seed)
         make_console().print(_returns_table(run, trained.evaluate_run(run, episodes=episodes)))
         if q_error:
@@ -59,7 +61,7 @@ def evaluate_command() -> click.Command:
             from shared.environments.video import film
 
             record = policy.record
-            label = f"{record['dataset']}  {record['algorithm']}  seed {policy.seed}  "
+            label = f"{record['dataset']}  {record['algorithm']}  seed {policy.seed}"
             click.echo(f"{video}: {film(policy, video, label=label)} frames")
 
     return evaluate

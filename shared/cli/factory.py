@@ -2,11 +2,12 @@
 
 import importlib
 import sys
+import warnings
 from collections.abc import Iterable
 
 import click
 
-from shared.errors import Interrupted, UserError
+from shared.errors import Advice, Interrupted, UserError
 
 
 class Later(click.Command):
@@ -27,7 +28,7 @@ class Later(click.Command):
 
 
 class Command(click.Group):
-    """A group that turns a `UserError`, or Ctrl-C, into one sentence and its exit code."""
+    """A group that tells a `UserError`, Ctrl-C and an `Advice` in one sentence each."""
 
     def resolve_command(self, ctx, args):
         name, command, rest = super().resolve_command(ctx, args)
@@ -40,6 +41,15 @@ class Command(click.Group):
             raise Interrupted("interrupted") from None
 
     def main(self, *args, **kwargs):
+        usual = warnings.showwarning
+
+        def show(message, category, *place):
+            if issubclass(category, Advice):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                usual(message, category, *place)
+
+        warnings.showwarning = show
         try:
             return super().main(*args, **kwargs)
         except UserError as error:
@@ -51,11 +61,14 @@ class Command(click.Group):
                 raise
             click.echo(f"error: {error.filename or 'output'}: {error.strerror}.", err=True)
             sys.exit(1)
+        finally:
+            warnings.showwarning = usual
 
 
 EPILOG = """\b
 Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
-5 a loss became NaN, 6 a system package is missing, 130 interrupted."""
+5 a loss became NaN, 6 a system package is missing, 7 a simulator failed,
+8 an observation is unfit, 130 interrupted."""
 
 
 def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = ()) -> click.Group:

@@ -5,20 +5,29 @@ than the data.  `CheckedSimulator` cuts episodes at the horizon that their task 
 and tells faults in one sentence that names the simulator and the step.
 """
 
+import functools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from shared.environments import answers
 from shared.environments.rendering import Pixels, drawing_backend
 from shared.environments.simulators import make_environment
-from shared.environments.tasks import Environment, environments
+from shared.environments.tasks import ENVIRONMENTS, Environment, environments
 from shared.environments.units import PLAIN, Units
-from shared.errors import ConfigError, NonFiniteError, SimulatorError, UserError
+from shared.errors import (
+    Advice,
+    ConfigError,
+    NonFiniteError,
+    SimulatorError,
+    SystemPackageError,
+    UserError,
+)
 
 CEILING = 10_000
 """Steps after which an episode is cut if neither the task nor its simulator has a limit."""
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def step_limit(task: Environment) -> int:
@@ -101,17 +110,12 @@ class CheckedSimulator:
         """Check what a simulator of this task says and does; warns if nothing ends episodes."""
         self._environment, self._task = environment, task
         self.limit = step_limit(task)
-        self.rate = float(environment.metadata.get("render_fps", 30))
+        self.rate = answers.rate(environment.metadata)
         self._shape = tuple(environment.observation_space.shape)
-        self._frames = len(self._shape) == 3
-        self._action_shape = tuple(environment.action_space.shape)
+        self._drawn: tuple[int, ...] | None = None
         self._steps, self._seed = 0, None
         if task.horizon <= 0 and environment.spec.max_episode_steps is None:
-            warnings.warn(
-                f"neither '{task.name}' nor its simulator limits an episode, so each is cut after "
-                f"{CEILING:,} steps; register the task with a horizon.",
-                stacklevel=3,
-            )
+            _tell_of_no_limit(task.name)
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict]:
         """Start an episode.
@@ -123,7 +127,7 @@ class CheckedSimulator:
         found = self._call("reset", lambda: self._environment.reset(seed=seed))
         if not (isinstance(found, tuple) and len(found) == 2):
             raise self._fault("did not return (observation, info)")
-        return self._observation(found[0]), found[1]
+        return self._judged(answers.observation, found[0], self._shape), found[1]
 
     def step(self, command: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """One step: observation, reward, terminal, timeout, info.
@@ -138,71 +142,56 @@ class CheckedSimulator:
                 f"the policy's action {np.asarray(command).tolist()} {self._where()} is not "
                 "finite, so the learner diverged; lower the learning rate."
             )
-        found = self._call("step", lambda: self._environment.step(command))
+        own = np.array(command)  # which the simulator may change
+        found = self._call("step", lambda: self._environment.step(own))
         if not (isinstance(found, tuple) and len(found) == 5):
             raise self._fault("did not return (observation, reward, terminal, timeout, info)")
-        observation, reward, terminal, timeout, info = found
-        observation, reward = self._observation(observation), self._reward(reward)
-        return observation, reward, bool(terminal), bool(timeout) or self._ends(), info
+        observation = self._judged(answers.observation, found[0], self._shape)
+        reward = self._judged(answers.reward, found[1])
+        terminal = self._judged(answers.flag, "terminal", found[2])
+        timeout = self._judged(answers.flag, "timeout", found[3])
+        return observation, reward, terminal, timeout or self._steps >= self.limit, found[4]
 
     def render(self) -> np.ndarray:
-        """A picture (height, width, 3) uint8 of the present state.
+        """A picture (height, width, 3) uint8 of the present state; all have one size.
 
         Raises:
             ConfigError: the simulator draws none.
+            SimulatorError: it fails, or draws something else.
+            SystemPackageError: the machine has no headless OpenGL.
         """
         with drawing_backend():
-            picture = self._environment.render()
-        if picture is None:
+            found = self._call("render", self._environment.render)
+        if found is None:
             raise ConfigError(f"the simulator {self._name()} draws no pictures; leave out --video.")
-        return np.asarray(picture)
+        picture = self._judged(answers.picture, found)
+        self._drawn = self._drawn or picture.shape
+        if picture.shape != self._drawn:
+            raise self._fault(f"drew a picture of shape {picture.shape} after {self._drawn}")
+        return picture
 
     def close(self) -> None:
         """Free what the simulator holds."""
         self._environment.close()
 
-    def _ends(self) -> bool:
-        return self._steps >= self.limit
-
-    def _call(self, what: str, function):
+    def _call(self, what: str, function: Callable[[], Any]) -> Any:
         try:
             return function()
         except UserError:
             raise
-        except Exception as error:  # another package's code may raise anything
-            reason = " ".join(str(error).split())[:200].rstrip(".")
-            raise self._fault(f"failed in '{what}' ({type(error).__name__}: {reason})") from error
+        except (Exception, SystemExit) as error:  # another package's code may raise anything
+            if what == "render" and ENVIRONMENTS.get(self._task.name) is self._task:
+                raise SystemPackageError(
+                    "no headless OpenGL is available for the video; install the system packages "
+                    f"libegl1 and libgl1 and set MUJOCO_GL=egl ({answers.reason(error)})."
+                ) from error
+            raise self._fault(f"failed in '{what}' ({answers.reason(error)})") from error
 
-    def _observation(self, found: Any) -> np.ndarray:
-        observation = self._array("observation", found)
-        if observation.shape != self._shape:
-            raise self._fault(
-                f"gave an observation of shape {observation.shape}, not {self._shape}"
-            )
-        if self._frames:
-            if observation.dtype != np.uint8:
-                raise self._fault(f"gave a frame of {observation.dtype}, not of uint8")
-        elif not np.abs(observation).max(initial=0.0) <= _LARGEST:  # false for NaN, too
-            k = int(np.flatnonzero(~(np.abs(observation.ravel()) <= _LARGEST))[0])
-            raise self._fault(f"gave an observation whose number {k} is {observation.ravel()[k]}")
-        return observation
-
-    def _reward(self, found: Any) -> float:
-        reward = self._array("reward", found)
-        if reward.size != 1:
-            raise self._fault(f"gave a reward of shape {reward.shape}, not a number")
-        if not abs(reward.item()) <= _LARGEST:
-            raise self._fault(f"gave a reward of {reward.item()}")
-        return float(reward.item())
-
-    def _array(self, what: str, found: Any) -> np.ndarray:
+    def _judged(self, judge: Callable, *found: Any) -> Any:
         try:
-            array = np.asarray(found)
-        except ValueError:  # ragged
-            array = np.asarray(None)
-        if array.dtype.kind not in "fiub":
-            raise self._fault(f"gave {type(found).__name__} as {what}, not numbers")
-        return array
+            return judge(*found)
+        except answers.Unfit as error:
+            raise self._fault(str(error)) from None
 
     def _fault(self, what: str) -> SimulatorError:
         return SimulatorError(
@@ -215,3 +204,14 @@ class CheckedSimulator:
     def _where(self) -> str:
         """Step 0 is the reset."""
         return f"at step {self._steps} of the episode with seed {self._seed}"
+
+
+@functools.cache
+def _tell_of_no_limit(task: str) -> None:
+    """Once a process, however many of its simulators play side by side."""
+    warnings.warn(
+        f"neither '{task}' nor its simulator limits an episode, so each is cut after {CEILING:,} "
+        "steps; register the task with a horizon.",
+        Advice,
+        stacklevel=4,
+    )

@@ -2,6 +2,7 @@
 
 import warnings
 
+from shared.environments import answers
 from shared.environments.rendering import Pixels, drawing_backend
 from shared.environments.tasks import Environment, environments
 from shared.errors import ConfigError
@@ -62,11 +63,13 @@ def _gymnasium(task: Environment, render: bool):
             if render and task.simulator in _WALKERS:
                 drawn["camera_name"] = "track"  # gymnasium's default stays where they start
             made = gymnasium.make(task.simulator, disable_env_checker=True, **drawn)
-    except Exception as error:  # another package's code may raise anything
-        reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    except (Exception, SystemExit) as error:  # another package's code may raise anything
+        mend = "correct its gymnasium id, as 'package:Name-v0', or the simulator"
+        if render:
+            mend = "leave out --video, or let the simulator take render_mode='rgb_array'"
         raise ConfigError(
-            f"the simulator '{task.simulator}' of '{task.name}' cannot be made ({reason}); correct "
-            "its gymnasium id, as 'package:Name-v0', or the simulator."
+            f"the simulator '{task.simulator}' of '{task.name}' cannot be made "
+            f"({answers.reason(error)}); {mend}."
         ) from error
     _require_boxes(task, made)
     sizes = [(task.observation_size,), (task.action_size,)]

@@ -9,10 +9,12 @@ from jaxtyping import UInt8
 from shared.environments.caption import captioned
 from shared.environments.checked import CheckedSimulator, make_checked
 from shared.environments.rendering import Pixels, drawing_backend
-from shared.errors import ConfigError, SystemPackageError, UserError
+from shared.errors import ConfigError
 
 _GIF_EVERY = 4
 """Players show at most 50 pictures a second."""
+_BLOCK = 16
+"""Sides of an .mp4 are multiples of it."""
 
 
 def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
@@ -21,7 +23,7 @@ def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
     Arguments:
         policy: from `load_policy`; its memory starts anew.
         path: of the file.
-        label: what the caption of every picture begins with, before step and return so far.
+        label: what the caption of every picture ends with, behind step and return so far.
         start: seed of the episode's start.
 
     Returns:
@@ -29,7 +31,8 @@ def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
 
     Raises:
         SystemPackageError: the machine has no headless OpenGL.
-        ConfigError: the file name ends in neither .mp4 nor .gif.
+        ConfigError: the file name ends in neither .mp4 nor .gif, or the simulator draws nothing.
+        SimulatorError: it fails, or what it draws is no picture.
     """
     require_video(path)
     record = policy.record
@@ -53,8 +56,8 @@ def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: in
     pictures, reward, sum_, step, over = [], 0.0, 0.0, 0, False
     while True:
         if over or step % every == 0:
-            caption = f"{label}step {step:4d}  return {sum_:,.1f}"
-            pictures.append(captioned(_picture(simulator), caption))
+            caption = f"step {step:4d}  return {sum_:,.1f}  {label}"
+            pictures.append(captioned(simulator.render(), caption))
         if over:
             return pictures
         action = policy.act(observation, reward=reward)
@@ -69,7 +72,7 @@ def require_video(path: Path) -> None:
 
 
 def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], rate: float) -> None:
-    """Frames as .mp4 or .gif, `rate` a second; sides must be even for .mp4."""
+    """Frames as .mp4 or .gif, `rate` a second."""
     import imageio.v3 as imageio
 
     # Else ffmpeg is started by a fork that runs Python code, which may hang beside JAX's threads.
@@ -79,16 +82,6 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "time height width 3"], ra
     if path.suffix == ".gif":
         imageio.imwrite(path, frames, duration=1000 / rate, loop=0)
     else:
-        imageio.imwrite(path, frames, fps=rate, codec="libx264")
-
-
-def _picture(simulator: CheckedSimulator) -> np.ndarray:
-    try:
-        return simulator.render()
-    except UserError:
-        raise
-    except Exception as error:  # every GL back end raises its own kind
-        raise SystemPackageError(
-            "no headless OpenGL is available for the video; install the system packages libegl1 "
-            f"and libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
-        ) from error
+        # Else imageio would stretch them to what codecs like.
+        missing = [(0, -side % _BLOCK) for side in frames.shape[1:3]]
+        imageio.imwrite(path, np.pad(frames, ((0, 0), *missing, (0, 0))), fps=rate, codec="libx264")

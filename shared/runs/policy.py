@@ -129,7 +129,7 @@ class Policy:
 
     def _count(self, observations: Any) -> int:
         """Rows of a batch."""
-        shape = np.shape(observations)
+        shape = _array("observations", observations).shape
         count, expected = (shape or (0,))[0], len(self._row_first)
         if count < 1 or shape[1:] != self._shape:
             raise ObservationError(
@@ -147,7 +147,7 @@ class Policy:
         """An observation as the network takes it: float32 or uint8 of this shape."""
         if not self._is_frame:
             return self._numbers("observation", observation, shape, self.units)
-        frame = np.asarray(observation)
+        frame = _array("frame", observation)
         if frame.dtype != np.uint8 or frame.shape != shape:
             raise ObservationError(
                 f"the frame is {frame.dtype} of shape {frame.shape}, but this policy sees uint8 "
@@ -157,10 +157,7 @@ class Policy:
 
     def _numbers(self, what: str, found: Any, shape: tuple[int, ...], units=None) -> np.ndarray:
         """Finite float32 numbers of this shape, without the offset of `units`."""
-        try:
-            numbers = np.asarray(found)
-        except ValueError as error:
-            raise ObservationError(f"the {what} is ragged; give shape {shape}.") from error
+        numbers = _array(what, found)
         if numbers.dtype.kind not in "fiub":
             raise ObservationError(
                 f"the {what} holds {numbers.dtype}, but this policy sees real numbers."
@@ -190,6 +187,15 @@ class Policy:
                 "its data, or it diverged in training."
             )
         return self.units.command(action)
+
+
+def _array(what: str, found: Any) -> np.ndarray:
+    try:
+        return np.asarray(found)
+    except ValueError as error:
+        raise ObservationError(
+            f"the {what} is ragged: its parts differ in length; give an array of numbers."
+        ) from error
 
 
 def _rewarded_unless_first(algorithm):

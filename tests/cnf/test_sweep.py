@@ -10,7 +10,7 @@ import slow
 from tiny import tiny_plan
 
 from shared.errors import ConfigError
-from shared.runs import frozen_model, members
+from shared.runs import frozen_model, members, sweep_plan
 from shared.runs.members import combinations
 from shared.training.sweep import Sweep, SweptState
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from cnf.cli import main
-from shared.environments.caption import HEIGHT, captioned
+from shared.environments.caption import HEIGHT, WIDTH, captioned
 from shared.environments.checked import make_checked
 from shared.environments.units import PLAIN
 from shared.environments.video import film
@@ -27,6 +27,7 @@ class Fallen:
         return np.zeros(3, np.float32)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio leaves pipes open
 @pytest.mark.parametrize(("name", "every"), [("a.gif", 4), ("a.mp4", 1)])
 def test_as_many_pictures_are_announced_as_are_written(tmp_path, name, every):
     policy = Fallen()
@@ -57,11 +58,19 @@ def test_the_camera_follows_the_robot(task):
 
 
 def test_captions_are_cut_where_the_picture_ends():
-    picture = np.full((40, 64, 3), 9, np.uint8)
+    picture = np.full((40, WIDTH, 3), 9, np.uint8)
     long, short = captioned(picture, "m" * 200), captioned(picture, "m")
-    assert long.shape == short.shape == (40 + HEIGHT, 64, 3)
+    assert long.shape == short.shape == (40 + HEIGHT, WIDTH, 3)
     assert (long[HEIGHT:] == 9).all() and long[:HEIGHT, -8:].any() and not short[:HEIGHT, -8:].any()
     assert short[:HEIGHT].max() == 255
+
+
+def test_small_pictures_are_enlarged_until_the_caption_can_be_read():
+    picture = np.arange(2 * 100 * 3, dtype=np.uint8).reshape(2, 100, 3)
+    shown = captioned(picture, "x")[HEIGHT:]
+    assert shown.shape == (8, WIDTH, 3) and not shown[:, :40].any() and not shown[:, -40:].any()
+    np.testing.assert_array_equal(shown[::4, 40:-40:4], picture)
+    assert captioned(np.zeros((2, 500, 3), np.uint8), "x").shape == (2 + HEIGHT, 500, 3)
 
 
 def test_an_unknown_ending_is_refused_first(tmp_path):

@@ -45,7 +45,8 @@ def test_contradictions_are_one_sentence(options, expected):
     assert result.exit_code == 2 and expected in result.output and result.output.count("\n") == 1
 
 
-def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
+def test_a_plan_is_printed_and_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     options = [
         "--benchmark",
         "vd4rl",
@@ -97,6 +98,7 @@ def test_estimates_count_every_product():
 
 
 def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     names = ["hopper-random", "walker2d-random"]
     monkeypatch.setattr(suites, "suites", lambda: {"two": names})
     for name in names:

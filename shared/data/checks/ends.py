@@ -56,7 +56,7 @@ def no_timeouts(material: Material) -> str | None:
     """Old files leave the time limit to the reader."""
     if material.columns.timeout is not None:
         return None
-    if material.environment is not None:
+    if material.environment is not None and material.environment.horizon > 0:
         return (
             f"key 'timeouts' is missing; episodes are cut every {material.environment.horizon} "
             f"rows, the horizon of {material.environment.name}."
@@ -97,7 +97,7 @@ def terminal_at_limit(material: Material) -> str | None:
 
 def too_long(material: Material) -> str | None:
     """Episodes longer than the environment allows hide an end."""
-    if material.environment is None:
+    if material.environment is None or material.environment.horizon <= 0:
         return None
     lengths = material.episodes.lengths
     longest = int(lengths.argmax())

@@ -65,7 +65,7 @@ def flagged_ends(columns: Columns, environment: Environment | None) -> Bool[np.n
     if timeout is not None and timeout.any() and quirk == TERMINALS_INSIDE:
         return timeout.copy()
     unmarked = timeout is None or (quirk == CONTINUING and not timeout.any())
-    if unmarked and environment is not None:
+    if unmarked and environment is not None and environment.horizon > 0:
         return terminal | _at_horizon(terminal, environment.horizon)
     return terminal.copy() if timeout is None else terminal | timeout
 

@@ -90,7 +90,7 @@ def _episode_warnings(files: list[Path], rows: list, entry: Entry | None) -> lis
         if entry is None:
             continue
         known, longest, best = entry.environment, int(lengths.argmax()), int(returns.argmax())
-        if lengths[longest] > known.horizon + 1:
+        if 0 < known.horizon < lengths[longest] - 1:
             told.append(
                 f"{file.name}: the episode from row {first[longest]} has {lengths[longest]} rows, "
                 f"but {known.name} stops after {known.horizon} actions; is the action repeat 2, "

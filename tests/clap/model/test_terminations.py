@@ -12,7 +12,7 @@ from clap.cli import main
 from clap.model.terminations import ends_and_others, make_termination, rules
 from shared.environments.simulators import make_environment
 from shared.errors import ConfigError
-from shared.loading.resolve import load_data
+from shared.loading.request import load_data
 from shared.models.networks import Normalizer
 from shared.runs.plan import make_plan
 from shared.training import program
