@@ -11,75 +11,24 @@ from pathlib import Path
 import pytest
 
 import shared
+from shared.record.checkpoints import Checkpoints
 
 ROOT = Path(shared.__file__).parents[1]
 MAIN = "import sys; from cnf.cli import main; main(sys.argv[1:])"
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", MAIN, "train", *words]
-
-
 @pytest.fixture
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-
-
-def test_an_interrupted_run_says_where_it_stopped_and_goes_on(hopper_random, tmp_path, environment):
-    out = tmp_path / "run"
-    words = ["--algo", "bc", "--env", "hopper-random", "--data", str(hopper_random.path)]
-    settings = {"steps": 10**7, "batch_size": 16, "hidden_sizes": "[8]", "steps_per_call": 50}
-    settings |= {"evaluate_every": 10**7, "save_every": 1000, "episodes": 1}
-    for key, value in settings.items():
-        words += ["--set", f"{key}={value}"]
-    process = subprocess.Popen(
-        command(*words, "--out", str(out), "--logger", "tensorboard"),
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    try:
-        wait_for((out / "checkpoints" / "policy-000002000").exists, process)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, told
-    assert "interrupted at update " in told and "Traceback" not in told
-    assert told.rstrip().endswith(f"continue with: cnf train --resume {out}")
-    record = json.loads((out / "run.json").read_text())
-    assert record["status"] == "interrupted" and record["loggers"] == ["tensorboard"]
-
-    def events():
-        return sum(1 for file in (out / "tensorboard").rglob("*") if file.is_file())
-
-    before = events()
-    process = subprocess.Popen(
-        command("--resume", str(out)), stderr=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        wait_for(lambda: events() > before, process)
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130 and "of phase 'policy'" in told, told
-    assert "continuing at update " in told
-
-
-@pytest.fixture
-def begin(environment):
+def begin():
     """`begin(*words)`: a `cnf train` of its own, in a group of its own; ended with the test."""
     processes = []
 
     def begin(*words):
         process = subprocess.Popen(
-            command(*map(str, words)),
+            [sys.executable, "-c", MAIN, "train", *map(str, words)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
             start_new_session=True,
         )
         processes.append(process)
@@ -88,62 +37,82 @@ def begin(environment):
     yield begin
     for process in processes:
         process.kill()
+        process.communicate()
 
 
-def settings(**values):
-    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+@pytest.fixture
+def words(hopper_random):
+    """Of cloning that would not end by itself, without evaluations; `words(key=value)` adds."""
+
+    def words(**more):
+        values = {"steps": 10**7, "batch_size": 16, "steps_per_call": 50, "save_every": 1000}
+        values |= {"evaluate_every": 10**7, "episodes": 1} | more
+        pairs = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+        return ["--algo", "bc", "--env", "hopper-random", "--data", hopper_random.path, *pairs]
+
+    return words
 
 
-def test_ctrl_c_while_the_data_are_recorded_is_no_traceback_of_any_process(begin, tmp_path):
-    """A terminal sends it to all processes of the group, those that record as well."""
-    process = begin(
-        *("--algo", "bc", "--env", "hopper-medium", "--source", "collected"),
-        *("--data-dir", tmp_path / "cache", "--out", tmp_path / "run"),
-    )
-    wait_for(lambda: any((tmp_path / "cache" / "collected").glob("*")), process)
-    time.sleep(4)  # until the recorders have begun
+def interrupt(process):
+    """Ctrl-C as a terminal sends it, to all processes of the group; what was printed since."""
     os.killpg(process.pid, signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.rstrip().endswith("interrupted"), told
-    assert "Traceback" not in told and not (tmp_path / "run").exists()
-
-
-def test_ctrl_c_does_not_wait_for_an_evaluation(begin, hopper_random, tmp_path):
-    """The evaluation of the first update would play for minutes."""
-    small = settings(batch_size=16, hidden_sizes="[8]", steps_per_call=1, save_every=1)
-    small += settings(evaluate_every=1, episodes=60, steps=10**6)
-    out = tmp_path / "run"
-    process = begin(
-        *("--algo", "bc", "--env", "hopper-random", "--data", hopper_random.path, "--out", out),
-        *small,
-    )
-    wait_for(lambda: any((out / "checkpoints").glob("*/")), process)
-    process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "continue with: cnf train --resume" in told, told
-
-
-def test_an_interrupted_member_is_carried_on_by_its_sweep(begin, hopper_random, tmp_path):
-    out = tmp_path / "sweep"
-    small = settings(batch_size=16, steps_per_call=50, save_every=1000, episodes=1, steps=10**7)
-    process = begin(
-        *("--algo", "bc", "--env", "hopper-random", "--data", hopper_random.path, "--out", out),
-        *("--sweep", "hidden_sizes=[8],[8,8]", *small, *settings(evaluate_every=10**7)),
-    )
-    first = out / "hidden_sizes=8"
-    wait_for(lambda: any((first / "checkpoints").glob("*/")), process)
-    process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=100)
     assert process.returncode == 130, told
-    assert told.rstrip().endswith(f"continue with: cnf train --resume {out}")
-    statuses = [json.loads(x.read_text())["status"] for x in sorted(out.glob("*/run.json"))]
-    assert statuses == ["waiting", "interrupted"]
+    assert "Traceback" not in told
+    return told.rstrip()
 
 
-def wait_for(condition, process, seconds=100):
+def wait_for(condition, process, seconds=150):
     """Until the condition holds, the process ends or time is up."""
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, (process.stderr or process.stdout).read()
+        assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.1)
+
+
+def wait_for_checkpoint(run, process):
+    wait_for(lambda: Checkpoints(run / "checkpoints").latest is not None, process)
+
+
+def test_an_interrupted_run_says_where_it_stopped_and_goes_on(begin, words, tmp_path):
+    out = tmp_path / "run"
+    process = begin(*words(hidden_sizes="[8]"), "--out", out, "--logger", "tensorboard")
+    wait_for_checkpoint(out, process)
+    told = interrupt(process)
+    assert "interrupted at update " in told and "error" not in told
+    assert told.endswith(f"continue with: cnf train --resume {out}")
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "interrupted" and record["loggers"] == ["tensorboard"]
+
+    def events():
+        return sum(1 for file in (out / "tensorboard").rglob("*") if file.is_file())
+
+    before = events()
+    process = begin("--resume", out)
+    assert any("continuing at update " in line for line in process.stdout)
+    wait_for(lambda: events() > before, process)
+    step = Checkpoints(out / "checkpoints").read_progress()["global_step"]
+    reached = interrupt(process).rpartition("interrupted at update ")[2]
+    assert int(reached.split()[0].strip(";").replace(",", "")) >= step > 0
+
+
+def test_an_interrupted_member_is_carried_on_by_its_sweep(begin, words, tmp_path):
+    out = tmp_path / "sweep"
+    process = begin(*words(), "--sweep", "hidden_sizes=[8],[8,8]", "--out", out)
+    members = [out / "hidden_sizes=8", out / "hidden_sizes=8-8"]
+    wait_for_checkpoint(members[0], process)
+    assert interrupt(process).endswith(f"continue with: cnf train --resume {out}")
+    records = [json.loads((member / "run.json").read_text()) for member in members]
+    assert [record["status"] for record in records] == ["interrupted", "waiting"]
+
+
+def test_while_data_are_recorded_it_shows_no_traceback_of_any_process(begin, tmp_path):
+    cache, out = tmp_path / "cache", tmp_path / "run"
+    process = begin(
+        *("--algo", "bc", "--env", "hopper-medium", "--source", "collected"),
+        *("--data-dir", cache, "--out", out),
+    )
+    assert "recording hopper-medium" in process.stdout.readline()
+    time.sleep(3)  # the recorders begin
+    assert interrupt(process).endswith("interrupted") and not out.exists()
