@@ -1,5 +1,6 @@
 """What came out of a training, on one screen."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -21,5 +22,8 @@ def show_outcome(paths: list[Path]) -> None:
         click.echo(f"run folder: {run.folders[0]}")
     family, first = runs[0].family, paths[0]
     if scored:
-        names = " ".join(map(str, paths)) if len(paths) < 4 else str(first.parent)
-        click.echo(f"next: {family} evaluate {first} --video film.mp4 | {family} compare {names}")
+        film = shlex.join([family, "evaluate", str(first), "--video", "film.mp4"])
+        several = map(str, paths) if len(paths) < 4 else [str(first.parent)]
+        click.echo(f"next: {film} | {shlex.join([family, 'compare', *several])}")
+    else:
+        click.echo(f"next, in Python: policy = shared.load_policy({str(first)!r})")

@@ -33,7 +33,7 @@ def train_suite(family: str, words: dict[str, Any]) -> None:
         ConfigError: an unknown suite, or options that contradict it.
         UserError: one or more data sets failed; the others were trained.
     """
-    from shared.cli.train import request_of
+    from shared.cli.words import request_of
     from shared.data.suites import data_sets, is_seen_in_pixels
     from shared.runs import registry, suites
 
@@ -132,8 +132,8 @@ def _train_one(request, *, resumes: bool) -> str | None:
         else:
             paths = start(request, progress=progress)
         show_outcome(paths)
-    except Interrupted:
-        raise
+    except Interrupted as error:
+        raise Interrupted(f"{error} (the suite goes on by its own command)") from None
     except UserError as error:
         click.echo(f"error: {request.dataset}: {error}", err=True)
         return str(error)

@@ -1,7 +1,6 @@
 """`train`: from a data set's name to a trained, evaluated policy."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -138,6 +137,7 @@ def train_command(family: str) -> click.Command:
         """Train a policy on a fixed data set, and score it in its simulator."""
         from shared.cli.outcome import show_outcome
         from shared.cli.suite import train_suite
+        from shared.cli.words import refuse_with_resume, request_of
         from shared.runs.resume import resume
         from shared.runs.start import start
         from shared.training.progress import terminal_progress
@@ -149,7 +149,7 @@ def train_command(family: str) -> click.Command:
         if words["only_plan"]:
             raise ConfigError("--dry-run needs --benchmark SUITE, whose plan it prints.")
         if words["resume"] is not None:
-            _refuse_with_resume(context)
+            refuse_with_resume(context)
             where = {name: words[name] for name in ("data", "data_dir", "steps", "loggers")}
             paths = resume(words["resume"], **where, progress=terminal_progress())
         else:
@@ -161,41 +161,3 @@ def train_command(family: str) -> click.Command:
         show_outcome(paths)
 
     return train
-
-
-def request_of(family: str, words: dict[str, Any]):
-    """The words of the command line as one request."""
-    from shared.data.catalog import canonical_name
-    from shared.loading.request import DataRequest
-    from shared.runs import config
-    from shared.runs.request import Request
-
-    overrides = config.parse_overrides(words["pairs"])
-    for name in ("steps", "online_steps"):
-        if words[name] is not None:
-            overrides[name] = words[name]
-    name = None if words["dataset"] is None else canonical_name(words["dataset"])
-    observation = words["observation"] or overrides.pop("observation", None)
-    wishes = (words[word] for word in ("data", "source", "data_dir"))
-    first = words["first_seed"]
-    return Request(
-        family,
-        words["algo"],
-        DataRequest(name, *wishes, observation=observation),
-        preset=words["preset"],
-        seeds=tuple(range(first, first + words["seeds"])),
-        overrides=overrides,
-        sweep=config.parse_sweeps(words["sweeps"]),
-        **{word: words[word] for word in ("model", "out", "label", "loggers")},
-    )
-
-
-def _refuse_with_resume(context: click.Context) -> None:
-    """A resumed run is what it was: options that would change it are an error."""
-    allowed = {"resume", "data", "data_dir", "loggers", "steps"}
-    for name in context.params:
-        given = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
-        if given and name not in allowed:
-            raise ConfigError(
-                f"--resume takes the run's own settings; leave out '--{name.replace('_', '-')}'."
-            )

@@ -1,13 +1,13 @@
 """What to think of a finished run, in a few plain sentences."""
 
-import json
-
 import numpy as np
 
 from shared.comparison.csv_tables import Episode
 from shared.comparison.record import Run
 from shared.environments.scores import normalized_score
 from shared.environments.tasks import environments
+from shared.errors import RunError
+from shared.record.schema import METRIC_COLUMNS, SWEEP_FILE
 
 
 def sentences(run: Run) -> list[str]:
@@ -51,13 +51,18 @@ def cloned(run: Run) -> float | None:
     """Last mean return of a finished cloning run of the same data beside this run, if any."""
     from shared.comparison.read import read_run
 
-    for file in sorted(run.folders[0].resolve().parent.glob("*/run.json")):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        same = record.get("data", {}).get("sha256") == run.data.sha256
-        if record.get("algorithm") == "bc" and same and run.algorithm != "bc":
-            means = evaluations(read_run(file.parent))
-            if record.get("status") == "finished" and means:
-                return means[-1]
+    beside = run.folders[0].resolve().parent
+    if (beside / SWEEP_FILE).exists():
+        beside = beside.parent
+    for file in sorted(beside.glob("*/run.json")):
+        try:  # another run's damage is no fault of this one's
+            other = read_run(file.parent)
+        except RunError:
+            continue
+        means = evaluations(other)
+        same = other.data.sha256 == run.data.sha256 and other.algorithm == "bc" != run.algorithm
+        if same and other.status == "finished" and means:
+            return means[-1]
     return None
 
 
@@ -80,7 +85,7 @@ def _unscored(run: Run) -> list[str]:
     told = []
     for name, values in metrics.values.items():
         seen = values[last & np.isfinite(values)]
-        if name not in ("seconds", "updates_per_second") and len(seen):
+        if name not in METRIC_COLUMNS and len(seen):
             told.append(f"{name} {seen[0]:.3g} -> {seen[-1]:.3g}")
     where = f"no simulator scored this policy; phase '{metrics.phase[-1]}' went: "
     return [where + ", ".join(told[:6])]

@@ -1,6 +1,7 @@
 """One request, from wherever it comes; sweeps of anything; longer runs; what is told at the end."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import jax
@@ -12,10 +13,10 @@ from tiny import tiny_plan
 
 import shared
 from cnf.cli import main as cnf
-from shared.cli.train import request_of
-from shared.comparison.outcome import sentences
+from shared.cli.words import request_of
+from shared.comparison.outcome import cloned, evaluations, sentences
 from shared.comparison.read import read_run
-from shared.errors import ConfigError
+from shared.errors import ConfigError, NonFiniteError
 from shared.loading.request import DataRequest
 from shared.runs import members, sweep_plan
 from shared.runs.plan import Plan
@@ -32,6 +33,16 @@ BC |= {"save_every": 4, "steps_per_call": 4}
 @pytest.fixture(scope="module")
 def file(hopper_random):
     return hopper_random.path
+
+
+class Told(Progress):
+    """Keeps the sentences."""
+
+    def __init__(self):
+        self.sentences = []
+
+    def tell(self, sentence):
+        self.sentences.append(sentence)
 
 
 def words(*line):
@@ -80,15 +91,12 @@ def test_longer_later_is_the_same_as_long_from_the_start(file, tmp_path):
 def test_a_schedule_that_ends_with_the_steps_is_told(hopper_random, tmp_path):
     settings = {"steps": 4, "steps_per_call": 4, "save_every": 4, "evaluate_every": 100}
     run = train_plan(tiny_plan("iql", **settings), hopper_random, tmp_path / "run")
-    told = []
-
-    class Told(Progress):
-        def tell(self, sentence):
-            told.append(sentence)
-
-    resume(run, steps=8, load=lambda _: hopper_random, progress=Told())
-    assert any("cosine_decay ended at update 4" in sentence for sentence in told)
-    assert any("continuing at update 4 of 8 of phase 'policy'" in sentence for sentence in told)
+    told = Told()
+    resume(run, steps=8, load=lambda _: hopper_random, progress=told)
+    assert any("cosine_decay ended at update 4" in sentence for sentence in told.sentences)
+    assert any(
+        "continuing at update 4 of 8 of phase 'policy'" in sentence for sentence in told.sentences
+    )
 
 
 def test_floats_share_a_program_without_a_model(hopper_random, tmp_path):
@@ -163,3 +171,36 @@ def test_without_a_simulator_the_losses_are_told(file, tmp_path):
     result = CliRunner().invoke(cnf, line)
     assert result.exit_code == 0, result.output
     assert "no simulator scored this policy; phase 'policy' went: " in result.output
+
+
+def test_a_member_that_fails_does_not_keep_the_others_from_training(file, tmp_path):
+    data, out = DataRequest("hopper-random", file), tmp_path / "sweep"
+    sweep, told = {"learning_rate": [1e30, 1e-3]}, Told()
+    with pytest.raises(NonFiniteError, match="1 of the 2 members of the sweep failed .lea"):
+        start(Request("cnf", "bc", data, overrides=BC, sweep=sweep, out=out), progress=told)
+    assert any("one after another, because learning_rate shapes" in x for x in told.sentences)
+    statuses = [read_run(out / f"learning_rate={x}").status for x in ("1e+30", "0.001")]
+    assert statuses == ["failed", "finished"]
+
+
+def test_values_of_one_name_are_refused_before_a_folder_is_made(file, tmp_path):
+    data, out = DataRequest("hopper-random", file), tmp_path / "sweep"
+    sweep = {"learning_rate": [0.1234567891, 0.1234567892]}
+    with pytest.raises(ConfigError, match="two values have one name"):
+        start(Request("cnf", "bc", data, overrides=BC, sweep=sweep, out=out))
+    assert not out.exists()
+
+
+def test_cloning_beside_a_run_or_a_sweep_is_found_and_damage_there_is_no_fault(file, tmp_path):
+    data, out = DataRequest("hopper-random", file), tmp_path / "runs"
+    (cloned_run,) = start(Request("cnf", "bc", data, overrides=BC, out=out / "bc"))
+    (out / "a-broken-one").mkdir()
+    (out / "a-broken-one" / "run.json").write_text("{")
+    small = {k: v for k, v in BC.items() if k != "hidden_sizes"}
+    small |= {"actor_hidden_sizes": [8], "critic_hidden_sizes": [8]}
+    asked = Request("cnf", "td3bc", data, overrides=small, out=out / "td3bc")
+    (run,) = start(asked)
+    (member,) = start(replace(asked, sweep={"alpha": [1.0]}, out=out / "sweep"))
+    mean = evaluations(read_run(cloned_run))[-1]
+    assert cloned(read_run(run)) == cloned(read_run(member)) == mean
+    assert cloned(read_run(cloned_run)) is None
