@@ -175,11 +175,13 @@ def test_without_a_simulator_the_losses_are_told(file, tmp_path):
 
 def test_a_member_that_fails_does_not_keep_the_others_from_training(file, tmp_path):
     data, out = DataRequest("hopper-random", file), tmp_path / "sweep"
-    sweep, told = {"learning_rate": [1e30, 1e-3]}, Told()
+    sweep, told = {"learning_rate": [1e30, 1e-3], "hidden_sizes": [[8]]}, Told()
     with pytest.raises(NonFiniteError, match="1 of the 2 members of the sweep failed .lea"):
         start(Request("cnf", "bc", data, overrides=BC, sweep=sweep, out=out), progress=told)
-    assert any("one after another, because learning_rate shapes" in x for x in told.sentences)
-    statuses = [read_run(out / f"learning_rate={x}").status for x in ("1e+30", "0.001")]
+    assert any("one after another, because 'hidden_sizes' is no float" in x for x in told.sentences)
+    statuses = [
+        read_run(out / f"learning_rate={x},hidden_sizes=8").status for x in ("1e+30", "0.001")
+    ]
     assert statuses == ["failed", "finished"]
 
 
