@@ -60,6 +60,7 @@ def evaluate_command() -> click.Command:
         if policy is not None:
             from shared.environments.video import film
 
+            click.echo(f"filming one episode into {video} ...", err=True)
             record = policy.record
             label = f"{record['dataset']}  {record['algorithm']}  seed {policy.seed}"
             click.echo(f"{video}: {film(policy, video, label=label)} frames")

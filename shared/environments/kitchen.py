@@ -62,6 +62,8 @@ class Kitchen(MujocoTask):
         todo: tasks of this episode that are not done yet.
     """
 
+    shadows = False  # of four lights; without a GPU they make a picture take 20 times as long
+
     def __init__(self, name: str, *, horizon: int):
         """Build the environment `name` among `SETS`."""
         self._tasks, self.todo = SETS[name], list(SETS[name])

@@ -48,12 +48,14 @@ class MujocoTask:
         data: MuJoCo's state, which tests and recorders may read.
         horizon: environment steps after which an episode is cut.
         camera: the model's camera that takes the pictures.
+        shadows: are they drawn?
         observation_size: numbers in an observation.
         action_size: numbers in an action; each is clipped to [-1, 1].
         np_random: source of starts and goals.
     """
 
     camera = "overview"
+    shadows = True
 
     def __init__(self, model, *, frame_skip: int, horizon: int):
         """Set the simulator up.
@@ -123,6 +125,7 @@ class MujocoTask:
         """A picture (height, width, 3) uint8 of the present state; needs a headless GL."""
         if self._renderer is None:
             self._renderer = self._mujoco.Renderer(self.model, _PIXELS, _PIXELS)
+            self._renderer.scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW] = self.shadows
         self._renderer.update_scene(self.data, camera=self._view())
         return self._renderer.render()
 

@@ -21,7 +21,7 @@ from shared.datasets.frames import to_transitions
 from shared.datasets.rows import make_dataset
 from shared.environments.control import ControlSimulator
 from shared.environments.rendering import FAST
-from shared.errors import ConfigError
+from shared.errors import ConfigError, ObservationError
 from shared.record.run_folder import RunFolder
 from shared.runs import trained
 from shared.runs.plan import make_plan
@@ -162,6 +162,28 @@ def test_the_policy_acts_on_frames_and_remembers(finished, data):
     assert not np.array_equal(policy.act(data.frames.image[0]), first)  # it has moved since
     policy.reset()
     np.testing.assert_array_equal(policy.act(data.frames.image[0]), first)
+
+
+def test_what_is_no_frame_is_refused_and_not_remembered(finished, data):
+    """Real numbers, channels first, a part of one; and rows that remember for themselves."""
+    frames = data.frames.image[:3]
+    policy, batch = shared.load_policy(finished), shared.load_policy(finished)
+    expected = []
+    for frame in frames:
+        wrong = [frame / np.float32(255), np.moveaxis(frame, -1, 0), frame[0], 0.0, [[1], [1, 2]]]
+        for x in wrong:
+            with pytest.raises(ObservationError, match="frame"):
+                policy.act(x)
+        with pytest.raises(ObservationError, match="the reward is nan"):
+            policy.act(frame, reward=float("nan"))
+        expected.append(policy.act(frame))
+    for t, frame in enumerate(frames):
+        pair = np.stack([frame, frames[2 - t]])
+        with pytest.raises(ObservationError, match="float32 of shape"):
+            batch.act_batch(pair / np.float32(255))
+        with pytest.raises(ObservationError, match="ragged"):
+            batch.act_batch([frame, frame[0]])
+        np.testing.assert_allclose(batch.act_batch(pair)[0], expected[t], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,11 @@ def test_the_time_limit_and_the_mixed_set():
     task = make_environment("kitchen-mixed")
     assert set(task.todo) == {"microwave", "kettle", "bottom burner", "light switch"}
     assert task.horizon == 280
+
+
+def test_its_pictures_are_drawn_without_the_shadows_of_four_lights(task):
+    """Without a GPU they would take 16 s each."""
+    picture = task.render()
+    assert picture.shape == (480, 480, 3) and picture.std() > 10
+    assert not task._renderer.scene.flags[task._mujoco.mjtRndFlag.mjRND_SHADOW]
+    task.close()
