@@ -115,7 +115,7 @@ class Chunked(AbstractAlgorithm):
         if longest < self.length:
             raise DataError(
                 f"{data.path}: its longest episode has {longest} steps, fewer than one draw of "
-                f"chunk {self.algorithm.chunk} and n_step {self.algorithm.n_step} takes; lower them."
+                f"chunk {self.algorithm.chunk} and n_step {self.algorithm.n_step} takes; lower one."
             )
         return self.algorithm.remarks(data)
 
