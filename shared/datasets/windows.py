@@ -7,11 +7,12 @@ observation, the reward what it earned.  The last observation of an episode has
 no action; an episode shorter than the window is followed by padding.  `acted`
 and `observed` mark what is real.
 
-Drawing: a row is drawn uniformly (or by what its episode earned, see `weighting.py`), a window is laid around it at a uniform offset
-and pushed inside the episode.  Every row, the fatal last ones included, is then
-seen about equally often (those at the very ends half as often as the rest), where
-a uniform choice among all windows would show the ends of a long episode `length`
-times less than its middle.  Nothing of size rows × length is ever made.
+Drawing: a row is drawn uniformly (or by what its episode earned: `weighting.py`), a
+window is laid around it at a uniform offset and pushed inside the episode.  Every row
+of an episode, the fatal last ones included, is then seen about equally often (those at
+the very ends half as often as the rest), where a uniform choice among all windows would
+show the ends of a long episode `length` times less than its middle.  Nothing of size
+rows × length is ever made.
 """
 
 from typing import NamedTuple
