@@ -6,14 +6,17 @@ sweep are trained by one program, vmapped like seeds.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.datasets.pages import MappedSequences
 
 
 class SweptState(NamedTuple):
@@ -37,9 +40,21 @@ class Sweep(AbstractAlgorithm):
         member = self.at(jnp.zeros(len(self.names))).init(spec, key=key)
         return SweptState(jnp.zeros(len(self.names)), member)
 
-    def at(self, values: Float[Array, "names"]) -> AbstractAlgorithm:
+    def at(self, values: Float[Array, "names"] | Sequence) -> AbstractAlgorithm:
         """The algorithm at these (traced) values."""
         return self.algorithm.changed(**{name: values[i] for i, name in enumerate(self.names)})
+
+    def draws_by_values(self, dataset) -> bool:
+        """Does a phase draw its batches by one of the `names`, which this program cannot?"""
+        shown = dataset.blank if isinstance(dataset, MappedSequences) else dataset
+        # Nothing can be computed with these values, so that whoever tries is found out.
+        member = self.at([object() for _ in self.names])
+        try:
+            for phase in member.phases():
+                jax.eval_shape(partial(phase.draw, key=jax.random.key(0)), shown)
+        except TypeError:
+            return True
+        return False
 
     def phases(self):
         return tuple(self._phase(i, phase) for i, phase in enumerate(self.algorithm.phases()))
