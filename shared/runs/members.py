@@ -20,7 +20,7 @@ from shared.errors import ConfigError
 from shared.record.run_folder import RunFolder, require_empty
 from shared.record.schema import SWEEP_FILE
 from shared.record.status import recording
-from shared.runs import apart, longer, sweep_plan
+from shared.runs import apart, estimates, longer, sweep_plan
 from shared.runs.carry_out import (
     LoadData,
     carry_out,
@@ -89,6 +89,7 @@ def start(
     dataset = place(plans[0].settings, data, progress)
     reason = sweep_plan.why_apart(plans, swept, data.spec, dataset)
     progress.tell(sweep_plan.how(reason, plans[0], model))
+    progress.expect(partial(estimates.forecast, plans, data.spec))
     runs = []
     with ExitStack() as stack:
         for plan, name in zip(plans, names, strict=True):
