@@ -145,4 +145,4 @@ def _report(out: Path, names: list[str]) -> None:
     folders = [out / name for name in names if (out / name / "run.json").exists()]
     runs = find_runs(folders)
     if any(run.episodes for run in runs):
-        write_comparison(runs, out / "comparison", mode="both")
+        write_comparison(runs, [out / "comparison"], mode="both")

@@ -17,6 +17,7 @@ import numpy as np
 
 from shared.datasets.dataset import Dataset
 from shared.errors import ConfigError
+from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder, require_empty
 from shared.record.schema import SWEEP_FILE
 from shared.record.status import recording
@@ -162,7 +163,7 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
         return SweptState(run.values, member)
 
     with recording(runs), progress:
-        loop.train(
+        state = loop.train(
             sweep_plan.together(plans[0], swept),
             dataset,
             spec,
@@ -172,3 +173,5 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
             progress=progress,
             prepare=prepare,
         )
+        for member in runs:
+            member.update_record(parameters=trained_parameters(state) // len(seeds * len(runs)))
