@@ -166,6 +166,18 @@ class AbstractAlgorithm(eqx.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no critic of actions")
 
+    def log_prob(
+        self,
+        state: State,
+        observation: Float[Array, "observation"],
+        action: Float[Array, "action"],
+    ) -> Float[Array, ""] | None:
+        """Log-density, in nats, of an action in [-1, 1] under the sampled policy.
+
+        None if the policy has no density that can be computed, or remembers.
+        """
+        return None
+
     def schedules(self) -> tuple[str, ...]:
         """Hyperparameters, now in force, whose schedule ends at the last of the `steps`.
 
@@ -187,6 +199,13 @@ class AbstractAlgorithm(eqx.Module):
 
     def rewarded(self, memory: Memory, reward: Float[Array, ""]) -> Memory:
         """The carry once the reward of the last action is known; between two calls of `act`."""
+        return memory
+
+    def took(self, memory: Memory, action: Float[Array, "action"]) -> Memory:
+        """The carry if this action was taken in the place of its own.
+
+        Between `act` and `rewarded`: so a policy is asked what it would do along recorded episodes.
+        """
         return memory
 
     @abc.abstractmethod

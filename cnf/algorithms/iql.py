@@ -202,6 +202,9 @@ class IQL(AbstractAlgorithm):
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
 
+    def log_prob(self, state, observation, action):
+        return state.actor.steady.log_prob(observation, action)
+
 
 def expectile_loss(
     value: Value,
