@@ -86,6 +86,7 @@ def page(runs, tmp_path_factory):
     return report.write_report(runs, path, title="A <b>", question="Which & why?").read_text()
 
 
+@pytest.mark.wheel
 def test_the_page_is_whole_and_needs_nothing_else(page):
     parsed = Page(page)
     assert not parsed.open and "script" not in parsed.tags
