@@ -150,15 +150,16 @@ class Judge:
 
     def in_returns(self, estimate: Estimate) -> tuple[float, float, float]:
         """Estimate and interval as raw returns of an episode."""
-        return tuple(self.per_value * x for x in (estimate.value, *estimate.interval))
+        low, high = estimate.interval
+        return self.per_value * estimate.value, self.per_value * low, self.per_value * high
 
     def in_scores(self, returns) -> tuple[float, float, float] | None:
         """The same as normalised scores; None of a task without reference returns."""
         name = self.data.environment
         if returns is None or name is None or name not in environments():
             return None
-        scores = tuple(float(normalized_score(name, x)) for x in returns)
-        return scores if np.isfinite(scores).all() else None
+        mean, low, high = (float(normalized_score(name, x)) for x in returns)
+        return (mean, low, high) if np.isfinite(mean) else None
 
 
 @partial(jax.jit, static_argnames=("algorithm",))
