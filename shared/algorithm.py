@@ -7,10 +7,11 @@ compiled program is cached by its values.
 """
 
 import abc
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -112,6 +113,9 @@ class AbstractAlgorithm(eqx.Module):
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
+        chunk: actions chosen at a time; a hyperparameter where there may be several.
+        n_step: chunks whose rewards are summed before the next value; likewise.
+        replan: actions of a chunk that are played; None = all.
     """
 
     title: ClassVar[str]
@@ -119,6 +123,9 @@ class AbstractAlgorithm(eqx.Module):
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
     values: ClassVar[Path | None] = None
+    chunk: ClassVar[int] = 1
+    n_step: ClassVar[int] = 1
+    replan: ClassVar[int | None] = None
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:
@@ -177,6 +184,14 @@ class AbstractAlgorithm(eqx.Module):
         A run that goes on behind its planned end leaves such a schedule; its user is told.
         """
         return ()
+
+    def changed(self, **values: Any) -> Self:
+        """The same with these hyperparameters, unchecked: they may be traced."""
+        other = object.__new__(type(self))
+        for field in dataclasses.fields(self):
+            value = values.get(field.name, getattr(self, field.name))
+            object.__setattr__(other, field.name, value)
+        return other
 
     def initial_memory(self, state: State) -> Memory:
         """The recurrent carry at the start of an episode; `()` if there is none."""

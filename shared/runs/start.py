@@ -10,7 +10,7 @@ from typing import Any
 from shared.datasets.dataset import Dataset
 from shared.loading.request import DataRequest
 from shared.record.run_folder import require_empty
-from shared.runs import members
+from shared.runs import estimates, members
 from shared.runs.carry_out import (
     carry_out,
     check_plan,
@@ -90,6 +90,7 @@ def train_plan(
     tell_remarks(plan, data, progress)
     seen = training_part(plan.settings, data)
     dataset = place(plan.settings, seen, progress)
+    progress.expect(partial(estimates.forecast, [plan], data.spec))
     names = program.metric_names(plan.build(), seen.spec, dataset)
     prepare = loop.unchanged if model is None else partial(model.put_into, seeds=plan.seeds)
     entries = {"model": model, "label": label, "loggers": list(loggers)}
