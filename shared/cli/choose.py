@@ -47,6 +47,7 @@ def choose(runs, share, discount, updates, members, data, out):
     data.  Every seed is a candidate.
     """
     from shared.choice.candidates import candidates_of, data_of
+    from shared.choice.fitted_q import DEFAULTS
     from shared.choice.judge import Judge
     from shared.choice.ranking import ranking, warnings
     from shared.choice.report import table, write
@@ -55,8 +56,9 @@ def choose(runs, share, discount, updates, members, data, out):
 
     folders = [folder for run in find_runs(runs) for folder in run.folders]
     candidates = [one for folder in folders for one in candidates_of(folder)]
-    wishes = {"steps": updates, "members": members}
-    fitted = {name: value for name, value in wishes.items() if value is not None}
+    fitted = {} if members is None else {"members": members}
+    if updates is not None:
+        fitted |= {"steps": updates, "start_steps": min(updates, DEFAULTS["start_steps"])}
     judge = Judge(data_of(candidates, data), share=share, discount=discount, fitted_options=fitted)
     verdicts = []
     for number, one in enumerate(candidates, start=1):
