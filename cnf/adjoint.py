@@ -14,7 +14,7 @@ from shared.models.flow_matching import FlowMatching
 def step_times(steps: int) -> tuple[Float[Array, "steps"], Float[Array, "steps"]]:
     """t_i and sigma_i, i = 0 ... K - 1."""
     h = 1 / steps
-    time = jnp.arange(steps) * h
+    time = jnp.arange(steps, dtype=jnp.float32) * h
     return time, jnp.sqrt(2 * (1 - time + h) / (time + h))
 
 

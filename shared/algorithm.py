@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -185,7 +185,7 @@ class AbstractAlgorithm(eqx.Module):
         """
         return ()
 
-    def changed(self, **values: Any) -> Self:
+    def changed(self, **values: Any) -> "AbstractAlgorithm":
         """The same with these hyperparameters, unchecked: they may be traced."""
         other = object.__new__(type(self))
         for field in dataclasses.fields(self):

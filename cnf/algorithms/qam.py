@@ -73,6 +73,9 @@ class QAM(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of both velocity fields")
     flow_steps: Size = hyperparameter("K: steps from noise to action")
     inverse_temperature: Positive = hyperparameter("weight of the critics in the fast flow")
@@ -141,7 +144,7 @@ class QAM(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of every network, all on what the others were before; then the slow copies."""

@@ -52,6 +52,9 @@ class QC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("chunks an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the velocity field")
     flow_steps: Size = hyperparameter("Euler steps from noise to the chunk")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -103,7 +106,7 @@ class QC(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step: flow, critics, target critics; the policy is what both make of noise."""

@@ -15,7 +15,7 @@ sum and is the transition's own; a time limit there would leave the rest of the 
 that such rows are not drawn either, and one at the last step bootstraps as it should.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -72,20 +72,21 @@ class ChunkedRows:
         """Row numbers of the held-out episodes; see `rows`."""
         return self.dataset.validation_rows
 
+    def weighted(self, temperature: Scalar | None) -> "ChunkedRows":
+        """As of `TransitionDataset`: an episode counts by what it earned."""
+        return replace(self, dataset=self.dataset.weighted(temperature))
+
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Chunk:
-        """`batch_size` chunks, uniformly among all that there are."""
+        """`batch_size` chunks, uniformly among all that there are unless they are weighted."""
         return self._draw(self._counts(), batch_size, key=key)
 
     def draw_training(self, batch_size: int, *, key: PRNGKeyArray) -> Chunk:
         """The same from the training episodes."""
-        held, first = self.dataset.validation_rows, self.dataset.stretches.first
-        if not held.shape[0]:
-            return self.draw(batch_size, key=key)
-        nearest = held[jnp.minimum(jnp.searchsorted(held, first), held.shape[0] - 1)]
-        return self._draw(jnp.where(nearest == first, 0, self._counts()), batch_size, key=key)
+        counts = jnp.where(self.dataset.returns.held, 0, self._counts())
+        return self._draw(counts, batch_size, key=key)
 
     def draw_best(self, batch_size: int, fraction: float, *, key: PRNGKeyArray) -> Chunk:
-        """The same from the best stretches, which hold that `fraction` of all rows."""
+        """`batch_size` chunks of the best stretches, which hold that `fraction` of all rows."""
         ranked, number = self.dataset.ranked_rows, self.dataset.stretches.number
         best = number[ranked[: max(1, round(fraction * ranked.shape[0]))]]
         counts = self._counts()
@@ -112,6 +113,9 @@ class ChunkedRows:
         return jnp.maximum(last - first + 2 - needed, 0)
 
     def _draw(self, counts, batch_size, *, key):
+        if self.dataset.returns.temperature is not None:
+            first = self.dataset.returns.weights_of(counts).pick(batch_size, key=key)
+            return jax.vmap(self._cut)(first, self._last(first))
         number = jax.random.randint(key, (batch_size,), 0, jnp.sum(counts))
         return jax.vmap(self._cut)(*self._locate(counts, number))
 
@@ -121,7 +125,12 @@ class ChunkedRows:
         stretch = jnp.searchsorted(ends, number, side="right")
         before = ends[stretch] - counts[stretch]
         first = self.dataset.stretches.first[stretch] + number - before
-        return first, self.dataset.stretches.last[stretch]
+        return first, self._last(first)
+
+    def _last(self, first):
+        """Last rows of the stretches of these rows."""
+        stretches = self.dataset.stretches
+        return stretches.last[stretches.number[first]]
 
     def _cut(self, first, last) -> Chunk:
         """The chunk that begins at row `first`, of a stretch that ends with row `last`."""
