@@ -31,10 +31,11 @@ WINGS = {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         "training",
     },
+    "comparison": {"storage", "environments", "record"},
     "choice": {
         *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+        "comparison",
     },
-    "comparison": {"storage", "environments", "record"},
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}
