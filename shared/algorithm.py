@@ -7,7 +7,7 @@ compiled program is cached by its values.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -111,6 +111,8 @@ class AbstractAlgorithm(eqx.Module):
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
+        shaped_by: of an algorithm of vectors that learns from pixels behind an encoder, the phases
+            that train the encoder, each with the metric that is the loss it descends.
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
     """
 
@@ -118,6 +120,7 @@ class AbstractAlgorithm(eqx.Module):
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
+    shaped_by: ClassVar[Mapping[str, str]] = {}
     values: ClassVar[Path | None] = None
 
     @abc.abstractmethod

@@ -40,6 +40,8 @@ class BC(AbstractAlgorithm):
 
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "actor_loss"}
 
     @property
     def optimizer(self):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from shared.datasets.n_step import Steps, add_up
 from shared.datasets.windows import (
     EpisodeRows,
     EpisodeWindow,
@@ -15,7 +16,7 @@ from shared.datasets.windows import (
     place_windows,
 )
 from shared.errors import DataError
-from shared.types import Spec, Transition
+from shared.types import Scalar, Spec, Transition
 
 
 class TransitionDataset(eqx.Module):
@@ -92,6 +93,16 @@ class TransitionDataset(eqx.Module):
         """`batch_size` rows from that `fraction` of all rows whose stretches earned most."""
         size = max(1, round(fraction * self.ranked_rows.shape[0]))
         return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
+
+    def draw_steps(
+        self, batch_size: int, steps: int, discount: Scalar, *, key: PRNGKeyArray
+    ) -> Steps:
+        """The rows of `draw` with the returns of `steps` steps."""
+        index = jax.random.randint(key, (batch_size,), 0, self.reward.shape[0])
+        left = self.stretches.last[self.stretches.number[index]] - index + 1
+        reward, ahead, count = add_up(self.reward, self.terminal, index, left, steps, discount)
+        following = self.transitions.next_observation[index + count - 1]
+        return Steps(self.observation[index], self.action[index], reward, ahead, following)
 
     def draw_sarsa(
         self, batch_size: int, *, key: PRNGKeyArray

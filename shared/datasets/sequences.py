@@ -31,6 +31,7 @@ class Places(eqx.Module):
         acted: frame numbers with an action, of all episodes, ascending.
         training: those of the training episodes.
         validation: those of the held-out episodes (may be empty).
+        ranked: those of all episodes, of the one with the highest return first.
     """
 
     action: Float[Array, "frames action"]
@@ -40,6 +41,7 @@ class Places(eqx.Module):
     acted: Int[Array, "acted"]
     training: Int[Array, "training"]
     validation: Int[Array, "validation"]
+    ranked: Int[Array, "acted"]
 
     def draw(
         self,
@@ -171,7 +173,8 @@ def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int =
     acted = np.flatnonzero(frames.acted)
     held = held_out(np.unique(frames.episode), validation_fraction, seed)
     is_held = np.isin(frames.episode[acted], held)
-    numbers = (acted, acted[~is_held], acted[is_held])
+    ranked = acted[np.argsort(-frames.episode_returns[frames.episode[acted]], kind="stable")]
+    numbers = (acted, acted[~is_held], acted[is_held], ranked)
     return Places(
         jnp.asarray(frames.action),
         jnp.asarray(frames.reward),
@@ -203,6 +206,7 @@ def to_sequences(dataset):
         own,
         own[dataset.training_rows],
         own[dataset.validation_rows],
+        own[dataset.ranked_rows],
     )
     observation = spread(rows.observation).at[final].set(rows.next_observation[last])
     return SequenceDataset(observation, places)

@@ -11,6 +11,7 @@ from shared.errors import ConfigError
 from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
 from shared.training import program
+from shared.training.encoded import Encoded
 from shared.training.settings import RunSettings
 from shared.training.sweep import Sweep, name_of
 from shared.types import Spec
@@ -58,6 +59,8 @@ def why_apart(
 ) -> str | None:
     """Why these members cannot share one program; None if they can."""
     algorithm = plans[0].build()
+    if isinstance(algorithm, Encoded):
+        return "each trains an encoder of its own"
     hints = typing.get_type_hints(type(algorithm))
     for name, value in swept[0].items():
         if hints.get(name) not in (float, float | None) or isinstance(value, str):
