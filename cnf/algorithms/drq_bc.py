@@ -70,6 +70,9 @@ class DrQBC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     trunk_size: Size = hyperparameter("features that a trunk makes of s")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor, behind its trunk")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic, behind the trunk")
@@ -113,7 +116,8 @@ class DrQBC(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update, takes_step=True),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw_steps(self.batch_size, self.return_steps, self.discount, key=key)
+        rows = dataset.weighted(self.return_weighting)
+        return rows.draw_steps(self.batch_size, self.return_steps, self.discount, key=key)
 
     def update(self, state, batch, *, key, step):
         """Critics, actor, target critics."""

@@ -4,6 +4,7 @@ The twin of `TransitionDataset` for data that are kept as frames, each stored on
 by the number of its frame, and the same key draws the same transitions from either form (tested).
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from shared.datasets.n_step import Steps, add_up
 from shared.datasets.sequences import SequenceDataset
+from shared.datasets.weighting import Weights
 from shared.types import Scalar, Transition
 
 
@@ -47,13 +49,19 @@ class FrameRows(eqx.Module):
         small = places.action[index], places.reward[index], places.terminal[index]
         return Transition(now, *small, following)
 
+    def weighted(self, temperature: Scalar | None) -> "FrameRows":
+        """As of `TransitionDataset`."""
+        return dataclasses.replace(self, sequences=self.sequences.weighted(temperature))
+
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
-        """`batch_size` rows, uniformly with replacement, from *all* episodes."""
-        return self.rows(_pick(self.sequences.places.acted, batch_size, key=key))
+        """`batch_size` rows with replacement, from *all* episodes."""
+        places = self.sequences.places
+        return self.rows(_pick(places.acted, batch_size, places.returns.weights, key=key))
 
     def draw_training(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
         """The same from the training episodes."""
-        return self.rows(_pick(self.training_rows, batch_size, key=key))
+        weights = self.sequences.places.returns.training_weights
+        return self.rows(_pick(self.training_rows, batch_size, weights, key=key))
 
     def draw_best(self, batch_size: int, fraction: float, *, key: PRNGKeyArray) -> Transition:
         """The same from that `fraction` of all rows whose episodes earned most."""
@@ -66,7 +74,7 @@ class FrameRows(eqx.Module):
     ) -> Steps:
         """The rows of `draw` with the returns of `steps` steps."""
         places = self.sequences.places
-        index = _pick(places.acted, batch_size, key=key)
+        index = _pick(places.acted, batch_size, places.returns.weights, key=key)
         left = places.episodes.last[places.episodes.number[index]] - index
         of_frames = places.reward, places.terminal
         reward, ahead, count = add_up(*of_frames, index, left, steps, discount)
@@ -84,5 +92,9 @@ class FrameRows(eqx.Module):
         return [x if self.encode is None else self.encode(x) for x in seen]
 
 
-def _pick(among: Int[Array, "some"], batch_size: int, *, key: PRNGKeyArray) -> Int[Array, "batch"]:
+def _pick(
+    among: Int[Array, "some"], batch_size: int, weights: Weights | None = None, *, key: PRNGKeyArray
+) -> Int[Array, "batch"]:
+    if weights is not None:
+        return weights.pick(batch_size, key=key)
     return among[jax.random.randint(key, (batch_size,), 0, among.shape[0])]
