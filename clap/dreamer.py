@@ -14,13 +14,13 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.diagnostics import judge_model, look_at_agent
-from clap.model.convolution import pixel_pair
 from clap.model.latent_actions import AbstractModelActions
 from clap.model.rssm import RSSM
 from clap.model.states import Latent, states_of
 from clap.model.world_model import WorldModel, normalized
 from clap.recorded import Recorded
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from shared.models.convolution import pixel_pair
 from shared.models.learner import clipped_adam, descend, initialise
 from shared.ranges import Amount, Count, Positive, Share, Size, Sizes
 from shared.types import Spec
