@@ -32,6 +32,10 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "studies": {
+        *("storage", "models", "environments", "datasets", "data", "loading", "record"),
+        *("training", "runs", "comparison"),
+    },
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}

@@ -13,9 +13,10 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     """The status of runs in their `run.json` while they are carried out."""
     started = time.time()
 
-    def tell(status: str) -> None:
+    def tell(status: str, **why: str) -> None:
         for run in runs:
-            run.update_record(status=status, seconds_of_last_part=round(time.time() - started, 1))
+            seconds = round(time.time() - started, 1)
+            run.update_record(status=status, seconds_of_last_part=seconds, **why)
 
     tell("running")
     try:
@@ -23,7 +24,7 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted):
         tell("interrupted")
         raise
-    except Exception:
-        tell("failed")
+    except Exception as error:
+        tell("failed", error=str(error) or type(error).__name__)
         raise
     tell("finished")
