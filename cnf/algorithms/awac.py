@@ -53,6 +53,9 @@ class AWAC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
@@ -100,7 +103,7 @@ class AWAC(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics and actor, then target critics."""

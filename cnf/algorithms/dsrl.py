@@ -67,6 +67,9 @@ class DSRL(AbstractAlgorithm):
     flow_steps: Size = hyperparameter("Euler steps from noise to action")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     noise_scale: Positive = hyperparameter("half width of the policy's box in the noise")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -147,7 +150,9 @@ class DSRL(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key, size=None):
-        return dataset.draw(self.batch_size if size is None else size, key=key)
+        return dataset.weighted(self.return_weighting).draw(
+            self.batch_size if size is None else size, key=key
+        )
 
     def update_decoder(self, state, batch, *, key):
         """One step of flow matching."""

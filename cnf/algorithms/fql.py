@@ -66,6 +66,9 @@ class FQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the flow's velocity")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the one-step actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -131,7 +134,7 @@ class FQL(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics, flow, actor (on what they were before), targets."""

@@ -53,6 +53,9 @@ class IFQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the velocity field")
     flow_steps: Size = hyperparameter("Euler steps from noise to action")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -96,7 +99,7 @@ class IFQL(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step: value, critics, flow, target critics."""

@@ -68,6 +68,9 @@ class IQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
@@ -137,7 +140,7 @@ class IQL(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: value, actor, critics, target critics."""

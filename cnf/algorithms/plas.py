@@ -77,6 +77,9 @@ class PLAS(AbstractAlgorithm):
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of actor and residual")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
@@ -148,7 +151,7 @@ class PLAS(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update, noise=self.exploration_noise)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics, actor, targets."""

@@ -7,11 +7,6 @@ import click
 from shared.cli.completion import complete_study
 from shared.errors import ConfigError, UserError
 
-NOTE = (
-    "Time is an estimate: matrix products at the rate measured just now, doubled, without "
-    "recording, compiling and scoring.  Memory is that of data and state, without intermediates."
-)
-
 
 @click.group(name="study")
 def study_group():
@@ -172,7 +167,9 @@ def report_command(name, out, target, page):
         return
     study, out = open_study(name, out)
     jobs, target = make_jobs(study, out), target or out / REPORT
-    write_comparison(runs_of(jobs), target, mode=study.report.mode, axis=study.report.axis)
+    how = {"mode": study.report.mode, "axis": study.report.axis}
+    words = {"title": study.title, "question": study.question}
+    write_comparison(runs_of(jobs), [target], **how, **words)
     click.echo(write_page(study, jobs, target))
 
 

@@ -10,6 +10,7 @@ from shared.environments.checked import check_simulator
 from shared.environments.simulators import has_simulator
 from shared.environments.units import Units
 from shared.errors import ConfigError, RunError
+from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
 from shared.runs.frozen_model import FrozenModel, load_model_again
@@ -83,7 +84,7 @@ def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, pre
         for mirror in mirrors:
             stack.callback(mirror.close)
         stack.enter_context(progress)
-        loop.train(
+        state = loop.train(
             plan.build(),
             dataset,
             spec,
@@ -94,6 +95,7 @@ def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, pre
             mirrors=mirrors,
             prepare=prepare,
         )
+        run.update_record(parameters=trained_parameters(state) // len(plan.seeds))
 
 
 def carry_on(run: RunFolder, load: LoadData, progress: Progress, steps: int | None = None) -> None:

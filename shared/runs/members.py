@@ -17,10 +17,11 @@ import numpy as np
 
 from shared.datasets.dataset import Dataset
 from shared.errors import ConfigError
+from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder, require_empty
 from shared.record.schema import SWEEP_FILE
 from shared.record.status import recording
-from shared.runs import apart, longer, sweep_plan
+from shared.runs import apart, estimates, longer, sweep_plan
 from shared.runs.carry_out import (
     LoadData,
     carry_out,
@@ -94,6 +95,7 @@ def start(
     dataset = place(plans[0].settings, data, progress)
     reason = sweep_plan.why_apart(plans, swept, data.spec, dataset)
     progress.tell(sweep_plan.how(reason, plans[0], model))
+    progress.expect(partial(estimates.forecast, plans, data.spec))
     runs = []
     with ExitStack() as stack:
         for plan, name in zip(plans, names, strict=True):
@@ -166,7 +168,7 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
         return SweptState(run.values, member)
 
     with recording(runs), progress:
-        loop.train(
+        state = loop.train(
             sweep_plan.together(plans[0], swept),
             dataset,
             spec,
@@ -176,3 +178,5 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
             progress=progress,
             prepare=prepare,
         )
+        for member in runs:
+            member.update_record(parameters=trained_parameters(state) // len(seeds * len(runs)))

@@ -10,7 +10,7 @@ from typing import Any
 from shared.datasets.dataset import Dataset
 from shared.loading.request import DataRequest
 from shared.record.run_folder import require_empty
-from shared.runs import members
+from shared.runs import estimates, members
 from shared.runs.carry_out import carry_out, check_plan, new_run, place, tell_remarks
 from shared.runs.frozen_model import FrozenModel, load_model
 from shared.runs.plan import Plan
@@ -84,6 +84,7 @@ def train_plan(
     progress = progress or Progress()
     tell_remarks(plan, data, progress)
     dataset = place(plan.settings, data, progress)
+    progress.expect(partial(estimates.forecast, [plan], data.spec))
     names = program.metric_names(plan.build(), data.spec, dataset)
     prepare = loop.unchanged if model is None else partial(model.put_into, seeds=plan.seeds)
     entries = {"model": model, "label": label, "loggers": list(loggers)}

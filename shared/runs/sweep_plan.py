@@ -68,6 +68,8 @@ def why_apart(
         every = together(plans[0], swept)
         networks = jax.tree.flatten(program.state_shapes(every, spec, (0,)).member)
         program.metric_names(every, spec, dataset)
+        if every.draws_by_values(dataset):
+            return f"what is drawn depends on {', '.join(swept[0])}"
     # A program that branches on a value, or keeps it where only constants may be.
     except (TypeError, jax.errors.UnexpectedTracerError, jax.errors.ConcretizationTypeError):
         return f"{', '.join(swept[0])} shapes the program"

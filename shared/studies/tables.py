@@ -8,6 +8,8 @@ from pathlib import Path
 from shared.studies.jobs import Job
 
 TIMES = ("seconds", "updates_per_second")
+TIMED = ("comparison.md",)
+"""Of a report, what tells how long the runs took."""
 
 
 def tables_of(jobs: Sequence[Job], report: Path) -> dict[str, str]:
@@ -20,7 +22,7 @@ def tables_of(jobs: Sequence[Job], report: Path) -> dict[str, str]:
             found[f"{name}/scores"] = (run / "scores.csv").read_text("utf-8")
             found[f"{name}/metrics"] = _metrics(run / "metrics.csv")
     for file in sorted(report.iterdir()):
-        if file.suffix in (".csv", ".json", ".md"):
+        if file.suffix in (".csv", ".json", ".md") and file.name not in TIMED:
             found[file.name] = file.read_text("utf-8")
     return found
 

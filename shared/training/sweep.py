@@ -6,14 +6,17 @@ sweep are trained by one program, vmapped like seeds.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.datasets.pages import MappedSequences
 
 
 class SweptState(NamedTuple):
@@ -37,7 +40,7 @@ class Sweep(AbstractAlgorithm):
         member = self.at(jnp.zeros(len(self.names))).init(spec, key=key)
         return SweptState(jnp.zeros(len(self.names)), member)
 
-    def at(self, values: Float[Array, "names"]) -> AbstractAlgorithm:
+    def at(self, values: Float[Array, "names"] | Sequence) -> AbstractAlgorithm:
         """The algorithm at these (traced) values."""
         member = object.__new__(type(self.algorithm))
         for field in dataclasses.fields(self.algorithm):
@@ -45,6 +48,18 @@ class Sweep(AbstractAlgorithm):
         for i, name in enumerate(self.names):
             object.__setattr__(member, name, values[i])
         return member
+
+    def draws_by_values(self, dataset) -> bool:
+        """Does a phase draw its batches by one of the `names`, which this program cannot?"""
+        shown = dataset.blank if isinstance(dataset, MappedSequences) else dataset
+        # Nothing can be computed with these values, so that whoever tries is found out.
+        member = self.at([object() for _ in self.names])
+        try:
+            for phase in member.phases():
+                jax.eval_shape(partial(phase.draw, key=jax.random.key(0)), shown)
+        except TypeError:
+            return True
+        return False
 
     def phases(self):
         return tuple(self._phase(i, phase) for i, phase in enumerate(self.algorithm.phases()))
