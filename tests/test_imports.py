@@ -36,6 +36,10 @@ WINGS = {
         *("models", "environments", "datasets", "loading", "record", "training", "runs"),
         "comparison",
     },
+    "studies": {
+        *("storage", "models", "environments", "datasets", "data", "loading", "record"),
+        *("training", "runs", "comparison"),
+    },
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}

@@ -215,7 +215,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     for text in texts:
         key, _, listed = text.partition("=")
         try:
-            values = [_number(value) for value in yaml.safe_load(f"[{listed}]")]
+            values = [as_number(value) for value in yaml.safe_load(f"[{listed}]")]
         except yaml.YAMLError:
             values = []
         if not key or not values or any(value in values[:i] for i, value in enumerate(values)):
@@ -224,7 +224,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     return swept
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """YAML reads 1e-3 as text."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
