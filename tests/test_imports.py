@@ -31,6 +31,9 @@ WINGS = {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         "training",
     },
+    "choice": {
+        *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+    },
     "comparison": {"storage", "environments", "record"},
     "testing": {"datasets", "training"},
 }
@@ -38,7 +41,7 @@ WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
-    *("matplotlib", "imageio", "imageio_ffmpeg", "tensorboardX", "wandb"),
+    *("matplotlib", "imageio", "imageio_ffmpeg", "jinja2", "tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
