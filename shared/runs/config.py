@@ -185,8 +185,8 @@ def build(
         return algorithm
     if algorithm.chunk > 1 or algorithm.n_step > 1:
         raise ConfigError(
-            f"chunk is {algorithm.chunk} and n_step {algorithm.n_step}, but frames are not drawn as "
-            "chunks; set both to 1, or learn from states."
+            f"chunk is {algorithm.chunk} and n_step {algorithm.n_step}, but frames are not drawn "
+            "as chunks; set both to 1, or learn from states."
         )
     return Encoded(algorithm, *encoding)
 
