@@ -239,6 +239,9 @@ class AbstractDreamer(AbstractAlgorithm):
         action = self.choose(state, core.visible(latent), key=k_policy)
         return action, Memory(latent, action)
 
+    def took(self, memory, action):
+        return memory._replace(action=action)
+
     @abc.abstractmethod
     def choose(self, state, feature, *, key):
         """The policy's action in a state of the model; its mode without a key."""

@@ -30,7 +30,8 @@ SEARCH_BATCH_SIZES = (512, 1024, 2048)
 
 def reusable_encoder(*keys: str) -> Reusable:
     """The trained encoder as a part that other policies may take over; `keys` describe it."""
-    common = ("pretrain_batch_size", "pretrain_learning_rate", "validate_every", "validation_rows")
+    training = ("return_weighting", "pretrain_batch_size", "pretrain_learning_rate")
+    common = (*training, "validate_every", "validation_rows")
     fields = ("normalizer", "latent_space")
     return Reusable("pretrain", "pretrain_steps", fields, keys=(*keys, *common))
 
@@ -133,6 +134,7 @@ def _batch_size(algorithm) -> int:
 
 
 def _draw(algorithm, dataset, *, key):
+    dataset = dataset.weighted(algorithm.return_weighting)
     draw = dataset.draw_training if algorithm.validate_every > 0 else dataset.draw
     return draw(_batch_size(algorithm), key=key)
 
