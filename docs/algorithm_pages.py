@@ -22,9 +22,7 @@ def page(family: str, name: str) -> str:
     title, paper = registry.about(family, name)
     found = registry.find(family, name)
     presets = ["paper", *config.load_values(found.values or name)["presets"]]
-    values = [
-        make_plan(family, name, "", preset=preset).hyperparameters for preset in presets
-    ]
+    values = [make_plan(family, name, "", preset=preset).hyperparameters for preset in presets]
     heads = ["key", *presets, "range", "meaning"]
     rows = [heads, ["---"] * len(heads)]
     hints = typing.get_type_hints(found, include_extras=True)
