@@ -32,6 +32,10 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "choice": {
+        *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+        "comparison",
+    },
     "studies": {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         *("training", "runs", "comparison"),

@@ -69,6 +69,8 @@ class AWAC(AbstractAlgorithm):
 
     title = "AWAC: advantage-weighted actor critic"
     paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -158,6 +160,9 @@ class AWAC(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.actor.model
         action = actor.mode(s) if key is None else actor.sample(s, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+    def log_prob(self, state, observation, action):
+        return state.actor.model.log_prob(state.normalizer(observation), action)
 
     def _sample(self, actor, s, *, key):
         """Policy samples for a batch of observations, in [-1, 1]."""

@@ -17,7 +17,8 @@ the variant CQL(H).
 
 All losses of an update see the networks as they were before it.  With
 `max_target` a' is the best of `samples` policy actions.  Gaps below `gap_floor` are
-not pushed further down.  The entropy is left out of y, as in the authors' code.
+not pushed further down.  The entropy is left out of y, as in the authors' code.  From pixels the
+squared error of the critics alone trains the encoder.
 
 Differences from the paper:
     - Values and options follow the common implementation on D4RL's v2 data.
@@ -30,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.actors import squashed_log_prob
 from cnf.critics import smallest_critic
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
@@ -77,6 +79,8 @@ class CQL(AbstractAlgorithm):
 
     title = "CQL: conservative Q-learning"
     paper = "Kumar et al. 2020, Conservative Q-Learning (arXiv:2006.04779)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -223,3 +227,6 @@ class CQL(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

@@ -179,6 +179,9 @@ class DT(AbstractAlgorithm):
         actions = state.actor.model(*memory[:3], time, time >= 0)
         return actions[-1], memory._replace(action=memory.action.at[-1].set(actions[-1]))
 
+    def took(self, memory, action):
+        return memory._replace(action=memory.action.at[-1].set(action))
+
     def rewarded(self, memory, reward):
         """Make room for the next step, whose return to go is what is left of the last one's."""
         left = memory.returns[-1] - reward / self.return_scale

@@ -73,7 +73,7 @@ Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
 
 
 def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = ()) -> click.Group:
-    """The whole command line of one family: train, evaluate, data, algorithms, compare, study.
+    """The whole command line of one family, the same words for both.
 
     Arguments:
         family: `cnf` or `clap`; also the name of the command.
@@ -82,6 +82,7 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
         later: commands of the family's own.
     """
     from shared.cli.algorithms import algorithms_command
+    from shared.cli.choose import choose
     from shared.cli.compare import compare
     from shared.cli.data import data_group
     from shared.cli.evaluate import evaluate_command
@@ -108,6 +109,7 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
         data_group,
         algorithms_command(family),
         compare,
+        choose,
         study_group,
         *later,
     ):

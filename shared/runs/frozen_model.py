@@ -3,9 +3,11 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +25,8 @@ class FrozenModel:
     """The reusable part of a trained run.
 
     Attributes:
-        fields: name of a field of the state -> its value; leading axis = `seeds`.
+        fields: name of a field of the state (`a.b` of a field's own) -> its value; leading axis =
+            `seeds`.
         seeds: of the run that trained it.
         record: what `run.json` says of it: run, checkpoint and SHA-256 of the arrays.
     """
@@ -48,7 +51,10 @@ class FrozenModel:
             )
         several = len(self.seeds) > 1
         rows = jnp.asarray([self.seeds.index(seed) if several else 0 for seed in seeds])
-        return state._replace(**jax.tree.map(lambda x: x[rows], self.fields))
+        for name, value in self.fields.items():
+            taken = jax.tree.map(lambda x: x[rows], value)
+            state = eqx.tree_at(attrgetter(name), state, taken)
+        return state
 
 
 def model_overrides(run: Path, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
             f"{run}: its model was trained on other data than {data.path}; give that file with "
             "--data, or train a model on this one."
         )
-    fields = {name: getattr(state, name) for name in part.fields}
+    fields = {name: attrgetter(name)(state) for name in part.fields}
     latest = RunFolder.open(Path(run), write=False).checkpoints.latest
     described = {"run": str(Path(run).resolve()), "checkpoint": latest, "sha256": _hash(fields)}
     return FrozenModel(fields, source.seeds, described)
