@@ -103,6 +103,7 @@ def test_a_killed_study_ends_in_the_same_tables(begin, whole, kept, monkeypatch)
     assert tables_of(jobs, report(out)) == whole
 
 
+@pytest.mark.timeout(900)
 def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
     """By submitit's local executor, in the place of Slurm."""
     pytest.importorskip("submitit")
