@@ -32,13 +32,14 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "export": {"storage", "environments", "loading", "record", "runs", "comparison"},
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
-    *("matplotlib", "imageio", "imageio_ffmpeg", "tensorboardX", "wandb"),
+    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
