@@ -243,13 +243,17 @@ class AbstractDreamer(AbstractAlgorithm):
         if key is not None:
             k_state, k_policy = jax.random.split(key)
             noise = core.states.noise(key=k_state) if self.acts_on_samples else noise
-        s = state.normalizer(observation)
-        latent = core.filter(memory.latent, memory.action, s, noise)
+        latent = self.filtered(state, memory, observation, noise)
         action = self.choose(state, core.visible(latent), key=k_policy)
         return action, Memory(latent, action)
 
     def took(self, memory, action):
         return memory._replace(action=action)
+
+    def filtered(self, state, memory, observation, noise) -> Latent:
+        """The model's state at a new observation; zero noise gives the likeliest one."""
+        core, s = state.world_model.model.rssm, state.normalizer(observation)
+        return core.filter(memory.latent, memory.action, s, noise)
 
     @abc.abstractmethod
     def choose(self, state, feature, *, key):

@@ -226,6 +226,24 @@ class AbstractAlgorithm(eqx.Module):
         deterministic mode.
         """
 
+    def latent_size(self, state: State) -> int | None:
+        """Length of the latent actions that `decode` takes; None if there is no such space."""
+        return None
+
+    def decode(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        latent: Float[Array, "latent"],
+    ) -> tuple[Float[Array, "action"], Memory]:
+        """The action of a latent in the place of the policy's own, where `latent_size` is given.
+
+        Raises:
+            NotImplementedError: there is no latent action space.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no latent action space")
+
 
 def phase_at(algorithm: AbstractAlgorithm, index: int) -> Phase:
     """Phase `index`; behind the last one is the online phase."""
