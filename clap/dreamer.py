@@ -54,6 +54,7 @@ class AbstractDreamer(AbstractAlgorithm):
     """
 
     observations = ("state", "pixels")
+    of_rows, perceives = False, True
 
     deterministic: Size = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
@@ -229,15 +230,25 @@ class AbstractDreamer(AbstractAlgorithm):
         return Memory(model.rssm.initial(), jnp.zeros(model.rssm.from_action.in_features))
 
     def act(self, state, memory, observation, *, key):
-        core, k_policy = state.world_model.model.rssm, None
-        noise = jnp.zeros_like(memory.latent.stochastic)
+        k_state, k_policy = (None, None) if key is None else jax.random.split(key)
+        feature, memory = self.perceive(state, memory, observation, key=k_state)
+        action = self.choose(state, feature, key=k_policy)
+        return action, self.acted(memory, action)
+
+    def perceive(self, state, memory, observation, *, key):
+        core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
-            k_state, k_policy = jax.random.split(key)
-            noise = core.states.noise(key=k_state)
+            noise = core.states.noise(key=key)
         s = state.normalizer(observation)
         latent = core.filter(memory.latent, memory.action, s, noise)
-        action = self.choose(state, core.visible(latent), key=k_policy)
-        return action, Memory(latent, action)
+        return core.visible(latent), memory._replace(latent=latent)
+
+    def acted(self, memory, action):
+        return memory._replace(action=action)
+
+    def recall(self, state, episodes):
+        model = state.world_model.model
+        return model.rssm.visible(model.states(normalized(state.normalizer, episodes), key=None))
 
     @abc.abstractmethod
     def choose(self, state, feature, *, key):

@@ -31,6 +31,9 @@ WINGS = {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         "training",
     },
+    "choice": {
+        *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+    },
     "comparison": {"storage", "environments", "record"},
     "testing": {"datasets", "training"},
 }

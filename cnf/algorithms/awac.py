@@ -161,6 +161,9 @@ class AWAC(AbstractAlgorithm):
         action = actor.mode(s) if key is None else actor.sample(s, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
 
+    def log_prob(self, state, observation, action):
+        return state.actor.model.log_prob(state.normalizer(observation), action)
+
     def _sample(self, actor, s, *, key):
         """Policy samples for a batch of observations, in [-1, 1]."""
         keys = jax.random.split(key, s.shape[0])

@@ -40,6 +40,8 @@ class BC(AbstractAlgorithm):
     )
     hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     learning_rate: Positive = hyperparameter("Adam step size")
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     best_fraction: Rate = hyperparameter("share of the rows cloned, by return of their episode")
 
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"

@@ -162,3 +162,6 @@ class BRAC(AbstractAlgorithm):
         if key is None:
             return squashed_mode(actor, s), memory
         return squashed_sample(actor, s, key=key)[0], memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

@@ -113,6 +113,9 @@ class CNF(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
@@ -278,6 +281,18 @@ class CNF(AbstractAlgorithm):
         actor = state.actor.steady
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
+
+    def log_prob(self, state, observation, action):
+        """That of the policy's latent, and the flow's change of volume; a VAE has none."""
+        if self.encoder == "vae":
+            return None
+        s, space = state.normalizer(observation), state.latent_space
+        z, box = space.encode(s, action), self.box(space, s)
+        of_latent = state.actor.steady.log_prob(s, z, box)
+        if box is not None:
+            of_latent = of_latent - jnp.sum(jnp.log(box.half_width))
+        of_base = -math.log(2.0) if self.base == "uniform" else jax.scipy.stats.norm.logpdf(z)
+        return of_latent + space.log_prob(s, action) - jnp.sum(jnp.broadcast_to(of_base, z.shape))
 
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)

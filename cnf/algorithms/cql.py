@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.actors import squashed_log_prob
 from cnf.critics import smallest_critic
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
@@ -226,3 +227,6 @@ class CQL(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

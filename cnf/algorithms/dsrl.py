@@ -32,8 +32,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
 from shared.errors import ConfigError
 from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
@@ -55,6 +57,7 @@ class State(NamedTuple):
     target_critic: Critics
     latent_critic: Learner
     log_alpha: Learner
+    reward_scale: Float[Array, ""] | None
 
 
 class DSRL(AbstractAlgorithm):
@@ -79,9 +82,18 @@ class DSRL(AbstractAlgorithm):
     decoder_learning_rate: Positive = hyperparameter("Adam step size of the decoder")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
     critic_learning_rate: Positive = hyperparameter("Adam step size of all critics")
+    actor_average: Share = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: Rate = hyperparameter("Polyak rate of the slow copies")
-    reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
+    reward_shift: Real = hyperparameter("added to every reward after scaling (-1 on mazes)")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "DSRL: a bounded policy in the noise of a flow-matching decoder"
@@ -116,11 +128,12 @@ class DSRL(AbstractAlgorithm):
             Normalizer.of(spec, active=self.normalize_observations),
             Learner.create(decoder, self.decoder_optimizer),
             decoder,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             critic,
             Learner.create(latent_critic, self.critic_optimizer),
             Learner.create(jnp.zeros(()), self.actor_optimizer),
+            reward_scale(spec, self.return_span),
         )
 
     @property
@@ -195,6 +208,7 @@ class DSRL(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, state, latent_critic.model, alpha, s, key=k_actor),
+            average=self.actor_average,
         )
         excess = actor_metrics["log_prob"] - batch.action.shape[1] / 2
         log_alpha, alpha_metrics = descend(
@@ -219,7 +233,8 @@ class DSRL(AbstractAlgorithm):
         w = state.actor.model.sample(s_next, self.box(decoder, s_next), key=key)
         q = state.target_critic(s_next, decoder.decode(s_next, w))
         next_value = jnp.mean(q) - self.pessimism * jnp.std(q)
-        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, self.discount)
 
     def latent_loss(self, latent_critic, s, w, value):
         """What noise is worth: regression onto the critics at the decoded actions."""
@@ -248,13 +263,13 @@ class DSRL(AbstractAlgorithm):
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
 
     def act(self, state, memory, observation, *, key):
-        s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.model
+        s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady
         box = self.box(decoder, s)
         w = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return decoder.decode(s, w), memory
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount, shift=self.reward_shift)
+        return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Mean of the critics, of an action in a simulator."""

@@ -81,6 +81,9 @@ class IQL(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
@@ -200,6 +203,9 @@ class IQL(AbstractAlgorithm):
         actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+    def log_prob(self, state, observation, action):
+        return state.actor.steady.log_prob(observation, action)
 
 
 def expectile_loss(

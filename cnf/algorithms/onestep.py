@@ -71,6 +71,7 @@ class Onestep(AbstractAlgorithm):
 
     title = "One-step RL: a single improvement on the behaviour policy's values"
     paper = "Brandfonbrener et al. 2021, Offline RL without off-policy evaluation (2106.08909)"
+    of_rows = False
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -185,3 +186,6 @@ class Onestep(AbstractAlgorithm):
         if key is None:
             return squashed_mode(actor, s), memory
         return squashed_sample(actor, s, key=key)[0], memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

@@ -89,6 +89,9 @@ class PLAS(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"

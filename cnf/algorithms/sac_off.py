@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.actors import squashed_log_prob
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
@@ -92,3 +93,6 @@ class SACOff(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.agent.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.agent.actor.model, state.normalizer(observation), action)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.datasets.dataset import Dataset
+from shared.datasets.row_data import RowData
 from shared.environments.checked import check_simulator
 from shared.environments.simulators import has_simulator
 from shared.environments.units import Units
@@ -49,6 +50,21 @@ def tell_remarks(plan: Plan, data: Dataset, progress: Progress) -> None:
     """What the algorithm has to say of these data before it starts."""
     for remark in plan.build().remarks(data):
         progress.tell(remark)
+
+
+def training_part(settings: RunSettings, data: Dataset) -> Dataset:
+    """The data less the episodes that training never sees.
+
+    Raises:
+        ConfigError: they are pictures, of which no episode can be held out.
+    """
+    if not settings.held_out_episodes:
+        return data
+    if not isinstance(data, RowData):
+        raise ConfigError(
+            "held_out_episodes: of pictures no episode can be held out; leave the key out."
+        )
+    return data.without(data.judged_episodes(settings.held_out_episodes))
 
 
 def place(settings: RunSettings, data: Dataset, progress: Progress):
@@ -102,6 +118,7 @@ def carry_on(run: RunFolder, load: LoadData, progress: Progress, steps: int | No
     """The rest of a run that is open for writing; it may get more `steps` than were planned."""
     data = load_again(run.path, run.record, load)
     plan = lengthen(run, steps or planned(run), progress)
+    data = training_part(plan.settings, data)
     dataset = place(plan.settings, data, progress)
     carry_out(run, plan, dataset, data.spec, progress, model_again(run.record, plan, load))
 

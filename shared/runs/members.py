@@ -31,6 +31,7 @@ from shared.runs.carry_out import (
     new_run,
     place,
     tell_remarks,
+    training_part,
 )
 from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
@@ -87,15 +88,16 @@ def start(
         check_plan(plan, data, model)
     require_empty(out)
     tell_remarks(plans[0], data, progress)
-    dataset = place(plans[0].settings, data, progress)
-    reason = sweep_plan.why_apart(plans, swept, data.spec, dataset)
+    seen = training_part(plans[0].settings, data)
+    dataset = place(plans[0].settings, seen, progress)
+    reason = sweep_plan.why_apart(plans, swept, seen.spec, dataset)
     progress.tell(sweep_plan.how(reason, plans[0], model))
     progress.expect(partial(estimates.forecast, plans, data.spec))
     runs = []
     with ExitStack() as stack:
         for plan, name in zip(plans, names, strict=True):
             algorithm = plan.build() if reason else sweep_plan.together(plans[0], swept)
-            metrics = program.metric_names(algorithm, data.spec, dataset)
+            metrics = program.metric_names(algorithm, seen.spec, dataset)
             title = f"{label or plan.algorithm}, {name}"
             entries = {"model": model, "label": title, "sweep": True}
             run = new_run(plan, data, out / name, metrics, **entries)
@@ -103,12 +105,12 @@ def start(
         sweep_folder.write_members(out, dict(zip(names, swept, strict=True)), apart=bool(reason))
         put = None if model is None else model.put_into
         if not reason:
-            _carry_out(plans, swept, runs, dataset, data.spec, progress, put)
+            _carry_out(plans, swept, runs, dataset, seen.spec, progress, put)
             return [run.path for run in runs]
 
         def train(run: RunFolder, plan: Plan) -> None:
             prepare = loop.unchanged if put is None else partial(put, seeds=plan.seeds)
-            carry_out(run, plan, dataset, data.spec, progress, prepare)
+            carry_out(run, plan, dataset, seen.spec, progress, prepare)
 
         apart.one_after_another(
             {run.path: partial(train, run, p) for run, p in zip(runs, plans, strict=True)}, progress
@@ -140,6 +142,7 @@ def resume(
         steps = steps or max(map(longer.planned, runs))
         silent = [progress, *(Progress() for _ in runs[1:])]  # one sentence for all of them
         plans = [longer.lengthen(run, steps, tell) for run, tell in zip(runs, silent, strict=True)]
+        data = training_part(plans[0].settings, data)
         dataset = place(plans[0].settings, data, progress)
 
         def put(state, seeds):

@@ -42,12 +42,7 @@ class Sweep(AbstractAlgorithm):
 
     def at(self, values: Float[Array, "names"] | Sequence) -> AbstractAlgorithm:
         """The algorithm at these (traced) values."""
-        member = object.__new__(type(self.algorithm))
-        for field in dataclasses.fields(self.algorithm):
-            object.__setattr__(member, field.name, getattr(self.algorithm, field.name))
-        for i, name in enumerate(self.names):
-            object.__setattr__(member, name, values[i])
-        return member
+        return self.algorithm.changed(**{name: values[i] for i, name in enumerate(self.names)})
 
     def draws_by_values(self, dataset) -> bool:
         """Does a phase draw its batches by one of the `names`, which this program cannot?"""
@@ -92,6 +87,9 @@ class Sweep(AbstractAlgorithm):
 
     def initial_memory(self, state):
         return self.at(state.values).initial_memory(state.member)
+
+    def rewarded(self, memory, reward):
+        return self.algorithm.rewarded(memory, reward)
 
     def act(self, state, memory, observation, *, key):
         return self.at(state.values).act(state.member, memory, observation, key=key)
