@@ -14,13 +14,13 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.diagnostics import judge_model, look_at_agent
-from clap.model.convolution import pixel_pair
 from clap.model.latent_actions import AbstractModelActions
 from clap.model.rssm import RSSM
 from clap.model.states import Latent, states_of
 from clap.model.world_model import WorldModel, normalized
 from clap.recorded import Recorded
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from shared.models.convolution import pixel_pair
 from shared.models.learner import clipped_adam, descend, initialise
 from shared.ranges import Amount, Count, Positive, Share, Size, Sizes
 from shared.types import Spec
@@ -67,6 +67,9 @@ class AbstractDreamer(AbstractAlgorithm):
         "width of the posterior's hidden layer; null = the last of hidden_sizes"
     )
     window: Size = hyperparameter("observations in a training window")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which windows of good episodes are drawn more often; null = rows uniformly"
+    )
     model_steps: Count = hyperparameter("updates of the world model")
     model_batch_size: Size = hyperparameter("windows a model update")
     model_learning_rate: Positive = hyperparameter("Adam step size of the model")
@@ -159,7 +162,8 @@ class AbstractDreamer(AbstractAlgorithm):
         )
 
     def draw_model(self, dataset, *, key):
-        """Windows of the training episodes."""
+        """Windows of the training episodes, good ones the more often with `return_weighting`."""
+        dataset = dataset.weighted(self.return_weighting)
         return dataset.draw_training_windows(self.model_batch_size, self.window, key=key)
 
     def begin_actions(self, state, dataset, *, key):
@@ -210,6 +214,11 @@ class AbstractDreamer(AbstractAlgorithm):
         """Is the agent shown states of the model that were inferred once, not observations?"""
         return False
 
+    @property
+    def acts_on_samples(self) -> bool:
+        """Does the sampled policy draw the state, too, or its action alone?"""
+        return True
+
     def look_at_agent(self, state, dataset, *, key):
         """What the agent believes, and where its dreams end."""
         return state, look_at_agent(
@@ -233,7 +242,7 @@ class AbstractDreamer(AbstractAlgorithm):
         noise = jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
             k_state, k_policy = jax.random.split(key)
-            noise = core.states.noise(key=k_state)
+            noise = core.states.noise(key=k_state) if self.acts_on_samples else noise
         s = state.normalizer(observation)
         latent = core.filter(memory.latent, memory.action, s, noise)
         action = self.choose(state, core.visible(latent), key=k_policy)

@@ -8,7 +8,7 @@ compiled program is cached by its values.
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -112,6 +112,8 @@ class AbstractAlgorithm(eqx.Module):
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
+        shaped_by: of an algorithm of vectors that learns from pixels behind an encoder, the phases
+            that train the encoder, each with the metric that is the loss it descends.
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
         chunk: actions chosen at a time; a hyperparameter where there may be several.
         n_step: chunks whose rewards are summed before the next value; likewise.
@@ -122,6 +124,7 @@ class AbstractAlgorithm(eqx.Module):
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
+    shaped_by: ClassVar[Mapping[str, str]] = {}
     values: ClassVar[Path | None] = None
     chunk: ClassVar[int] = 1
     n_step: ClassVar[int] = 1

@@ -36,8 +36,8 @@ OWN = {
     "fql": {"alpha": 0.3},
     "qc-fql": {"alpha": 0.3},
     "qc": {"act_samples": 10},
-    "qam": {"inverse_temperature": 3.0},
-    "qam-e": {"inverse_temperature": 3.0},
+    "qam": {"inverse_temperature": 10.0},
+    "qam-e": {"inverse_temperature": 10.0},
 }
 """Less price on what is better than the data, which these problems can afford."""
 

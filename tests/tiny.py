@@ -40,6 +40,7 @@ SMALL = {
     "layers": 1,
     "heads": 2,
     "width": 8,
+    "trunk_size": 16,
 }
 
 VARIANTS = {

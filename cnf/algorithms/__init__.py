@@ -10,6 +10,7 @@ ALGORITHMS = {
     "bear": "cnf.algorithms.bear:BEAR",
     "brac-v": "cnf.algorithms.brac:BRAC",
     "td3bc": "cnf.algorithms.td3bc:TD3BC",
+    "drq-bc": "cnf.algorithms.drq_bc:DrQBC",
     "rebrac": "cnf.algorithms.rebrac:ReBRAC",
     "iql": "cnf.algorithms.iql:IQL",
     "awac": "cnf.algorithms.awac:AWAC",

@@ -69,6 +69,8 @@ class AWAC(AbstractAlgorithm):
 
     title = "AWAC: advantage-weighted actor critic"
     paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)

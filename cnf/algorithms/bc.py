@@ -46,6 +46,8 @@ class BC(AbstractAlgorithm):
 
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "actor_loss"}
 
     def __check_init__(self):
         if self.best_fraction < 1 and self.return_weighting is not None:

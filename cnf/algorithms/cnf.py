@@ -133,6 +133,8 @@ class CNF(AbstractAlgorithm):
 
     title = "CNF: policies in the latent space of a conditional flow, or (cnf-vae) of PLAS's VAE"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
 
     @property
     def reusable(self):

@@ -17,7 +17,8 @@ the variant CQL(H).
 
 All losses of an update see the networks as they were before it.  With
 `max_target` a' is the best of `samples` policy actions.  Gaps below `gap_floor` are
-not pushed further down.  The entropy is left out of y, as in the authors' code.
+not pushed further down.  The entropy is left out of y, as in the authors' code.  From pixels the
+squared error of the critics alone trains the encoder.
 
 Differences from the paper:
     - Values and options follow the common implementation on D4RL's v2 data.
@@ -78,6 +79,8 @@ class CQL(AbstractAlgorithm):
 
     title = "CQL: conservative Q-learning"
     paper = "Kumar et al. 2020, Conservative Q-Learning (arXiv:2006.04779)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)

@@ -97,6 +97,8 @@ class IQL(AbstractAlgorithm):
 
     title = "IQL: implicit Q-learning by expectile regression"
     paper = "Kostrikov et al. 2021, Offline RL with Implicit Q-Learning (arXiv:2110.06169)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic, k_value = jax.random.split(key, 3)

@@ -107,6 +107,8 @@ class PLAS(AbstractAlgorithm):
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
     reusable = REUSABLE_VAE
 
     def __check_init__(self):

@@ -111,6 +111,8 @@ class SPOT(AbstractAlgorithm):
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
     reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
     paper = "Wu et al. 2022, Supported Policy Optimization (arXiv:2202.06239)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)

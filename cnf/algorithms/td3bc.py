@@ -78,6 +78,8 @@ class TD3BC(AbstractAlgorithm):
 
     title = "TD3+BC: TD3 with a behaviour cloning term"
     paper = "Fujimoto & Gu 2021, A Minimalist Approach to Offline RL (arXiv:2106.06860)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)

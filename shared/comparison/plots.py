@@ -70,6 +70,8 @@ def curves(runs: Sequence[Run], *, mode: str = "deterministic", axis: str = "upd
             panels.draw_line(panel, place(run, steps), values, run.label, labels.index(run.label))
         panels.finish(panel, group, environment)
         panel.set_xlabel(f"{name}, {mode} policy")
+        if axis != "updates":
+            panels.plain_ticks(panel)
 
     return Drawing(
         f"curves-{axis}",

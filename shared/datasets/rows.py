@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from shared.datasets.n_step import Steps, add_up
 from shared.datasets.weighting import EpisodeReturns, episode_returns
 from shared.datasets.windows import (
     EpisodeRows,
@@ -92,10 +93,12 @@ class TransitionDataset(eqx.Module):
 
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
         """`batch_size` rows with replacement, from *all* episodes."""
+        return self.rows(self._pick(batch_size, key=key))
+
+    def _pick(self, batch_size: int, *, key: PRNGKeyArray) -> Int[Array, "batch"]:
         if weights := self.returns.weights:
-            return self.rows(weights.pick(batch_size, key=key))
-        size = self.transitions.reward.shape[0]
-        return self.rows(jax.random.randint(key, (batch_size,), 0, size))
+            return weights.pick(batch_size, key=key)
+        return jax.random.randint(key, (batch_size,), 0, self.reward.shape[0])
 
     def draw_training(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
         """`batch_size` rows with replacement, from the training episodes."""
@@ -108,6 +111,16 @@ class TransitionDataset(eqx.Module):
         """`batch_size` rows from that `fraction` of all rows whose stretches earned most."""
         size = max(1, round(fraction * self.ranked_rows.shape[0]))
         return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
+
+    def draw_steps(
+        self, batch_size: int, steps: int, discount: Scalar, *, key: PRNGKeyArray
+    ) -> Steps:
+        """The rows of `draw` with the returns of `steps` steps."""
+        index = self._pick(batch_size, key=key)
+        left = self.stretches.last[self.stretches.number[index]] - index + 1
+        reward, ahead, count = add_up(self.reward, self.terminal, index, left, steps, discount)
+        following = self.transitions.next_observation[index + count - 1]
+        return Steps(self.observation[index], self.action[index], reward, ahead, following)
 
     def draw_sarsa(
         self, batch_size: int, *, key: PRNGKeyArray

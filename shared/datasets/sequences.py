@@ -33,6 +33,7 @@ class Places(eqx.Module):
         acted: frame numbers with an action, of all episodes, ascending.
         training: those of the training episodes.
         validation: those of the held-out episodes (may be empty).
+        ranked: those of all episodes, of the one with the highest return first.
         returns: what every episode earned, and how the draws are weighted by it.
     """
 
@@ -43,6 +44,7 @@ class Places(eqx.Module):
     acted: Int[Array, "acted"]
     training: Int[Array, "training"]
     validation: Int[Array, "validation"]
+    ranked: Int[Array, "acted"]
     returns: EpisodeReturns
 
     def draw(
@@ -191,7 +193,8 @@ def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int =
     acted = np.flatnonzero(frames.acted)
     held = held_out(np.unique(frames.episode), validation_fraction, seed)
     is_held = np.isin(frames.episode[acted], held)
-    numbers = (acted, acted[~is_held], acted[is_held])
+    ranked = acted[np.argsort(-frames.episode_returns[frames.episode[acted]], kind="stable")]
+    numbers = (acted, acted[~is_held], acted[is_held], ranked)
     ends = ~frames.acted[acted + 1] | frames.terminal[acted]
     returns = episode_returns(acted, frames.reward[acted], ends, is_held)
     return Places(
@@ -226,6 +229,7 @@ def to_sequences(dataset):
         own,
         own[dataset.training_rows],
         own[dataset.validation_rows],
+        own[dataset.ranked_rows],
         dataset.returns._replace(first=own[dataset.returns.first]),
     )
     observation = spread(rows.observation).at[final].set(rows.next_observation[last])

@@ -78,6 +78,13 @@ class EpisodeReturns(NamedTuple):
         weight = size.astype(jnp.float32) * jnp.exp((self.merit - 1) / self.temperature)
         return Weights(self.first, size, jnp.cumsum(weight))
 
+    def row_weights(self, row: Int[Array, "batch"]) -> Float[Array, "batch"]:
+        """How often these rows would be drawn, the one drawn most often 1."""
+        if self.temperature is None:
+            return jnp.ones(row.shape)
+        merit = self.merit[jnp.searchsorted(self.first, row, side="right") - 1]
+        return jnp.exp((merit - jnp.max(merit)) / self.temperature)
+
 
 def episode_returns(
     row: Int[np.ndarray, "rows"],

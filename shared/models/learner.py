@@ -58,11 +58,11 @@ def trained_parameters(state: PyTree) -> int:
 def descend(
     learner: Learner,
     optimizer: optax.GradientTransformation,
-    loss: Callable[[Any], tuple[Float[Array, ""], Metrics]],
+    loss: Callable[[Any], tuple[Float[Array, ""], Any]],
     *,
     average: Scalar = 0.0,
-) -> tuple[Learner, Metrics]:
-    """One optimizer step on `loss(model) -> (value, metrics)`.
+) -> tuple[Learner, Any]:
+    """One optimizer step on `loss(model) -> (value, metrics)`; returns the learner and the metrics.
 
     Gradients flow into `learner.model` and into nothing else: whatever the
     loss closes over is frozen, and is not differentiated.  The learner's average,

@@ -25,8 +25,8 @@ class Plan:
 
     def build(self):
         """The algorithm object of this plan."""
-        found = registry.find(self.family, self.algorithm)
-        return chunked(config.build(found, self.hyperparameters))
+        found, pixels = registry.find(self.family, self.algorithm), self.settings.observation
+        return chunked(config.build(found, self.hyperparameters, pixels=pixels == "pixels"))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain YAML values."""
@@ -50,10 +50,12 @@ class Plan:
         family, name, dataset = values["family"], values["algorithm"], values["dataset"]
         found = registry.find(family, name)
         # A run of an earlier version lacks the settings that came later.
-        filled = config.resolve(found, name, dataset=dataset, file=found.values)
-        filled |= values["hyperparameters"]
-        checked = config.check(found, filled, where="config.yaml")
         settings = config.resolve(RunSettings, "run", dataset=dataset, overrides=values["run"])
+        pixels = settings["observation"] == "pixels"
+        filled = config.resolve(found, name, dataset=dataset, pixels=pixels, file=found.values)
+        filled |= values["hyperparameters"]
+        owners = config.owners_of(found, pixels=pixels)
+        checked = config.check(owners, filled, where="config.yaml")
         return cls(
             family,
             name,
@@ -103,7 +105,7 @@ def make_plan(
     settings = config.resolve(
         RunSettings, "run", dataset=dataset, preset=of_run, pixels=pixels, overrides=run_overrides
     )
-    built = chunked(config.build(algorithm_class, hyperparameters))
+    built = chunked(config.build(algorithm_class, hyperparameters, pixels=pixels))
     _check_online(family, algorithm, RunSettings(**settings), built)
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
@@ -127,6 +129,11 @@ def _check_online(family: str, name: str, settings: RunSettings, algorithm) -> N
         raise ConfigError(
             f"online_steps is {settings.online_steps}, but rows of the simulator cannot be drawn "
             "as chunks; leave it out, or set chunk and n_step to 1."
+        )
+    if settings.observation == "pixels":
+        raise ConfigError(
+            f"online_steps is {settings.online_steps}, but frames of a simulator are not kept; "
+            "leave it out, or learn from states."
         )
     if algorithm.online() is None:
         able = [n for n, c in registry.algorithms(family).items() if "online" in vars(c)]
