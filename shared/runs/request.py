@@ -73,7 +73,8 @@ class Request:
         if self.model is not None:
             overrides = model_overrides(self.model, overrides)
         elif "pixels" in registry.find(self.family, self.algorithm).observations:
-            overrides.setdefault("observation", self.data.default_observation())
+            if "observation" not in overrides:
+                overrides["observation"] = self.data.default_observation()
         return make_plan(
             self.family,
             self.algorithm,
