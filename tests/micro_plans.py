@@ -43,7 +43,7 @@ OWN = {
 
 VALUED = (
     *("cnf", "cnf-vae", "plas", "spot", "lapo", "bcq", "brac-v", "td3bc", "iql", "awac", "cql"),
-    *("fql", "ifql", "dsrl", "qc", "qam", "qam-e", "td3-off", "sac-off"),
+    *("fql", "ifql", "dsrl", "qc", "td3-off", "sac-off"),
 )
 """Their critics find the values of the best policy."""
 SARSA = ("rebrac", "onestep")
