@@ -118,6 +118,12 @@ def train_command(family: str) -> click.Command:
         help="Take over the frozen world model or action encoder of this run, and train the rest.",
     )
     @click.option(
+        "--decoder",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With DSRL: steer this frozen policy, .onnx or .stablehlo (observation, noise).",
+    )
+    @click.option(
         "--sweep",
         "sweeps",
         multiple=True,

@@ -52,7 +52,7 @@ def test_what_speaks_against_the_first_is_told():
 
 def test_rank_correlation_is_spearmans():
     rng = np.random.default_rng(0)
-    truth, criterion = rng.normal(size=9), rng.integers(0, 4, size=9)  # with ties
+    truth, criterion = rng.normal(size=9), rng.integers(0, 4, size=9).astype(float)  # with ties
     expected = spearmanr(criterion, truth).statistic
     assert rank_correlation(criterion, truth) == pytest.approx(expected, abs=1e-12)
     assert np.isnan(rank_correlation(np.ones(9), truth))
