@@ -38,7 +38,7 @@ def _tell_jax(folder: Path) -> None:
     """JAX reads the variables once, when it is imported."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", float(os.environ[LEAST]))
         jax.config.update("jax_compilation_cache_max_size", int(os.environ[MOST]))

@@ -49,6 +49,7 @@ class SlurmWorkers(AbstractWorkers):
     def __init__(self, count: int | None, folder: Path, resources: dict[str, Any]):
         try:
             import submitit
+            from submitit.core.utils import UncompletedJobError
         except ImportError:
             raise ConfigError(
                 "--launcher slurm needs the package submitit; install 'latent-policies[slurm]'."
@@ -63,7 +64,7 @@ class SlurmWorkers(AbstractWorkers):
             self._executor.update_parameters(**more | resources)
         except (RuntimeError, ValueError, NameError, TypeError) as error:
             raise ConfigError(f"--launcher slurm: {str(error).rstrip('.')}.") from None
-        self.count, self._failed = count or COUNT, submitit.core.utils.UncompletedJobError
+        self.count, self._failed = count or COUNT, UncompletedJobError
         self._at: dict[int, Any] = {}
 
     def submit(self, slot: int, job: Job) -> None:
