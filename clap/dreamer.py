@@ -54,6 +54,7 @@ class AbstractDreamer(AbstractAlgorithm):
     """
 
     observations = ("state", "pixels")
+    of_rows, perceives = False, True
 
     deterministic: Size = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
@@ -238,18 +239,29 @@ class AbstractDreamer(AbstractAlgorithm):
         return Memory(model.rssm.initial(), jnp.zeros(model.rssm.from_action.in_features))
 
     def act(self, state, memory, observation, *, key):
-        core, k_policy = state.world_model.model.rssm, None
-        noise = jnp.zeros_like(memory.latent.stochastic)
+        k_state, k_policy = (None, None) if key is None else jax.random.split(key)
+        feature, memory = self.perceive(state, memory, observation, key=k_state)
+        action = self.choose(state, feature, key=k_policy)
+        return action, self.took(memory, action)
+
+    def perceive(self, state, memory, observation, *, key):
+        core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
-            k_state, k_policy = jax.random.split(key)
-            noise = core.states.noise(key=k_state) if self.acts_on_samples else noise
-        s = state.normalizer(observation)
-        latent = core.filter(memory.latent, memory.action, s, noise)
-        action = self.choose(state, core.visible(latent), key=k_policy)
-        return action, Memory(latent, action)
+            noise = core.states.noise(key=key) if self.acts_on_samples else noise
+        latent = self.filtered(state, memory, observation, noise)
+        return core.visible(latent), memory._replace(latent=latent)
 
     def took(self, memory, action):
         return memory._replace(action=action)
+
+    def filtered(self, state, memory, observation, noise) -> Latent:
+        """The model's state at a new observation; zero noise gives the likeliest one."""
+        core, s = state.world_model.model.rssm, state.normalizer(observation)
+        return core.filter(memory.latent, memory.action, s, noise)
+
+    def recall(self, state, episodes):
+        model = state.world_model.model
+        return model.rssm.visible(model.states(normalized(state.normalizer, episodes), key=None))
 
     @abc.abstractmethod
     def choose(self, state, feature, *, key):

@@ -47,6 +47,7 @@ class State(NamedTuple):
 class AbstractModelBased(AbstractAlgorithm):
     """A concrete class says what the models' doubt costs, in rewards or in targets."""
 
+    of_rows = False
     reusable = Reusable(
         phase="model",
         steps="model_steps",

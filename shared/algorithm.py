@@ -114,6 +114,8 @@ class AbstractAlgorithm(eqx.Module):
         observations: what it can learn from, "state" and "pixels" or one of them.
         shaped_by: of an algorithm of vectors that learns from pixels behind an encoder, the phases
             that train the encoder, each with the metric that is the loss it descends.
+        of_rows: does it draw single rows, as `FrameRows` has them too?
+        perceives: has it a model of the world, its reusable part, on whose states others may learn?
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
         chunk: actions chosen at a time; a hyperparameter where there may be several.
         n_step: chunks whose rewards are summed before the next value; likewise.
@@ -125,6 +127,8 @@ class AbstractAlgorithm(eqx.Module):
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
     shaped_by: ClassVar[Mapping[str, str]] = {}
+    of_rows: ClassVar[bool] = True
+    perceives: ClassVar[bool] = False
     values: ClassVar[Path | None] = None
     chunk: ClassVar[int] = 1
     n_step: ClassVar[int] = 1
@@ -205,11 +209,36 @@ class AbstractAlgorithm(eqx.Module):
         return memory
 
     def took(self, memory: Memory, action: Float[Array, "action"]) -> Memory:
-        """The carry if this action was taken in the place of its own.
+        """The carry once this action is taken: after `perceive`, or in the place of its own.
 
         Between `act` and `rewarded`: so a policy is asked what it would do along recorded episodes.
         """
         return memory
+
+    def recall(self, state: State, episodes: Any) -> Float[Array, "batch time feature"]:
+        """The likeliest states of the model along whole episodes, an `EpisodeWindow`.
+
+        Raises:
+            NotImplementedError: it does not perceive.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no model of the world")
+
+    def perceive(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        *,
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, "feature"], Memory]:
+        """The model's state behind one more observation, the likeliest without a key.
+
+        The memory begins as `initial_memory`; `took` must follow.
+
+        Raises:
+            NotImplementedError: it does not perceive.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no model of the world")
 
     @abc.abstractmethod
     def act(
@@ -225,6 +254,24 @@ class AbstractAlgorithm(eqx.Module):
         A `key` draws a sample from the policy; `key=None` gives its
         deterministic mode.
         """
+
+    def latent_size(self, state: State) -> int | None:
+        """Length of the latent actions that `decode` takes; None if there is no such space."""
+        return None
+
+    def decode(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        latent: Float[Array, "latent"],
+    ) -> tuple[Float[Array, "action"], Memory]:
+        """The action of a latent in the place of the policy's own, where `latent_size` is given.
+
+        Raises:
+            NotImplementedError: there is no latent action space.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no latent action space")
 
 
 def phase_at(algorithm: AbstractAlgorithm, index: int) -> Phase:

@@ -137,9 +137,8 @@ class DSRL(AbstractAlgorithm):
         if self.decoder is not None:
             spec = data.spec._replace(action_size=self.chunk * data.spec.action_size)
             normalizer = Normalizer.of(spec, active=self.normalize_observations)
-            self.make_decoder(spec, normalizer, key=jax.random.key(0)).check(
-                data.transitions.observation[:1000]
-            )
+            decoder = self.foreign_decoder(self.decoder, spec, normalizer)
+            decoder.check(data.transitions.observation[:1000])
         return ()
 
     def init(self, spec, *, key):
@@ -172,12 +171,15 @@ class DSRL(AbstractAlgorithm):
 
     def make_decoder(self, spec, normalizer, *, key) -> AbstractLatentActionSpace:
         """The one in the file, or a fresh one."""
-        sizes = spec.observation_size, spec.action_size
         if self.decoder is not None:
-            named = dict(zip(("observation_size", "action_size"), sizes, strict=True))
-            return ForeignDecoder(self.decoder, normalizer, **named)
+            return self.foreign_decoder(self.decoder, spec, normalizer)
         hidden = {"hidden_sizes": self.flow_hidden_sizes, "flow_steps": self.flow_steps}
-        return FlowMatching(*sizes, **hidden, key=key)
+        return FlowMatching(spec.observation_size, spec.action_size, **hidden, key=key)
+
+    def foreign_decoder(self, file: str, spec, normalizer) -> ForeignDecoder:
+        """The one in a file."""
+        sizes = {"observation_size": spec.observation_size, "action_size": spec.action_size}
+        return ForeignDecoder(file, normalizer, **sizes)
 
     @property
     def decoder_optimizer(self):
@@ -305,6 +307,12 @@ class DSRL(AbstractAlgorithm):
     def alpha_loss(self, log_alpha, excess):
         """`excess` is the mean of log pi(w|s) plus the target entropy."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
+
+    def latent_size(self, state):
+        return state.target_decoder.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.target_decoder.decode(state.normalizer(observation), latent), memory
 
     def act(self, state, memory, observation, *, key):
         s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady

@@ -108,6 +108,7 @@ class DT(AbstractAlgorithm):
 
     title = "DT: decision transformer, actions conditioned on the return to go"
     paper = "Chen et al. 2021, Decision Transformer (arXiv:2106.01345)"
+    of_rows = False
 
     def init(self, spec, *, key):
         actor = SequencePolicy(

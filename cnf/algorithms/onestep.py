@@ -71,6 +71,7 @@ class Onestep(AbstractAlgorithm):
 
     title = "One-step RL: a single improvement on the behaviour policy's values"
     paper = "Brandfonbrener et al. 2021, Offline RL without off-policy evaluation (2106.08909)"
+    of_rows = False
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)

@@ -72,6 +72,7 @@ class ReBRAC(AbstractAlgorithm):
 
     title = "ReBRAC: TD3+BC with cloning penalties in actor and critic"
     paper = "Tarasov et al. 2023, Revisiting the Minimalist Approach (arXiv:2305.09836)"
+    of_rows = False
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)

@@ -131,8 +131,9 @@ def _disagreement(places: Sequence[Place]) -> list[str]:
 
 
 def _key(number: float | None, sign: int) -> tuple[bool, float]:
-    known = number is not None and np.isfinite(number)
-    return not known, -sign * number if known else 0.0
+    if number is None or not np.isfinite(number):
+        return True, 0.0
+    return False, -sign * number
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -68,7 +68,12 @@ def record(place: Place) -> dict[str, Any]:
     estimate, return_, score = (verdict.pop(key) for key in ("estimate", "return_", "score"))
     low, high = place.interval
     ranks = {"rank": place.rank, "rank_low": low, "rank_high": high, "is_first": place.is_first}
-    numbers = {"value": None, "value_low": None, "value_high": None, "value_spread": None}
+    numbers: dict[str, Any] = {
+        "value": None,
+        "value_low": None,
+        "value_high": None,
+        "value_spread": None,
+    }
     if estimate is not None:
         found = (estimate.value, *estimate.interval, estimate.spread)
         numbers = dict(zip(numbers, found, strict=True))

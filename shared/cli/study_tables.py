@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from shared.cli.suite import duration, size
+from shared.cli.suite import size
 from shared.comparison.console import make_console
+from shared.runs.estimates import duration
 from shared.studies import states
 from shared.studies.costs import Cost
 from shared.studies.jobs import Job

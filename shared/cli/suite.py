@@ -14,6 +14,7 @@ CONTRADICTORY = {
     "data": "--data",
     "resume": "--resume",
     "model": "--model",
+    "features": "--features",
     "sweeps": "--sweep",
 }
 NOTE = (

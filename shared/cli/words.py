@@ -35,7 +35,7 @@ def request_of(family: str, words: dict[str, Any]):
         seeds=tuple(range(first, first + words["seeds"])),
         overrides=overrides,
         sweep=config.parse_sweeps(words["sweeps"]),
-        **{word: words[word] for word in ("model", "out", "label", "loggers")},
+        **{word: words[word] for word in ("model", "features", "out", "label", "loggers")},
     )
 
 

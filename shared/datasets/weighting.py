@@ -75,6 +75,7 @@ class EpisodeReturns(NamedTuple):
 
     def weights_of(self, size: Int[Array, "episodes"]) -> Weights:
         """Of the first `size` rows of every episode; there must be a temperature."""
+        assert self.temperature is not None
         weight = size.astype(jnp.float32) * jnp.exp((self.merit - 1) / self.temperature)
         return Weights(self.first, size, jnp.cumsum(weight))
 

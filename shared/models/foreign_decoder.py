@@ -228,7 +228,7 @@ def _onnx(name: str, content: bytes) -> Foreign:
             lead = () if len(shapes["noise"]) == 1 else (1,)
             each = (dict(zip(INPUTS, pair, strict=True)) for pair in zip(*rows, strict=True))
             answers = [
-                session.run(None, {k: x.reshape(*lead, -1) for k, x in one.items()})[0].reshape(-1)
+                np.ravel(session.run(None, {k: x.reshape(*lead, -1) for k, x in one.items()})[0])
                 for one in each
             ]
             return np.stack(answers).astype(np.float32)
@@ -264,4 +264,5 @@ def _inputs(name: str, shapes: dict[str, Shape]) -> tuple[int, int, bool]:
             f"{name}: takes an observation of shape {observation} and noise of {noise}; it should "
             "be (batch, n) and (batch, m) with known n and m."
         )
+    assert observation[-1] is not None and noise[-1] is not None
     return observation[-1], noise[-1], len(noise) == 2 and noise[0] is None

@@ -16,6 +16,7 @@ from shared.algorithm import Reusable
 from shared.errors import ConfigError, DataError, RunError
 from shared.record.leaves import arrays_of
 from shared.record.run_folder import RunFolder
+from shared.runs import registry
 from shared.runs.plan import Plan
 from shared.runs.trained import load_state
 
@@ -82,7 +83,7 @@ def overrides_of_model(source: Plan, named: str, overrides: dict[str, Any]) -> d
 
 
 def load_model(run: Path, plan: Plan, data) -> FrozenModel:
-    """The model of a run, for agents of `plan`.
+    """The model of a run, for agents of `plan`, or for a plan on its states.
 
     Raises:
         ConfigError: the two algorithms do not share a model.
@@ -91,7 +92,7 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
     """
     source, record, algorithm, state, position = load_state(Path(run))
     part = reusable_part(source)
-    if part != reusable_part(plan):
+    if plan.features is None and part != reusable_part(plan):
         raise ConfigError(f"{plan.algorithm} cannot take over the model of {source.algorithm}.")
     phases = [phase.name for phase in algorithm.phases()]
     index = phases.index(part.phase)
@@ -106,7 +107,24 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
     fields = {name: attrgetter(name)(state) for name in part.fields}
     latest = RunFolder.open(Path(run), write=False).checkpoints.latest
     described = {"run": str(Path(run).resolve()), "checkpoint": latest, "sha256": _hash(fields)}
+    fields = fields if plan.features is None else {"model": fields}
     return FrozenModel(fields, source.seeds, described)
+
+
+def plan_of_features(run: Path) -> Plan:
+    """The plan of a run on the states of whose model others may learn.
+
+    Raises:
+        ConfigError: it has no model of the world.
+        RunError: `run` is no run folder.
+    """
+    source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
+    if not registry.find(source.family, source.algorithm).perceives:
+        raise ConfigError(
+            f"--features {run}: '{source.algorithm}' has no model of the world; name a run of "
+            "clap, lompo or offline-dv2."
+        )
+    return source
 
 
 def reusable_part(plan: Plan) -> Reusable:

@@ -51,7 +51,8 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
     if request.data.name is None and data.name != plan.dataset:  # the file says what it is
         request = replace(request, data=replace(request.data, name=data.name))
         plan = request.plan()
-    model = None if request.model is None else load_model(request.model, plan, data)
+    source = request.model or request.features
+    model = None if source is None else load_model(source, plan, data)
     options = {"model": model, "progress": progress, "label": request.label}
     if request.sweep:
         swept = members.combinations(request.sweep)

@@ -13,6 +13,7 @@ from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
 from shared.training import program
 from shared.training.encoded import Encoded
+from shared.training.on_states import OnStates
 from shared.training.settings import RunSettings
 from shared.training.sweep import Sweep, name_of
 from shared.types import Spec
@@ -59,8 +60,8 @@ def why_apart(
     dataset: Any,
 ) -> str | None:
     """Why these members cannot share one program; None if they can."""
-    if isinstance(plans[0].build(), Encoded):
-        return "each trains an encoder of its own"
+    if isinstance(plans[0].build(), Encoded | OnStates):
+        return "their observations are features"
     hints = typing.get_type_hints(registry.find(plans[0].family, plans[0].algorithm))
     for name, value in swept[0].items():
         if hints.get(name) not in (float, float | None) or isinstance(value, str):

@@ -22,6 +22,10 @@ def keep_programs() -> None:
         return
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(caches).expanduser() / "latent-policies" / "programs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written to: programs are compiled each time
+        return
     # By the environment, because JAX must not be imported for `--help`.
     os.environ[PLACE] = str(folder)
     for name, value in ((LEAST, "0"), (MOST, str(LIMIT))):
@@ -34,7 +38,7 @@ def _tell_jax(folder: Path) -> None:
     """JAX reads the variables once, when it is imported."""
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", float(os.environ[LEAST]))
         jax.config.update("jax_compilation_cache_max_size", int(os.environ[MOST]))

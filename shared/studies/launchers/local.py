@@ -55,9 +55,7 @@ class LocalWorkers(AbstractWorkers):
                     process.wait(GRACE)
             process.kill()
             process.wait()
-            _pipe(process.stdout).close()
-            with contextlib.suppress(BrokenPipeError):
-                _pipe(process.stdin).close()
+            _close(process)
         self._processes.clear()
         self._ready.close()
 
@@ -94,8 +92,9 @@ class LocalWorkers(AbstractWorkers):
         self._ready.unregister(_pipe(process.stdout))
         del self._processes[slot]
         code = process.wait()
+        _close(process)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return Ended(slot, None, f"its process ended with {how}")
+        return Ended(slot, None, f"its process ended with {how} (see worker-{slot}.log)")
 
 
 def one_thread() -> dict[str, str]:
@@ -124,6 +123,13 @@ def gpus() -> list[str]:
     if chosen is not None:
         return [name for name in chosen.split(",") if name not in ("", "-1")]
     return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+
+
+def _close(process: subprocess.Popen) -> None:
+    """The pipes of a process that has ended."""
+    _pipe(process.stdout).close()
+    with contextlib.suppress(BrokenPipeError):
+        _pipe(process.stdin).close()
 
 
 def _pipe(pipe: Any) -> Any:

@@ -1,5 +1,7 @@
 """Workers that are actors of a Ray cluster (extra `ray`)."""
 
+import logging
+import warnings
 from typing import Any
 
 from shared.errors import ConfigError
@@ -47,10 +49,7 @@ class RayWorkers(AbstractWorkers):
 
     def submit(self, slot: int, job: Job) -> None:
         if not self._begun:
-            self._ray.init(
-                ignore_reinit_error=True, log_to_driver=False, include_dashboard=False
-            )  # a cluster that is there is joined
-            self._begun = True
+            self._begin()
         if slot not in self._actors:
             environment = {"env_vars": one_thread()}
             remote = self._ray.remote(Worker)
@@ -69,6 +68,15 @@ class RayWorkers(AbstractWorkers):
         if self._begun:
             self._ray.shutdown()
             self._begun = False
+
+    def _begin(self) -> None:
+        """Join the cluster, or start one."""
+        with warnings.catch_warnings():
+            # Ray forks to start its own programs at once, which JAX takes for a danger.
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called")
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+            self._ray.init(ignore_reinit_error=True, include_dashboard=False, **quiet)
+        self._begun = True
 
     def _ended(self, reference: Any, slot: int) -> Ended:
         try:

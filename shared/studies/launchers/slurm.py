@@ -14,6 +14,23 @@ POLL = 0.2
 """Seconds between two looks at the jobs."""
 COUNT = 8
 """Slurm jobs at a time unless told."""
+MINUTES = 240
+"""That a Slurm job may take unless told; what is not done then, another one carries on."""
+
+
+class Work:
+    """One job, as `shared.studies.work.work` does it; handed in again if Slurm ends it."""
+
+    def __call__(self, values: dict[str, Any]) -> Outcome:
+        from shared.studies.work import work
+
+        return work(values)
+
+    def checkpoint(self, values: dict[str, Any]) -> Any:
+        """What submitit hands in when time is up, or another job goes first."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, values)
 
 
 class SlurmWorkers(AbstractWorkers):
@@ -32,6 +49,7 @@ class SlurmWorkers(AbstractWorkers):
     def __init__(self, count: int | None, folder: Path, resources: dict[str, Any]):
         try:
             import submitit
+            from submitit.core.utils import UncompletedJobError
         except ImportError:
             raise ConfigError(
                 "--launcher slurm needs the package submitit; install 'latent-policies[slurm]'."
@@ -41,17 +59,16 @@ class SlurmWorkers(AbstractWorkers):
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster)
             exports = [f"export {name}='{value}'" for name, value in one_thread().items()]
-            more = {"slurm_setup": exports} if cluster == "slurm" else {}
-            self._executor.update_parameters(name="study", **more | resources)
+            more: dict[str, Any] = {"slurm_setup": exports} if cluster == "slurm" else {}
+            more |= {"name": "study", "timeout_min": MINUTES}
+            self._executor.update_parameters(**more | resources)
         except (RuntimeError, ValueError, NameError, TypeError) as error:
             raise ConfigError(f"--launcher slurm: {str(error).rstrip('.')}.") from None
-        self.count, self._failed = count or COUNT, submitit.core.utils.UncompletedJobError
+        self.count, self._failed = count or COUNT, UncompletedJobError
         self._at: dict[int, Any] = {}
 
     def submit(self, slot: int, job: Job) -> None:
-        from shared.studies.work import work
-
-        self._at[slot] = self._executor.submit(work, to_plain(job.request))
+        self._at[slot] = self._executor.submit(Work(), to_plain(job.request))
 
     def wait(self) -> list[Ended]:
         while True:
