@@ -68,6 +68,9 @@ class AbstractDreamer(AbstractAlgorithm):
         "width of the posterior's hidden layer; null = the last of hidden_sizes"
     )
     window: Size = hyperparameter("observations in a training window")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which windows of good episodes are drawn more often; null = rows uniformly"
+    )
     model_steps: Count = hyperparameter("updates of the world model")
     model_batch_size: Size = hyperparameter("windows a model update")
     model_learning_rate: Positive = hyperparameter("Adam step size of the model")
@@ -160,7 +163,8 @@ class AbstractDreamer(AbstractAlgorithm):
         )
 
     def draw_model(self, dataset, *, key):
-        """Windows of the training episodes."""
+        """Windows of the training episodes, good ones the more often with `return_weighting`."""
+        dataset = dataset.weighted(self.return_weighting)
         return dataset.draw_training_windows(self.model_batch_size, self.window, key=key)
 
     def begin_actions(self, state, dataset, *, key):
@@ -211,6 +215,11 @@ class AbstractDreamer(AbstractAlgorithm):
         """Is the agent shown states of the model that were inferred once, not observations?"""
         return False
 
+    @property
+    def acts_on_samples(self) -> bool:
+        """Does the sampled policy draw the state, too, or its action alone?"""
+        return True
+
     def look_at_agent(self, state, dataset, *, key):
         """What the agent believes, and where its dreams end."""
         return state, look_at_agent(
@@ -233,17 +242,17 @@ class AbstractDreamer(AbstractAlgorithm):
         k_state, k_policy = (None, None) if key is None else jax.random.split(key)
         feature, memory = self.perceive(state, memory, observation, key=k_state)
         action = self.choose(state, feature, key=k_policy)
-        return action, self.acted(memory, action)
+        return action, self.took(memory, action)
 
     def perceive(self, state, memory, observation, *, key):
         core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
-            noise = core.states.noise(key=key)
+            noise = core.states.noise(key=key) if self.acts_on_samples else noise
         s = state.normalizer(observation)
         latent = core.filter(memory.latent, memory.action, s, noise)
         return core.visible(latent), memory._replace(latent=latent)
 
-    def acted(self, memory, action):
+    def took(self, memory, action):
         return memory._replace(action=action)
 
     def recall(self, state, episodes):

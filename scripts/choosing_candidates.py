@@ -40,3 +40,12 @@ def values_of(dataset: str, label: str) -> dict:
     share, values = LENGTH.get(dataset, 0.25), COMMON | CANDIDATES[label][2]
     counts = {k: round(share * v) for k, v in values.items() if k.endswith("steps")}
     return values | counts
+
+
+VERDICT = "verdict.json"
+"""What was found of a candidate, beside its run."""
+
+
+def slug(label: str) -> str:
+    """A label as the name of a folder."""
+    return "".join(c if c.isalnum() else "-" for c in label.lower()).strip("-")

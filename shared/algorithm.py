@@ -233,16 +233,12 @@ class AbstractAlgorithm(eqx.Module):
     ) -> tuple[Float[Array, "feature"], Memory]:
         """The model's state behind one more observation, the likeliest without a key.
 
-        The memory begins as `initial_memory`; `acted` must follow.
+        The memory begins as `initial_memory`; `took` must follow, with the action taken there.
 
         Raises:
             NotImplementedError: it does not perceive.
         """
         raise NotImplementedError(f"{type(self).__name__} has no model of the world")
-
-    def acted(self, memory: Memory, action: Float[Array, "action"]) -> Memory:
-        """The memory of `perceive` once the action at its observation is chosen."""
-        return memory
 
     @abc.abstractmethod
     def act(

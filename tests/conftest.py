@@ -22,6 +22,8 @@ if version("jaxlib").startswith("0.10."):
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
+# Not the cache of compiled programs of the user: tests compile anew.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")

@@ -31,10 +31,15 @@ WINGS = {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         "training",
     },
+    "comparison": {"storage", "environments", "record"},
     "choice": {
         *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+        "comparison",
     },
-    "comparison": {"storage", "environments", "record"},
+    "studies": {
+        *("storage", "models", "environments", "datasets", "data", "loading", "record"),
+        *("training", "runs", "comparison"),
+    },
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}

@@ -46,13 +46,14 @@ def _along_episodes(algorithm, state, frames: Frames) -> np.ndarray:
     first = np.flatnonzero(np.diff(frames.episode, prepend=-1))
     length = np.diff(first, append=len(frames.episode))
     order, found = np.argsort(length, kind="stable"), np.zeros_like(frames.action)
+    state_at = np.asarray(frames.state)
     for start in range(0, len(order), SIDE_BY_SIDE):
         group = order[start : start + SIDE_BY_SIDE]
         time = np.arange(-(-length[group].max() // ROUNDED_TO) * ROUNDED_TO)
         # (time, episodes); the padding repeats the last frame of an episode, or of a group.
         group = np.pad(group, (0, SIDE_BY_SIDE - len(group)), mode="edge")
         row = first[group] + np.minimum(time[:, None], length[group] - 1)
-        seen = (frames.state[row], frames.action[row], frames.reward[row])
+        seen = (state_at[row], frames.action[row], frames.reward[row])
         actions = np.asarray(_follow(algorithm, state, *map(jnp.asarray, seen)))
         real = time[:, None] < length[group]
         found[row[real]] = actions[real]

@@ -28,8 +28,8 @@ STARTS = 500
 class StepModel(NamedTuple):
     """What a step does: a regression of standardised changes and rewards, and their scale."""
 
-    regression: regression.Regression
-    state: regression.State
+    model: regression.Regression
+    fitted: regression.State
     scale: Float[np.ndarray, "observation_and_reward"]
 
     @classmethod
@@ -50,16 +50,16 @@ def ahead(
 
     A policy with a memory begins there as at the start of an episode.
     """
-    return np.asarray(_ahead(algorithm, state, model.regression, *model[1:], jnp.asarray(starts)))
+    return np.asarray(_ahead(algorithm, state, *model, jnp.asarray(starts)))
 
 
-@partial(jax.jit, static_argnames=("algorithm", "regression"))
-def _ahead(algorithm, state, regression, model, scale, starts):
+@partial(jax.jit, static_argnames=("algorithm", "model"))
+def _ahead(algorithm, state, model, fitted, scale, starts):
     def step(carry, _):
         observation, memory = carry
         action, memory = algorithm.act(state, memory, observation, key=None)
         x = jnp.concatenate([observation, action])
-        change = scale * regression.act(model, (), x, key=None)[0]
+        change = scale * model.act(fitted, (), x, key=None)[0]
         memory = algorithm.rewarded(memory, change[-1])
         return (observation + change[:-1], memory), None
 

@@ -139,12 +139,12 @@ class FittedQ(AbstractAlgorithm):
 
 DEFAULTS = {
     "start_steps": 2000,
-    "steps": 6000,
+    "steps": 3000,
     "batch_size": 256,
-    "members": 5,
+    "members": 4,
     "hidden_sizes": (128, 128),
     "learning_rate": 1e-3,
-    "tau": 0.02,
+    "tau": 0.05,
 }
 """All but the discount, which is the task's (`shared.choice.estimate.discount_of`)."""
 

@@ -13,10 +13,11 @@ from shared.choice.decisions import BLOCK, decisions
 from shared.choice.distance import Distances
 from shared.choice.estimate import Estimate, Evaluator, discount_of, return_per_value
 from shared.choice.policy_rows import completed_returns
-from shared.datasets.frames import from_transitions
+from shared.datasets.frames import Frames, from_transitions
 from shared.datasets.row_data import RowData
 from shared.environments.scores import normalized_score
 from shared.environments.tasks import environments
+from shared.errors import RunError
 
 
 class Verdict(NamedTuple):
@@ -84,13 +85,17 @@ class Judge:
         number = np.searchsorted(np.unique(data.episode), data.judged_episodes(share))
         self.held = np.isin(self.frames.episode, number)
         self.rows = np.flatnonzero(self.frames.acted & self.held)
-        self.first = np.flatnonzero(np.diff(self.frames.episode, prepend=-1))
+        if not len(self.rows) or self.held.all():
+            raise RunError(
+                f"{data.path}: has a single episode, so that none can judge; record more of them."
+            )
+        self.first = np.flatnonzero((np.diff(self.frames.episode, prepend=-1) > 0) & self.held)
         options = {"seed": seed, **(regression_options or {})}
         trained = np.flatnonzero(self.frames.acted & ~self.held)
         state, action = np.asarray(self.frames.state), self.frames.action
         model, of_clone = regression.fit(state[trained], action[trained], **options)
-        clone = decisions(model, of_clone, self.frames).clip(-1, 1)
-        self.clone_error = self.error(clone)
+        clone = Candidate("clone", data.path, seed, model, of_clone, {}, share)
+        self.clone_error = self.error(self.decided(clone, everywhere=False).clip(-1, 1))
         self.clone_log_prob = self.likelihood(model, of_clone)
         self.distances = Distances(self.frames, self.held, **options)
         self.discount = discount or discount_of(int(data.episode_lengths.max()))
@@ -100,7 +105,7 @@ class Judge:
 
     def __call__(self, one: Candidate, *, fit: bool = True) -> Verdict:
         """The verdict; without `fit` fitted Q evaluation, which takes longest, is left out."""
-        decided = decisions(one.algorithm, one.state, self.frames)
+        decided = self.decided(one, everywhere=fit)
         actions = self.distances.of_actions(decided)
         states = self.distances.of_states(one.algorithm, one.state)
         estimate = self.evaluator(decided) if fit else None
@@ -121,6 +126,15 @@ class Judge:
             self.in_scores(return_),
         )
 
+    def decided(self, one: Candidate, *, everywhere: bool) -> np.ndarray:
+        """What the policy would do at every frame, or (elsewhere 0) at those that judge alone."""
+        if everywhere:
+            return decisions(one.algorithm, one.state, self.frames)
+        some = Frames(*(None if x is None else x[self.held] for x in self.frames))
+        found = np.zeros_like(self.frames.action)
+        found[self.held] = decisions(one.algorithm, one.state, some)
+        return found
+
     def error(self, decided: np.ndarray) -> float:
         """Root mean square of the difference to the recorded actions of the judged rows."""
         difference = decided[self.rows] - self.frames.action[self.rows]
@@ -130,7 +144,7 @@ class Judge:
         """Mean log-density of the recorded actions of the judged rows; None if there is none."""
         rows = (np.asarray(self.frames.state)[self.rows], self.frames.action[self.rows])
         found = _log_probs(algorithm, state, *map(jnp.asarray, rows))
-        return None if found is None else float(np.mean(found, dtype=np.float64))
+        return None if found is None else float(np.asarray(found, np.float64).mean())
 
     def own_values(self, algorithm, state, decided) -> tuple[float | None, ...]:
         """`q, q_data, q_excess` of the policy's own critics at the starts of episodes."""
@@ -150,15 +164,16 @@ class Judge:
 
     def in_returns(self, estimate: Estimate) -> tuple[float, float, float]:
         """Estimate and interval as raw returns of an episode."""
-        return tuple(self.per_value * x for x in (estimate.value, *estimate.interval))
+        low, high = estimate.interval
+        return self.per_value * estimate.value, self.per_value * low, self.per_value * high
 
     def in_scores(self, returns) -> tuple[float, float, float] | None:
         """The same as normalised scores; None of a task without reference returns."""
         name = self.data.environment
         if returns is None or name is None or name not in environments():
             return None
-        scores = tuple(float(normalized_score(name, x)) for x in returns)
-        return scores if np.isfinite(scores).all() else None
+        mean, low, high = (float(normalized_score(name, x)) for x in returns)
+        return (mean, low, high) if np.isfinite(mean) else None
 
 
 @partial(jax.jit, static_argnames=("algorithm",))

@@ -100,12 +100,16 @@ def _log_prob(network, x, y):
     return jnp.sum(distrax.Normal(*_gaussian(network, x)).log_prob(y))
 
 
-DEFAULTS = {"steps": 3000, "batch_size": 256, "hidden_sizes": (128, 128), "learning_rate": 1e-3}
+DEFAULTS = {"batch_size": 256, "hidden_sizes": (128, 128), "learning_rate": 1e-3}
+PASSES, MOST = 10, 2000
+"""Passes over the rows, and updates, at most."""
 
 
 def fit(x: np.ndarray, y: np.ndarray, *, seed: int = 0, **options) -> tuple[Regression, State]:
     """A regression of y on x, both (rows, numbers), and its state."""
-    regression, keys = Regression(**DEFAULTS | options), program.seed_keys((seed,))
+    options = DEFAULTS | options
+    options.setdefault("steps", min(MOST, 100 + PASSES * len(x) // options["batch_size"]))
+    regression, keys = Regression(**options), program.seed_keys((seed,))
     mean, std = (f(x, axis=0, dtype=np.float64).astype(np.float32) for f in (np.mean, np.std))
     spec = Spec((x.shape[1],), y.shape[1], mean, std, np.zeros(2, np.float32))
     state, pairs = program.init_state(regression, spec, (seed,)), Pairs(*map(jnp.asarray, (x, y)))

@@ -124,6 +124,12 @@ def train_command(family: str) -> click.Command:
         help="Learn on the states of the frozen world model of this run of clap.",
     )
     @click.option(
+        "--decoder",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With DSRL: steer this frozen policy, .onnx or .stablehlo (observation, noise).",
+    )
+    @click.option(
         "--sweep",
         "sweeps",
         multiple=True,

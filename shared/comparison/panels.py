@@ -203,6 +203,13 @@ def thousands(axes: Any) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
+def plain_ticks(axes: Any) -> None:
+    """Times as 0.5, 1, 1.5: `thousands` would write 500m."""
+    from matplotlib.ticker import ScalarFormatter
+
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+
+
 def plain(text: str) -> str:
     """A text that matplotlib shows as it is; a dollar sign would begin a formula."""
     return text.replace("$", r"\$")

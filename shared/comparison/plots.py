@@ -70,6 +70,8 @@ def curves(runs: Sequence[Run], *, mode: str = "deterministic", axis: str = "upd
             panels.draw_line(panel, place(run, steps), values, run.label, labels.index(run.label))
         panels.finish(panel, group, environment)
         panel.set_xlabel(f"{name}, {mode} policy")
+        if axis != "updates":
+            panels.plain_ticks(panel)
 
     return Drawing(
         f"curves-{axis}",
@@ -86,9 +88,15 @@ def _axis(runs: Sequence[Run], mode: str, axis: str):
     if axis == "updates":
         return (lambda run, steps: steps), "updates (all phases)"
     place, kind = (Run.hours, "training") if axis == "hours" else (Run.cpu_hours, "CPU time")
-    longest = max(place(run, run.curve(mode)[0]).max(initial=0) for run in runs)
+    longest = max(np.max(_times(place, run, run.curve(mode)[0]), initial=0) for run in runs)
     unit, scale = panels.time_unit(longest)
-    return (lambda run, steps: scale * place(run, steps)), f"{unit} of {kind}"
+    return (lambda run, steps: scale * _times(place, run, steps)), f"{unit} of {kind}"
+
+
+def _times(place, run: Run, steps) -> np.ndarray:
+    """Hours at these steps; none of a run that recorded none."""
+    hours = place(run, steps)
+    return np.full(len(steps), np.nan) if hours is None else hours
 
 
 def curve_of_run(run: Run, path: Path) -> Path:

@@ -75,8 +75,16 @@ class EpisodeReturns(NamedTuple):
 
     def weights_of(self, size: Int[Array, "episodes"]) -> Weights:
         """Of the first `size` rows of every episode; there must be a temperature."""
+        assert self.temperature is not None
         weight = size.astype(jnp.float32) * jnp.exp((self.merit - 1) / self.temperature)
         return Weights(self.first, size, jnp.cumsum(weight))
+
+    def row_weights(self, row: Int[Array, "batch"]) -> Float[Array, "batch"]:
+        """How often these rows would be drawn, the one drawn most often 1."""
+        if self.temperature is None:
+            return jnp.ones(row.shape)
+        merit = self.merit[jnp.searchsorted(self.first, row, side="right") - 1]
+        return jnp.exp((merit - jnp.max(merit)) / self.temperature)
 
 
 def episode_returns(

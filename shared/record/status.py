@@ -13,9 +13,9 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     """Status and usage of runs in their `run.json` while they are carried out."""
     meters = [Meter(run.record.get("usage") or {}) for run in runs]
 
-    def tell(status: str) -> None:
+    def tell(status: str, **why: str) -> None:
         for run, meter in zip(runs, meters, strict=True):
-            run.update_record(status=status, usage=meter.read())
+            run.update_record(status=status, usage=meter.read(), **why)
 
     tell("running")
     try:
@@ -23,7 +23,7 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted):
         tell("interrupted")
         raise
-    except Exception:
-        tell("failed")
+    except Exception as error:
+        tell("failed", error=str(error) or type(error).__name__)
         raise
     tell("finished")

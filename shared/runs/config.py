@@ -181,7 +181,14 @@ def build(
         owner(**{field.name: checked[field.name] for field in dataclasses.fields(owner)})
         for owner in owners
     )
-    return Encoded(algorithm, *encoding) if encoding else algorithm
+    if not encoding:
+        return algorithm
+    if algorithm.chunk > 1 or algorithm.n_step > 1:
+        raise ConfigError(
+            f"chunk is {algorithm.chunk} and n_step {algorithm.n_step}, but frames are not drawn "
+            "as chunks; set both to 1, or learn from states."
+        )
+    return Encoded(algorithm, *encoding)
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -208,7 +215,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     for text in texts:
         key, _, listed = text.partition("=")
         try:
-            values = [_number(value) for value in yaml.safe_load(f"[{listed}]")]
+            values = [as_number(value) for value in yaml.safe_load(f"[{listed}]")]
         except yaml.YAMLError:
             values = []
         if not key or not values or any(value in values[:i] for i, value in enumerate(values)):
@@ -217,7 +224,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     return swept
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """YAML reads 1e-3 as text."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):

@@ -66,13 +66,18 @@ def model_overrides(run: Path, overrides: dict[str, Any]) -> dict[str, Any]:
         RunError: `run` is no run folder.
     """
     source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
+    return overrides_of_model(source, str(run), overrides)
+
+
+def overrides_of_model(source: Plan, named: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The same for the plan of the run, which is `named` so in errors."""
     part = reusable_part(source)
     for key in (*part.keys, part.steps):
         if key in overrides:
-            raise ConfigError(f"--set {key}: the model of {run} has its own; leave the key out.")
+            raise ConfigError(f"--set {key}: the model of {named} has its own; leave the key out.")
     seen = source.settings.observation
     if overrides.get("observation", seen) != seen:
-        raise ConfigError(f"--observation: the model of {run} sees {seen}; leave the option out.")
+        raise ConfigError(f"--observation: the model of {named} sees {seen}; leave the option out.")
     taken = {key: source.hyperparameters[key] for key in part.keys} | {"observation": seen}
     return {**overrides, **taken, part.steps: 0}
 

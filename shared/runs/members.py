@@ -47,6 +47,11 @@ def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[Values]:
     return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
 
 
+def names(sweep: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The members' folders in that of their sweep."""
+    return [name_of(values) for values in combinations(sweep)]
+
+
 def is_sweep(path: Path) -> bool:
     """Is this the folder of a sweep?"""
     return (Path(path) / SWEEP_FILE).exists()

@@ -3,10 +3,13 @@
 Request -> plan (every value resolved) -> start (data, model, folder, training)
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from shared.data.catalog import is_known
 from shared.errors import ConfigError
@@ -78,7 +81,8 @@ class Request:
         elif self.model is not None:
             overrides = model_overrides(self.model, overrides)
         elif "pixels" in registry.find(self.family, self.algorithm).observations:
-            overrides.setdefault("observation", self.data.default_observation())
+            if "observation" not in overrides:
+                overrides["observation"] = self.data.default_observation()
         return make_plan(
             self.family,
             self.algorithm,
@@ -121,3 +125,35 @@ class Request:
         folder = Path("runs") / plan.dataset / f"{self.algorithm}-{self.preset}{variant}"
         label = self.label or f"{self.algorithm}{variant}"
         return replace(self, out=self.out or folder, label=label)
+
+    def words(self) -> list[str]:
+        """The words that ask for the same on the command line, behind the family's name."""
+        first, count = self.seeds[0], len(self.seeds)
+        options = {
+            "--env": self.data.name,
+            "--data": self.data.path,
+            "--source": self.data.source,
+            "--observation": self.data.observation,
+            "--algo": self.algorithm,
+            "--preset": self.preset,
+            "--seeds": count if count > 1 else None,
+            "--seed": first or None,
+            "--model": self.model,
+            "--out": self.out,
+            "--label": self.label,
+        }
+        words = ["train"]
+        for name, value in options.items():
+            words += [] if value is None else [name, str(value)]
+        for key, value in self.overrides.items():
+            words += ["--set", f"{key}={_told(value)}"]
+        for key, values in self.sweep.items():
+            words += ["--sweep", f"{key}={','.join(map(_told, values))}"]
+        return words
+
+
+def _told(value: Any) -> str:
+    """A value as `--set` reads it."""
+    if isinstance(value, str):
+        return value if yaml.safe_load(value) == value else json.dumps(value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

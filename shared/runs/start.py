@@ -23,6 +23,7 @@ from shared.runs.frozen_model import FrozenModel, load_model
 from shared.runs.plan import Plan
 from shared.runs.request import Request
 from shared.training import loop, program
+from shared.training.kept_programs import keep_programs
 from shared.training.progress import Progress
 
 
@@ -37,6 +38,7 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
         DataError: no such data, or data with a fault.
         RunError: the folder is not empty, or a run whose model is asked for is unfit.
     """
+    keep_programs()
     progress = progress or Progress()
     plan = request.plan()
     request = request.named(plan)

@@ -89,4 +89,6 @@ def _text(value) -> str:
     """As `--set` takes it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(_text, value))}]"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if value is None or isinstance(value, bool):  # 1.0 is no "true"
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -164,6 +164,7 @@ class Chunked(AbstractAlgorithm):
             return state._replace(member=member), metrics
 
         def refresh(state, dataset, *, key):
+            assert phase.refresh is not None
             member, metrics = phase.refresh(state.member, self._seen(dataset), key=key)
             return state._replace(member=member), metrics
 

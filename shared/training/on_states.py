@@ -75,11 +75,15 @@ class OnStates(AbstractAlgorithm):
     def rewarded(self, memory, reward):
         return memory._replace(member=self.algorithm.rewarded(memory.member, reward))
 
+    def took(self, memory, action):
+        taken = self.model.took(memory.model, action), self.algorithm.took(memory.member, action)
+        return Filtering(*taken)
+
     def act(self, state, memory, observation, *, key):
         feature, model = self._perceive(state.model, memory.model, observation)
         s = state.normalizer(feature)
         action, member = self.algorithm.act(state.member, memory.member, s, key=key)
-        return action, Filtering(self.model.acted(model, action), member)
+        return action, Filtering(self.model.took(model, action), member)
 
     def recall(self, state: StatesState, episodes: Any) -> Array:
         """The model's states along whole episodes."""

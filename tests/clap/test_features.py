@@ -50,7 +50,7 @@ def test_acting_filters_to_the_states_that_were_learned_on(finished, model, hopp
     memory, found = algorithm.initial_memory(one).model, []
     for number in range(first, min(last, first + 6)):
         feature, memory = algorithm._perceive(one.model, memory, data.observation[number])
-        memory = algorithm.model.acted(memory, data.places.action[number])
+        memory = algorithm.model.took(memory, data.places.action[number])
         found.append(feature)
     np.testing.assert_allclose(jnp.stack(found), view[first : first + len(found)], atol=1e-5)
     assert len(found) > 3

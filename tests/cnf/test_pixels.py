@@ -225,7 +225,7 @@ def test_a_run_is_scored_resumed_and_filmed(folder, short, tmp_path):
 def test_what_cannot_be_is_refused_in_one_sentence():
     with pytest.raises(ConfigError, match="bcq' learns from states"):
         tiny_plan("bcq", observation="pixels")
-    with pytest.raises(ConfigError, match="frames of a simulator are not kept"):
+    with pytest.raises(ConfigError, match="cannot be drawn as features"):
         pixel_plan("td3bc", online_steps=100)
     with pytest.raises(ConfigError, match="unknown key 'cnn_depth'"):
         tiny_plan("bc", cnn_depth=3)

@@ -86,6 +86,7 @@ def page(runs, tmp_path_factory):
     return report.write_report(runs, path, title="A <b>", question="Which & why?").read_text()
 
 
+@pytest.mark.wheel
 def test_the_page_is_whole_and_needs_nothing_else(page):
     parsed = Page(page)
     assert not parsed.open and "script" not in parsed.tags
@@ -171,6 +172,7 @@ def test_what_a_run_cost(runs):
     seconds = 10 * 0.5 + 3 * 0.9  # see conftest; of both seeds at once
     assert cost.hours * 3600 == pytest.approx(seconds)
     assert cost.cpu_hours * 3600 == pytest.approx(1.5 * seconds)
+    assert list(report.make_report(runs[:1]).curves) == ["updates", "hours", "cpu-hours"]
     assert (cost.updates, cost.memory, cost.parameters) == (6000, 2_000_000_000, 1234)
     assert [told_hours(x) for x in (None, 0.01, 0.5, 12.34)] == ["n/a", "36 s", "30 min", "12.3 h"]
     assert [told_bytes(x) for x in (None, 3_500_000, 2_000_000_000)] == ["n/a", "4 MB", "2 GB"]

@@ -94,6 +94,13 @@ def test_what_lies_along_windows_is_of_the_same_windows(weighted):
     np.testing.assert_array_equal(*jax.jit(both)(weighted))
 
 
+def test_rows_weigh_what_they_are_drawn(dataset, weighted):
+    row = np.arange(3, ROWS - 1)
+    found = weighted.returns.row_weights(jax.numpy.asarray(row))
+    np.testing.assert_allclose(found, expected()[row] / expected()[row].max(), rtol=1e-5)
+    np.testing.assert_array_equal(dataset.returns.row_weights(jax.numpy.asarray(row)), 1)
+
+
 def test_the_limits_are_uniform_rows_and_the_best_episode(dataset):
     hot = frequency(dataset.weighted(1e6).draw(DRAWN, key=jax.random.key(4)).observation)
     np.testing.assert_allclose(hot, 1 / ROWS, atol=tolerance(np.array([1 / ROWS])))
