@@ -248,12 +248,16 @@ class AbstractDreamer(AbstractAlgorithm):
         core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
             noise = core.states.noise(key=key) if self.acts_on_samples else noise
-        s = state.normalizer(observation)
-        latent = core.filter(memory.latent, memory.action, s, noise)
+        latent = self.filtered(state, memory, observation, noise)
         return core.visible(latent), memory._replace(latent=latent)
 
     def took(self, memory, action):
         return memory._replace(action=action)
+
+    def filtered(self, state, memory, observation, noise) -> Latent:
+        """The model's state at a new observation; zero noise gives the likeliest one."""
+        core, s = state.world_model.model.rssm, state.normalizer(observation)
+        return core.filter(memory.latent, memory.action, s, noise)
 
     def recall(self, state, episodes):
         model = state.world_model.model

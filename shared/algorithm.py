@@ -209,7 +209,7 @@ class AbstractAlgorithm(eqx.Module):
         return memory
 
     def took(self, memory: Memory, action: Float[Array, "action"]) -> Memory:
-        """The carry if this action was taken in the place of its own.
+        """The carry once this action is taken: after `perceive`, or in the place of its own.
 
         Between `act` and `rewarded`: so a policy is asked what it would do along recorded episodes.
         """
@@ -233,7 +233,7 @@ class AbstractAlgorithm(eqx.Module):
     ) -> tuple[Float[Array, "feature"], Memory]:
         """The model's state behind one more observation, the likeliest without a key.
 
-        The memory begins as `initial_memory`; `took` must follow, with the action taken there.
+        The memory begins as `initial_memory`; `took` must follow.
 
         Raises:
             NotImplementedError: it does not perceive.
@@ -254,6 +254,24 @@ class AbstractAlgorithm(eqx.Module):
         A `key` draws a sample from the policy; `key=None` gives its
         deterministic mode.
         """
+
+    def latent_size(self, state: State) -> int | None:
+        """Length of the latent actions that `decode` takes; None if there is no such space."""
+        return None
+
+    def decode(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        latent: Float[Array, "latent"],
+    ) -> tuple[Float[Array, "action"], Memory]:
+        """The action of a latent in the place of the policy's own, where `latent_size` is given.
+
+        Raises:
+            NotImplementedError: there is no latent action space.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no latent action space")
 
 
 def phase_at(algorithm: AbstractAlgorithm, index: int) -> Phase:

@@ -54,6 +54,12 @@ class ObservationError(UserError):
     exit_code = 8
 
 
+class ExportError(UserError):
+    """A policy that a format cannot hold, or a policy file that is damaged or does not fit."""
+
+    exit_code = 9
+
+
 class Interrupted(UserError):
     """Ctrl-C; the message says where the run stopped and how it goes on."""
 

@@ -12,6 +12,7 @@ import shared
 
 API = {
     *("train", "resume", "evaluate_run", "load_policy", "read_run"),
+    *("export_run", "load_exported", "load_decoder"),
     *("load_data", "make_plan", "train_plan", "DataRequest", "Request", "start"),
 }
 

@@ -40,13 +40,15 @@ WINGS = {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),
         *("training", "runs", "comparison"),
     },
+    "export": {"storage", "environments", "loading", "record", "runs", "comparison"},
     "testing": {"datasets", "training"},
 }
 WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
-    *("matplotlib", "imageio", "imageio_ffmpeg", "jinja2", "tensorboardX", "wandb"),
+    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
+    *("tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}

@@ -50,7 +50,7 @@ import jax
 import jax.numpy as jnp
 
 from clap.agent import Agent, Values, ValueUnits, agent_adam
-from clap.dreamer import AbstractDreamer, reusable_model
+from clap.dreamer import AbstractDreamer, Memory, reusable_model
 from clap.dreams import draw_starts, dream_all, dream_losses
 from clap.model.flow_latents import FlowLatentActions
 from clap.model.latent_actions import DirectActions, GaussianLatentActions
@@ -255,6 +255,16 @@ class CLAP(AbstractDreamer):
 
     def dream_ends(self, state, starts, *, key):
         return self.dreams(state, state.agent.model.actor, starts, False, key=key).end
+
+    def latent_size(self, state):
+        space = state.world_model.model.actions
+        return space.latent_size if space.models_actions else None
+
+    def decode(self, state, memory, observation, latent):
+        model = state.world_model.model
+        after = self.filtered(state, memory, observation, jnp.zeros_like(memory.latent.stochastic))
+        action = model.actions.frozen().decode(model.rssm.visible(after), latent)
+        return action, Memory(after, action)
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor

@@ -170,6 +170,12 @@ class BCQ(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount)
 
+    def latent_size(self, state):
+        return state.latent_space.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.latent_space.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         key = jax.random.key(0) if key is None else key

@@ -275,6 +275,12 @@ class CNF(AbstractAlgorithm):
             "saturation": jnp.mean((jnp.abs(z) > 0.999).astype(jnp.float32)),
         }
 
+    def latent_size(self, state):
+        return state.latent_space.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.latent_space.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         box = self.box(state.latent_space, s)

@@ -308,6 +308,12 @@ class DSRL(AbstractAlgorithm):
         """`excess` is the mean of log pi(w|s) plus the target entropy."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
 
+    def latent_size(self, state):
+        return state.target_decoder.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.target_decoder.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady
         box = self.box(decoder, s)

@@ -187,6 +187,13 @@ class FQL(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, shift=self.reward_shift)
 
+    def latent_size(self, state):
+        return state.flow.model.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        """By the flow, which is what the actor was distilled from."""
+        return state.flow.model.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         size = state.actor.model.network.layers[-1].out_features

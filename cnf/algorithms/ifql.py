@@ -136,6 +136,12 @@ class IFQL(AbstractAlgorithm):
         scaled = state.reward_scale * reward + self.reward_shift
         return td_target(scaled, terminal, value(s_next), self.discount)
 
+    def latent_size(self, state):
+        return state.flow.model.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.flow.model.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         """The best of `act_samples` actions; without a key the noise is always the same."""
         s, flow = state.normalizer(observation), state.flow.model

@@ -244,6 +244,12 @@ class LAPO(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, state.scales.reward)
 
+    def latent_size(self, state):
+        return state.target_vae.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.target_vae.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s, vae = state.normalizer(observation), state.target_vae
         return vae.decode(s, self.latent(vae, state.actor.model, s)), memory

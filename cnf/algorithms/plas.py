@@ -198,6 +198,12 @@ class PLAS(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, unit(state.reward_scale))
 
+    def latent_size(self, state):
+        return state.latent_space.latent_size
+
+    def decode(self, state, memory, observation, latent):
+        return state.latent_space.decode(state.normalizer(observation), latent), memory
+
     def act(self, state, memory, observation, *, key):
         s = state.normalizer(observation)
         return self.action(state.actor.steady, state.latent_space, s), memory

@@ -69,7 +69,7 @@ class Command(click.Group):
 EPILOG = """\b
 Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
 5 a loss became NaN, 6 a system package is missing, 7 a simulator failed,
-8 an observation is unfit, 130 interrupted."""
+8 an observation is unfit, 9 a policy file, 130 interrupted."""
 
 
 def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = ()) -> click.Group:
@@ -86,6 +86,7 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
     from shared.cli.compare import compare
     from shared.cli.data import data_group
     from shared.cli.evaluate import evaluate_command
+    from shared.cli.export import export_command, release_command
     from shared.cli.study import study_group
     from shared.cli.train import train_command
 
@@ -106,6 +107,8 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
     for command in (
         train_command(family),
         evaluate_command(),
+        export_command(),
+        release_command(),
         data_group,
         algorithms_command(family),
         compare,

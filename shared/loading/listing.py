@@ -59,7 +59,15 @@ def list_mirror(root: str, folder: str) -> list[ListedFile]:
         urllib.error.URLError: the server does not answer, or not well.
     """
     base = f"{root.rstrip('/')}/{urllib.parse.quote(folder)}"
-    text, _ = _read(f"{base}/{SUMS}")
+    return read_sums(_read(f"{base}/{SUMS}")[0], base)
+
+
+def read_sums(text: str, base: str) -> list[ListedFile]:
+    """The files of a list as `sha256sum` writes it; their addresses begin with `base`.
+
+    Raises:
+        BadListing: as of `list_mirror`.
+    """
     found = []
     for line in filter(None, text.splitlines()):
         match = re.fullmatch(r"([0-9a-fA-F]{64})[ *]+(?:\./)?(\S+)", line)

@@ -181,14 +181,7 @@ def build(
         owner(**{field.name: checked[field.name] for field in dataclasses.fields(owner)})
         for owner in owners
     )
-    if not encoding:
-        return algorithm
-    if algorithm.chunk > 1 or algorithm.n_step > 1:
-        raise ConfigError(
-            f"chunk is {algorithm.chunk} and n_step {algorithm.n_step}, but frames are not drawn "
-            "as chunks; set both to 1, or learn from states."
-        )
-    return Encoded(algorithm, *encoding)
+    return Encoded(algorithm, *encoding) if encoding else algorithm
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A trained policy on its robot: what it is shown is checked before it acts or remembers."""
 
+import abc
 from typing import Any
 
 import jax
@@ -9,46 +10,101 @@ from jaxtyping import Float
 
 from shared.environments.units import Units
 from shared.errors import NonFiniteError, ObservationError
-from shared.runs.run_record import observation_shape
+
+
+class AbstractActing(abc.ABC):
+    """What a policy computes, compiled or from a file; memories are pytrees of arrays.
+
+    Attributes:
+        units: of the robot, as far as the functions below do not undo them themselves.
+        samples: does `act` want a key?
+    """
+
+    units: Units
+    samples: bool
+
+    @abc.abstractmethod
+    def initial(self) -> Any:
+        """The memory at the start of an episode."""
+
+    @abc.abstractmethod
+    def rewarded(self, memory: Any, reward: Any) -> Any:
+        """The memory once the reward of the last command is known."""
+
+    @abc.abstractmethod
+    def act(self, memory: Any, observation: Any, key: Any) -> tuple[Any, Any]:
+        """Action and memory."""
+
+    @abc.abstractmethod
+    def rewarded_rows(self, memory: Any, rewards: Any, first: Any) -> Any:
+        """`rewarded` row by row, but for rows whose episode only begins."""
+
+    @abc.abstractmethod
+    def act_rows(self, memory: Any, observations: Any, keys: Any) -> tuple[Any, Any]:
+        """`act` row by row."""
+
+
+class Compiled(AbstractActing):
+    """The policy of an algorithm's state, compiled."""
+
+    def __init__(self, algorithm, state, units: Units, *, deterministic: bool):
+        def act(state, memory, observation, key):
+            return algorithm.act(state, memory, observation, key=key)
+
+        self.units, self.samples, self._state = units, not deterministic, state
+        keys = None if deterministic else 0
+        self._act, self._act_rows = jax.jit(act), jax.jit(jax.vmap(act, (None, 0, 0, keys)))
+        self._rewarded = jax.jit(algorithm.rewarded)
+        self._rewarded_rows = jax.jit(jax.vmap(_rewarded_unless_first(algorithm)))
+        self._algorithm = algorithm
+
+    def initial(self):
+        """See `AbstractActing`."""
+        return self._algorithm.initial_memory(self._state)
+
+    def rewarded(self, memory, reward):
+        """See `AbstractActing`."""
+        return self._rewarded(memory, reward)
+
+    def rewarded_rows(self, memory, rewards, first):
+        """See `AbstractActing`."""
+        return self._rewarded_rows(memory, rewards, first)
+
+    def act(self, memory, observation, key):
+        """See `AbstractActing`."""
+        return self._act(self._state, memory, observation, key)
+
+    def act_rows(self, memory, observations, keys):
+        """See `AbstractActing`."""
+        return self._act_rows(self._state, memory, observations, keys)
 
 
 class Policy:
     """A trained policy with its memory, for one robot (`act`) or for several (`act_batch`).
 
-    Made by `load_policy`.  Observations are raw, as in the data file (not normalised), or uint8
-    frames where the policy learned from pixels.  Actions are commands in the units of the data
-    file: within its `action_range`, which is [-1, 1] unless one was declared.  What is refused
-    leaves the memory as it was.
+    Made by `load_policy` and `load_exported`.  Observations are raw, as in the data file (not
+    normalised), or uint8 frames where the policy learned from pixels.  Actions are commands in
+    the units of the data file: within its `action_range`, which is [-1, 1] unless one was
+    declared.  What is refused leaves the memory as it was.
 
     Attributes:
-        record: what `run.json` says of the run.
+        record: what `run.json` says of the run; of an exported policy, its manifest.
         units: of the data file.
         seed: which of the run's seeds learned it.
     """
 
     def __init__(
         self,
-        algorithm,
-        state,
+        acting: AbstractActing,
         record: dict[str, Any],
         *,
-        deterministic: bool,
+        shape: tuple[int, ...],
+        is_frame: bool,
         seed: int,
     ):
-        self.record, self.units, self.seed = record, Units.of(record), seed
-        self._shape = observation_shape(record)
-        self._is_frame = record.get("pixels") is not None
-        self._key = None if deterministic else jax.random.key(seed)
-
-        def act(state, memory, observation, key):
-            return algorithm.act(state, memory, observation, key=key)
-
-        keys = None if deterministic else 0
-        self._act, self._act_rows = jax.jit(act), jax.jit(jax.vmap(act, (None, 0, 0, keys)))
-        self._rewarded = jax.jit(algorithm.rewarded)
-        self._rewarded_rows = jax.jit(jax.vmap(_rewarded_unless_first(algorithm)))
-        self._initial = lambda: algorithm.initial_memory(state)
-        self._state = state
+        self.record, self.units, self.seed = record, acting.units, seed
+        self._acting, self._shape, self._is_frame = acting, shape, is_frame
+        self._key = jax.random.key(seed) if acting.samples else None
         self.reset()
 
     def reset(self, row: int | None = None) -> None:
@@ -60,14 +116,14 @@ class Policy:
             ObservationError: there is no such row.
         """
         if row is None:
-            self._memory, self._first = self._initial(), True
+            self._memory, self._first = self._acting.initial(), True
             self._row_memory, self._row_first = None, np.ones(0, bool)
             return
         if not 0 <= row < len(self._row_first):
             raise ObservationError(
                 f"there is no row {row} to reset; the last batch had {len(self._row_first)} rows."
             )
-        initial = self._initial()
+        initial = self._acting.initial()
         self._row_memory = jax.tree.map(lambda m, x: m.at[row].set(x), self._row_memory, initial)
         self._row_first[row] = True
 
@@ -85,8 +141,8 @@ class Policy:
         observation = self._seen(observation, self._shape)
         earned = self._numbers("reward", reward, ())
         key, following = (None, None) if self._key is None else jax.random.split(self._key)[::-1]
-        memory = self._memory if self._first else self._rewarded(self._memory, earned)
-        action, memory = self._act(self._state, memory, observation, key)
+        memory = self._memory if self._first else self._acting.rewarded(self._memory, earned)
+        action, memory = self._acting.act(memory, observation, key)
         command = self._command(action)
         self._key, self._memory, self._first = following, memory, False
         return command
@@ -114,15 +170,15 @@ class Policy:
         memory, first = self._row_memory, self._row_first
         if not len(first):
             memory = jax.tree.map(
-                lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), self._initial()
+                lambda x: jnp.broadcast_to(x, (count, *jnp.shape(x))), self._acting.initial()
             )
             first = np.ones(count, bool)
-        memory = self._rewarded_rows(memory, rewards, first)
+        memory = self._acting.rewarded_rows(memory, rewards, first)
         following, keys = None, None
         if self._key is not None:
             following, *keys = jax.random.split(self._key, count + 1)
             keys = jnp.stack(keys)
-        action, memory = self._act_rows(self._state, memory, observations, keys)
+        action, memory = self._acting.act_rows(memory, observations, keys)
         commands = self._command(action)
         self._key, self._row_memory, self._row_first = following, memory, np.zeros(count, bool)
         return commands

@@ -11,7 +11,7 @@ from shared.environments.units import Units
 from shared.errors import RunError
 from shared.record.run_folder import RunFolder
 from shared.runs.plan import Plan
-from shared.runs.policy import Policy
+from shared.runs.policy import Compiled, Policy
 from shared.runs.run_record import observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
@@ -62,7 +62,9 @@ def load_policy(
     if seed not in plan.seeds:
         raise RunError(f"{path}: has no seed {seed}; it trained {list(plan.seeds)}.")
     one = jax.tree.map(lambda x: x[plan.seeds.index(seed)], state)
-    return Policy(algorithm, one, record, deterministic=deterministic, seed=seed)
+    acting = Compiled(algorithm, one, Units.of(record), deterministic=deterministic)
+    shape, is_frame = observation_shape(record), record.get("pixels") is not None
+    return Policy(acting, record, shape=shape, is_frame=is_frame, seed=seed)
 
 
 def evaluate_run(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:

@@ -22,6 +22,10 @@ def keep_programs() -> None:
         return
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(caches).expanduser() / "latent-policies" / "programs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a home that cannot be written to: programs are compiled each time
+        return
     # By the environment, because JAX must not be imported for `--help`.
     os.environ[PLACE] = str(folder)
     for name, value in ((LEAST, "0"), (MOST, str(LIMIT))):
