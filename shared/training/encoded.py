@@ -107,6 +107,9 @@ class Encoded(AbstractAlgorithm):
     def rewarded(self, memory, reward):
         return memory._replace(member=self.algorithm.rewarded(memory.member, reward))
 
+    def took(self, memory, action):
+        return memory._replace(member=self.algorithm.took(memory.member, action))
+
     def act(self, state, memory, observation, *, key):
         """The action of a stack: the frames of before and this one, which is shown alone."""
         before = memory.frames[..., observation.shape[-1] :]

@@ -75,6 +75,10 @@ class OnStates(AbstractAlgorithm):
     def rewarded(self, memory, reward):
         return memory._replace(member=self.algorithm.rewarded(memory.member, reward))
 
+    def took(self, memory, action):
+        taken = self.model.took(memory.model, action), self.algorithm.took(memory.member, action)
+        return Filtering(*taken)
+
     def act(self, state, memory, observation, *, key):
         feature, model = self._perceive(state.model, memory.model, observation)
         s = state.normalizer(feature)
