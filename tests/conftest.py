@@ -63,6 +63,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """The compiled programs of a file go with it: all of them together take gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def hopper_random(tmp_path_factory):
     """A small real data set: 3,000 rows of a random hopper, recorded here and now."""
