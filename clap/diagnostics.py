@@ -54,7 +54,7 @@ def action_errors(model: WorldModel, features, batch: EpisodeWindow, *, key) -> 
 
 
 def open_loop_errors(model: WorldModel, latents, batch: EpisodeWindow) -> Metrics:
-    """Squared error a dimension of observations predicted from recorded actions alone.
+    """Squared errors of observations (a dimension) and rewards, from recorded actions alone.
 
     Prediction starts in the middle of every window from its posterior state and
     uses the likeliest states of the prior.
@@ -64,15 +64,19 @@ def open_loop_errors(model: WorldModel, latents, batch: EpisodeWindow) -> Metric
     def predict(latent, action):
         zero = jnp.zeros((action.shape[0], latent.stochastic.size))
         states, _ = model.rssm.imagine(latent, lambda _, a: (a, None), action, zero)
-        return jax.vmap(model.observation_decoder)(model.rssm.visible(states))
+        seen = jax.vmap(model.observation_decoder)(model.rssm.visible(states))
+        return seen, jax.vmap(model.reward)(states.feature)
 
-    first = jax.tree.map(lambda x: x[:, middle], latents)
-    predicted = jax.vmap(predict)(first, batch.window.action[:, middle:-1])
-    error = (predicted - batch.window.observation[:, middle + 1 :]) ** 2
+    first, window = jax.tree.map(lambda x: x[:, middle], latents), batch.window
+    seen, reward = jax.vmap(predict)(first, window.action[:, middle:-1])
+    error = (seen - window.observation[:, middle + 1 :]) ** 2
     error = jnp.mean(error, axis=tuple(range(2, error.ndim)))
-    real = batch.observed[:, middle + 1 :]
+    errors = {"open_loop_error": (error, batch.observed[:, middle + 1 :])}
+    earned = (reward - window.reward[:, middle:-1]) ** 2
+    errors["open_loop_reward_error"] = (earned, batch.acted[:, middle:-1])
     return {
-        f"open_loop_error_{n}": masked_mean(error[:, n - 1], real[:, n - 1])
+        f"{name}_{n}": masked_mean(error[:, n - 1], real[:, n - 1])
+        for name, (error, real) in errors.items()
         for n in OPEN_LOOP_STEPS
         if n <= error.shape[1]
     }

@@ -14,13 +14,13 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from clap.diagnostics import judge_model, look_at_agent
-from clap.model.convolution import pixel_pair
 from clap.model.latent_actions import AbstractModelActions
 from clap.model.rssm import RSSM
 from clap.model.states import Latent, states_of
 from clap.model.world_model import WorldModel, normalized
 from clap.recorded import Recorded
 from shared.algorithm import AbstractAlgorithm, Phase, Reusable, hyperparameter
+from shared.models.convolution import pixel_pair
 from shared.models.learner import clipped_adam, descend, initialise
 from shared.ranges import Amount, Count, Positive, Share, Size, Sizes
 from shared.types import Spec
@@ -54,6 +54,7 @@ class AbstractDreamer(AbstractAlgorithm):
     """
 
     observations = ("state", "pixels")
+    of_rows, perceives = False, True
 
     deterministic: Size = hyperparameter("length of the deterministic state h")
     stochastic_kind: Literal["gaussian", "discrete"] = hyperparameter("what the state s is")
@@ -67,6 +68,9 @@ class AbstractDreamer(AbstractAlgorithm):
         "width of the posterior's hidden layer; null = the last of hidden_sizes"
     )
     window: Size = hyperparameter("observations in a training window")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which windows of good episodes are drawn more often; null = rows uniformly"
+    )
     model_steps: Count = hyperparameter("updates of the world model")
     model_batch_size: Size = hyperparameter("windows a model update")
     model_learning_rate: Positive = hyperparameter("Adam step size of the model")
@@ -159,7 +163,8 @@ class AbstractDreamer(AbstractAlgorithm):
         )
 
     def draw_model(self, dataset, *, key):
-        """Windows of the training episodes."""
+        """Windows of the training episodes, good ones the more often with `return_weighting`."""
+        dataset = dataset.weighted(self.return_weighting)
         return dataset.draw_training_windows(self.model_batch_size, self.window, key=key)
 
     def begin_actions(self, state, dataset, *, key):
@@ -210,6 +215,11 @@ class AbstractDreamer(AbstractAlgorithm):
         """Is the agent shown states of the model that were inferred once, not observations?"""
         return False
 
+    @property
+    def acts_on_samples(self) -> bool:
+        """Does the sampled policy draw the state, too, or its action alone?"""
+        return True
+
     def look_at_agent(self, state, dataset, *, key):
         """What the agent believes, and where its dreams end."""
         return state, look_at_agent(
@@ -229,19 +239,29 @@ class AbstractDreamer(AbstractAlgorithm):
         return Memory(model.rssm.initial(), jnp.zeros(model.rssm.from_action.in_features))
 
     def act(self, state, memory, observation, *, key):
-        core, k_policy = state.world_model.model.rssm, None
-        noise = jnp.zeros_like(memory.latent.stochastic)
+        k_state, k_policy = (None, None) if key is None else jax.random.split(key)
+        feature, memory = self.perceive(state, memory, observation, key=k_state)
+        action = self.choose(state, feature, key=k_policy)
+        return action, self.took(memory, action)
+
+    def perceive(self, state, memory, observation, *, key):
+        core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
-            k_state, k_policy = jax.random.split(key)
-            noise = core.states.noise(key=k_state)
+            noise = core.states.noise(key=key) if self.acts_on_samples else noise
         latent = self.filtered(state, memory, observation, noise)
-        action = self.choose(state, core.visible(latent), key=k_policy)
-        return action, Memory(latent, action)
+        return core.visible(latent), memory._replace(latent=latent)
+
+    def took(self, memory, action):
+        return memory._replace(action=action)
 
     def filtered(self, state, memory, observation, noise) -> Latent:
         """The model's state at a new observation; zero noise gives the likeliest one."""
         core, s = state.world_model.model.rssm, state.normalizer(observation)
         return core.filter(memory.latent, memory.action, s, noise)
+
+    def recall(self, state, episodes):
+        model = state.world_model.model
+        return model.rssm.visible(model.states(normalized(state.normalizer, episodes), key=None))
 
     @abc.abstractmethod
     def choose(self, state, feature, *, key):

@@ -31,7 +31,7 @@ from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
 from shared.models.soft_actor_critic import Optimizers, SoftActorCritic
 from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
-from shared.types import Scalar, Transition
+from shared.types import Box, Scalar, Transition
 
 
 class State(NamedTuple):
@@ -47,6 +47,7 @@ class State(NamedTuple):
 class AbstractModelBased(AbstractAlgorithm):
     """A concrete class says what the models' doubt costs, in rewards or in targets."""
 
+    of_rows = False
     reusable = Reusable(
         phase="model",
         steps="model_steps",
@@ -258,3 +259,7 @@ class AbstractModelBased(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.agent.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        box = Box(jnp.zeros_like(action), jnp.ones_like(action))
+        return state.agent.actor.model.log_prob(state.normalizer(observation), action, box)

@@ -2,9 +2,10 @@
 
 One or many encoders are trained side by side: the paper's random search over
 learning rate, weight decay and batch size is the same vmapped program with
-`search_members` > 1.  The encoder with the lowest loss on held-out *episodes*,
-at its best validation, is the one that is frozen.  With `validate_every: 0` (PLAS
-and its kin) every episode is trained on and the last encoder is the one.
+`search_members` > 1.  The encoder with the lowest loss on held-out *episodes* (weighted
+as the draws are), at its best validation, is the one that is frozen.  With
+`validate_every: 0` (PLAS and its kin) every episode is trained on and the last encoder
+is the one.
 """
 
 import math
@@ -30,7 +31,8 @@ SEARCH_BATCH_SIZES = (512, 1024, 2048)
 
 def reusable_encoder(*keys: str) -> Reusable:
     """The trained encoder as a part that other policies may take over; `keys` describe it."""
-    common = ("pretrain_batch_size", "pretrain_learning_rate", "validate_every", "validation_rows")
+    training = ("return_weighting", "pretrain_batch_size", "pretrain_learning_rate")
+    common = (*training, "validate_every", "validation_rows")
     fields = ("normalizer", "latent_space")
     return Reusable("pretrain", "pretrain_steps", fields, keys=(*keys, *common))
 
@@ -133,6 +135,7 @@ def _batch_size(algorithm) -> int:
 
 
 def _draw(algorithm, dataset, *, key):
+    dataset = dataset.weighted(algorithm.return_weighting)
     draw = dataset.draw_training if algorithm.validate_every > 0 else dataset.draw
     return draw(_batch_size(algorithm), key=key)
 
@@ -166,11 +169,14 @@ def _validate(algorithm, state, dataset, *, key):
     count = min(algorithm.validation_rows, held.shape[0])
     # Evenly spaced, so that a part of the rows still touches every held-out episode.
     index = (jnp.arange(count, dtype=jnp.float32) * (held.shape[0] / count)).astype(jnp.int32)
-    batch = dataset.rows(held[index])
+    index = held[index]
+    batch = dataset.rows(index)
     s = jax.vmap(state.normalizer)(batch.observation)
+    # As training draws them, or the best encoder would be one that has hardly seen good episodes.
+    weights = dataset.returns._replace(temperature=algorithm.return_weighting).row_weights(index)
 
     def one(model):
-        return encoder_loss(model, s, batch.action, jnp.ones_like(batch.reward), key=key)
+        return encoder_loss(model, s, batch.action, weights, key=key)
 
     pretraining = state.pretraining
     models = pretraining.members.model

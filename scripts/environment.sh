@@ -61,3 +61,19 @@ ensure_rendering() {
   can_render || printf 'warning: %s\n' "drawing without a display needs the system packages \
 libegl1 and libgl1 (apt-get install libegl1 libgl1); what renders will fail." >&2
 }
+
+has_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null
+}
+
+# The pages of reports are looked at in a real browser, a system package, too.
+ensure_browser() {
+  if [ "$(uname -s)" != Linux ] || has_browser; then return; fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing the system package chromium"
+    { apt-get -q update && DEBIAN_FRONTEND=noninteractive \
+        apt-get -qy install --no-install-recommends chromium; } </dev/null || true
+  fi
+  has_browser || printf 'warning: %s\n' "pages are looked at in a browser, which is the system \
+package chromium (apt-get install chromium); tests that need it will be skipped." >&2
+}

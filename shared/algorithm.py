@@ -7,7 +7,8 @@ compiled program is cached by its values.
 """
 
 import abc
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -111,14 +112,27 @@ class AbstractAlgorithm(eqx.Module):
         paper: authors, year, title, identifier.
         reusable: what `--model RUN` takes over; None if there is no such part.
         observations: what it can learn from, "state" and "pixels" or one of them.
+        shaped_by: of an algorithm of vectors that learns from pixels behind an encoder, the phases
+            that train the encoder, each with the metric that is the loss it descends.
+        of_rows: does it draw single rows, as `FrameRows` has them too?
+        perceives: has it a model of the world, its reusable part, on whose states others may learn?
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
+        chunk: actions chosen at a time; a hyperparameter where there may be several.
+        n_step: chunks whose rewards are summed before the next value; likewise.
+        replan: actions of a chunk that are played; None = all.
     """
 
     title: ClassVar[str]
     paper: ClassVar[str]
     reusable: ClassVar[Reusable | None] = None
     observations: ClassVar[tuple[str, ...]] = ("state",)
+    shaped_by: ClassVar[Mapping[str, str]] = {}
+    of_rows: ClassVar[bool] = True
+    perceives: ClassVar[bool] = False
     values: ClassVar[Path | None] = None
+    chunk: ClassVar[int] = 1
+    n_step: ClassVar[int] = 1
+    replan: ClassVar[int | None] = None
 
     @abc.abstractmethod
     def init(self, spec: Spec, *, key: PRNGKeyArray) -> State:
@@ -159,12 +173,32 @@ class AbstractAlgorithm(eqx.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no critic of actions")
 
+    def log_prob(
+        self,
+        state: State,
+        observation: Float[Array, "observation"],
+        action: Float[Array, "action"],
+    ) -> Float[Array, ""] | None:
+        """Log-density, in nats, of an action in [-1, 1] under the sampled policy.
+
+        None if the policy has no density that can be computed, or remembers.
+        """
+        return None
+
     def schedules(self) -> tuple[str, ...]:
         """Hyperparameters, now in force, whose schedule ends at the last of the `steps`.
 
         A run that goes on behind its planned end leaves such a schedule; its user is told.
         """
         return ()
+
+    def changed(self, **values: Any) -> "AbstractAlgorithm":
+        """The same with these hyperparameters, unchecked: they may be traced."""
+        other = object.__new__(type(self))
+        for field in dataclasses.fields(self):
+            value = values.get(field.name, getattr(self, field.name))
+            object.__setattr__(other, field.name, value)
+        return other
 
     def initial_memory(self, state: State) -> Memory:
         """The recurrent carry at the start of an episode; `()` if there is none."""
@@ -173,6 +207,38 @@ class AbstractAlgorithm(eqx.Module):
     def rewarded(self, memory: Memory, reward: Float[Array, ""]) -> Memory:
         """The carry once the reward of the last action is known; between two calls of `act`."""
         return memory
+
+    def took(self, memory: Memory, action: Float[Array, "action"]) -> Memory:
+        """The carry once this action is taken: after `perceive`, or in the place of its own.
+
+        Between `act` and `rewarded`: so a policy is asked what it would do along recorded episodes.
+        """
+        return memory
+
+    def recall(self, state: State, episodes: Any) -> Float[Array, "batch time feature"]:
+        """The likeliest states of the model along whole episodes, an `EpisodeWindow`.
+
+        Raises:
+            NotImplementedError: it does not perceive.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no model of the world")
+
+    def perceive(
+        self,
+        state: State,
+        memory: Memory,
+        observation: Float[Array, "observation"],
+        *,
+        key: PRNGKeyArray | None,
+    ) -> tuple[Float[Array, "feature"], Memory]:
+        """The model's state behind one more observation, the likeliest without a key.
+
+        The memory begins as `initial_memory`; `took` must follow.
+
+        Raises:
+            NotImplementedError: it does not perceive.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no model of the world")
 
     @abc.abstractmethod
     def act(

@@ -22,6 +22,8 @@ if version("jaxlib").startswith("0.10."):
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
+# Not the cache of compiled programs of the user: tests compile anew.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
 os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -59,6 +61,13 @@ def pytest_collection_modifyitems(items):
     """Begin with the heaviest files, so that processes side by side end at about one time."""
     rank = {Path(__file__).parent / name: i for i, name in enumerate(HEAVIEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """The compiled programs of a file go with it: all of them together take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -34,12 +34,16 @@ OWN = {
     "cql": {"penalty_scale": 0.1},
     "rebrac": {"actor_penalty": 0.3},
     "fql": {"alpha": 0.3},
+    "qc-fql": {"alpha": 0.3},
+    "qc": {"act_samples": 10},
+    "qam": {"inverse_temperature": 10.0},
+    "qam-e": {"inverse_temperature": 10.0},
 }
 """Less price on what is better than the data, which these problems can afford."""
 
 VALUED = (
     *("cnf", "cnf-vae", "plas", "spot", "lapo", "bcq", "brac-v", "td3bc", "iql", "awac", "cql"),
-    *("fql", "ifql", "dsrl", "td3-off", "sac-off"),
+    *("fql", "ifql", "dsrl", "qc", "td3-off", "sac-off"),
 )
 """Their critics find the values of the best policy."""
 SARSA = ("rebrac", "onestep")

@@ -68,6 +68,15 @@ def critics(model, s, a, activation=lambda x: np.maximum(x, 0)):
     return np.array([mlp(member, x, activation)[0] for member in members])
 
 
+def decoded(flow, s, noise):
+    """The end of a flow-matching decoder's Euler steps."""
+    x = np.asarray(noise, np.float64)
+    for step in range(flow.flow_steps):
+        inputs = np.concatenate([np.asarray(s), x, [step / flow.flow_steps]])
+        x = x + mlp(flow.network, inputs, gelu) / flow.flow_steps
+    return np.clip(x, -1, 1)
+
+
 def normalized(state, observations):
     """Standardised observations of a batch, as a device array."""
     normalizer = state.normalizer

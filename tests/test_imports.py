@@ -32,6 +32,14 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "choice": {
+        *("models", "environments", "datasets", "loading", "record", "training", "runs"),
+        "comparison",
+    },
+    "studies": {
+        *("storage", "models", "environments", "datasets", "data", "loading", "record"),
+        *("training", "runs", "comparison"),
+    },
     "export": {"storage", "environments", "loading", "record", "runs", "comparison"},
     "testing": {"datasets", "training"},
 }
@@ -39,7 +47,8 @@ WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
-    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "tensorboardX", "wandb"),
+    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
+    *("tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 UNSAFE_YAML = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}

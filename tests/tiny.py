@@ -40,6 +40,7 @@ SMALL = {
     "layers": 1,
     "heads": 2,
     "width": 8,
+    "trunk_size": 16,
 }
 
 VARIANTS = {
@@ -54,6 +55,8 @@ VARIANTS = {
     "cnf (shared baseline sample)": {"baseline_sample": "shared", "pretrain_steps": 0},
     "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
     "dsrl (frozen decoder)": {"decoder_beside": False},
+    "qc": {"chunk": 1},
+    "qc-fql": {"chunk": 2},
     "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},
     "onestep (reverse KL)": {"improvement": "reverse-kl", "clone_steps": 0, "value_steps": 0},
 }

@@ -38,8 +38,9 @@ Differences from the paper:
     - A dream starts at `starts` states drawn from the windows, not at all of them.  Its steps
       count by the probability that the episode lasts until then, without Dreamer's discount.
     - The actor's gradient passes through the features that it sees, too, where Dreamer's stops.
-    - The deterministic policy is the image of the actor's mean at the likeliest posterior state,
-      the sampled one draws both; the paper does not say which it scores.
+    - The deterministic policy is the image of the actor's mean at the likeliest posterior state;
+      the sampled one draws the latent action, and the state too if the agent was trained on
+      samples of it (`recorded_states`).  The paper does not say which it scores.
 """
 
 from functools import partial
@@ -105,6 +106,7 @@ class CLAP(AbstractDreamer):
     value_members: Size = hyperparameter("values in the ensemble, whose minimum counts")
     value_units: Literal["raw", "data"] = hyperparameter("units values are learned in")
     data_bounds: bool = hyperparameter("keep rewards and values of dreams within the data's")
+    dream_weight: Amount = hyperparameter("weight of the dreams' returns in the actor's loss")
     dream_value_weight: Amount = hyperparameter("weight of value regression on dreams")
     real_value_weight: Amount = hyperparameter("weight of value regression on recorded windows")
     expectile: Level = hyperparameter("of the values of recorded windows; 0.5 = their mean")
@@ -160,6 +162,10 @@ class CLAP(AbstractDreamer):
         return self.recorded_states == "remembered"
 
     @property
+    def acts_on_samples(self):
+        return self.recorded_states == "sampled"
+
+    @property
     def agent_optimizer(self):
         steps = self.steps if self.agent_cosine_decay else None
         return agent_adam(self.agent_clip, self.agent_learning_rate, steps)
@@ -188,6 +194,7 @@ class CLAP(AbstractDreamer):
 
     def draw_agent(self, dataset, *, key):
         by_episode = self.imitation_by == "episode"
+        dataset = dataset.weighted(self.return_weighting)
         return Recorded.draw(dataset, self.batch_size, self.window, by_episode=by_episode, key=key)
 
     def update_agent(self, state, batch, *, key):
@@ -225,7 +232,7 @@ class CLAP(AbstractDreamer):
         options = {"discount": self.discount, "lambda_": self.lambda_}
         more = {"entropy_scale": self.entropy_scale, **options}
         loss, value_loss, metrics = dream_losses(agent, state.units, value, dreams, reward, **more)
-        loss = loss + self.dream_value_weight * value_loss
+        loss = self.dream_weight * loss + self.dream_value_weight * value_loss
         if is_zero(self.real_value_weight) and is_zero(self.imitation_weight):
             return loss, metrics
         space = state.world_model.model.actions.frozen()

@@ -9,13 +9,10 @@ from shared.comparison import legends, panels
 from shared.comparison.csv_tables import Metrics
 from shared.comparison.plots import seed_means
 from shared.comparison.record import Run, pool
+from shared.comparison.values import draw_data
 from shared.errors import RunError
 
 VALUES = {"value_at_starts": ("at episode starts", "-"), "value": ("in dreams", "--")}
-DATA_VALUES = {
-    "data_at_starts": ("data, mean at episode starts", "--"),
-    "data_best": ("data, best", ":"),
-}
 KLS = {"state_kl": ("state", "-"), "latent_action_kl": ("latent action", "--")}
 ACTION_ERRORS = {
     "action_error_posterior": ("posterior", "-"),
@@ -57,7 +54,7 @@ def value_curves(runs: Sequence[Run], path: Path, *, mode: str = "deterministic"
                 panels.draw_line(above, steps, scores, run.label, k)
                 draw_metrics(below, run, table, VALUES, k)
             panels.finish(above, [run for run, _ in group], environment)
-            _draw_data(below, group[0][1])
+            draw_data(below, group[0][1])
             _finish(below, f"{environment}: values", "discounted return")
             for panel in (above, below):
                 panel.set_xlabel(f"updates (all phases), {mode} policy")
@@ -117,13 +114,6 @@ def _horizons(table: Metrics) -> dict[str, tuple[str, str]]:
     numbers = sorted(int(name.removeprefix(OPEN_LOOP)) for name in found)
     styles = zip(numbers, itertools.cycle(STYLES))
     return {f"{OPEN_LOOP}{n}": (panels.counted(n, "step"), style) for n, style in styles}
-
-
-def _draw_data(axis: Any, table: Metrics) -> None:
-    for name, (text, style) in DATA_VALUES.items():
-        _, values = seed_means(table, name)
-        if len(values):
-            axis.axhline(values[-1], color=panels.GREY, linestyle=style, linewidth=1.3, label=text)
 
 
 def _finish(axis: Any, title: str, unit: str) -> None:

@@ -53,6 +53,9 @@ class AWAC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
@@ -66,6 +69,8 @@ class AWAC(AbstractAlgorithm):
 
     title = "AWAC: advantage-weighted actor critic"
     paper = "Nair et al. 2020, AWAC (arXiv:2006.09359)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -100,7 +105,7 @@ class AWAC(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics and actor, then target critics."""
@@ -155,6 +160,9 @@ class AWAC(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.actor.model
         action = actor.mode(s) if key is None else actor.sample(s, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+    def log_prob(self, state, observation, action):
+        return state.actor.model.log_prob(state.normalizer(observation), action)
 
     def _sample(self, actor, s, *, key):
         """Policy samples for a batch of observations, in [-1, 1]."""

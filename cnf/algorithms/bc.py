@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
+from shared.errors import ConfigError
 from shared.models.learner import Learner, descend
 from shared.models.networks import MLP, Normalizer
 from shared.ranges import Count, Positive, Rate, Size, Sizes
@@ -34,12 +35,27 @@ class BC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     learning_rate: Positive = hyperparameter("Adam step size")
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     best_fraction: Rate = hyperparameter("share of the rows cloned, by return of their episode")
 
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "actor_loss"}
+
+    def __check_init__(self):
+        if self.best_fraction < 1 and self.return_weighting is not None:
+            raise ConfigError(
+                f"best_fraction {self.best_fraction:g} and return_weighting "
+                f"{self.return_weighting:g} both choose episodes by return; set one of them to 1 "
+                "or null."
+            )
 
     @property
     def optimizer(self):
@@ -55,7 +71,7 @@ class BC(AbstractAlgorithm):
     def draw(self, dataset, *, key):
         if self.best_fraction < 1:
             return dataset.draw_best(self.batch_size, self.best_fraction, key=key)
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         s = jax.vmap(state.normalizer)(batch.observation)

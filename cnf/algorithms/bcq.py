@@ -65,6 +65,9 @@ class BCQ(AbstractAlgorithm):
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the residual")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the residual")
@@ -110,7 +113,7 @@ class BCQ(AbstractAlgorithm):
         return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics, residual, targets."""

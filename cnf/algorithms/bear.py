@@ -77,6 +77,9 @@ class BEAR(AbstractAlgorithm):
     match_steps: Count = hyperparameter("updates in which the actor only lowers the MMD")
     steps: Count = hyperparameter("updates of the policy after that")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
@@ -118,7 +121,7 @@ class BEAR(AbstractAlgorithm):
         return (pretraining_phase(self), match, policy)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key, q_weight):
         """One step of Algorithm 1: critics, actor, multiplier, targets."""

@@ -57,6 +57,9 @@ class BRAC(AbstractAlgorithm):
     clone_steps: Count = hyperparameter("updates of the cloned policy")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows an update, of both phases")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     clone_learning_rate: Positive = hyperparameter("Adam step size of the clone")
@@ -101,7 +104,7 @@ class BRAC(AbstractAlgorithm):
         return (clone, Phase("policy", self.steps, self.draw, self.update))
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def imitate(self, state, batch, *, key):
         """One step of maximum likelihood."""
@@ -159,3 +162,6 @@ class BRAC(AbstractAlgorithm):
         if key is None:
             return squashed_mode(actor, s), memory
         return squashed_sample(actor, s, key=key)[0], memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

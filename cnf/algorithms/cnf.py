@@ -101,6 +101,9 @@ class CNF(AbstractAlgorithm):
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
@@ -110,6 +113,9 @@ class CNF(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
@@ -127,6 +133,8 @@ class CNF(AbstractAlgorithm):
 
     title = "CNF: policies in the latent space of a conditional flow, or (cnf-vae) of PLAS's VAE"
     paper = "Akimov et al. 2022, Let Offline RL Flow (arXiv:2211.11096)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
 
     @property
     def reusable(self):
@@ -190,7 +198,7 @@ class CNF(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 2: critics, actor, target critics."""
@@ -279,6 +287,18 @@ class CNF(AbstractAlgorithm):
         actor = state.actor.steady
         z = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return state.latent_space.decode(s, z), memory
+
+    def log_prob(self, state, observation, action):
+        """That of the policy's latent, and the flow's change of volume; a VAE has none."""
+        if self.encoder == "vae":
+            return None
+        s, space = state.normalizer(observation), state.latent_space
+        z, box = space.encode(s, action), self.box(space, s)
+        of_latent = state.actor.steady.log_prob(s, z, box)
+        if box is not None:
+            of_latent = of_latent - jnp.sum(jnp.log(box.half_width))
+        of_base = -math.log(2.0) if self.base == "uniform" else jax.scipy.stats.norm.logpdf(z)
+        return of_latent + space.log_prob(s, action) - jnp.sum(jnp.broadcast_to(of_base, z.shape))
 
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)

@@ -17,7 +17,8 @@ the variant CQL(H).
 
 All losses of an update see the networks as they were before it.  With
 `max_target` a' is the best of `samples` policy actions.  Gaps below `gap_floor` are
-not pushed further down.  The entropy is left out of y, as in the authors' code.
+not pushed further down.  The entropy is left out of y, as in the authors' code.  From pixels the
+squared error of the critics alone trains the encoder.
 
 Differences from the paper:
     - Values and options follow the common implementation on D4RL's v2 data.
@@ -30,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.actors import squashed_log_prob
 from cnf.critics import smallest_critic
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.learner import Learner, descend, polyak
@@ -57,6 +59,9 @@ class CQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
@@ -74,6 +79,8 @@ class CQL(AbstractAlgorithm):
 
     title = "CQL: conservative Q-learning"
     paper = "Kumar et al. 2020, Conservative Q-Learning (arXiv:2006.04779)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -102,7 +109,7 @@ class CQL(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """Critics, alpha', actor and alpha, each on the networks of before; then the targets."""
@@ -220,3 +227,6 @@ class CQL(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

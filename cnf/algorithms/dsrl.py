@@ -18,7 +18,9 @@ Qw = `latent_critic`.  No gradient passes through the decoder: the actor asks Qw
 frozen policy of somebody else can be steered as well.
 
 The decoder is trained beside the policy (`decoder_beside`, as the public code does), or first and
-then frozen (`decoder_steps`); frozen, it serves other policies (`--model`).
+then frozen (`decoder_steps`); frozen, it serves other policies (`--model`).  Or it is a policy that
+somebody else trained (`--decoder FILE`, shared/models/foreign_decoder.py), which is given as in the
+paper; its noise may be longer or shorter than an action.
 
 Differences from the paper: it steers diffusion policies that are given; here the decoder is
 trained on the same data.  Ensemble, pessimism rho and the target entropy are those of the public
@@ -32,16 +34,28 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from cnf.exploration import online_phase
+from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
 from shared.errors import ConfigError
 from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
+from shared.models.foreign_decoder import ForeignDecoder
+from shared.models.latent_actions import AbstractLatentActionSpace
 from shared.models.learner import Learner, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy
 from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+
+REUSABLE = Reusable(
+    "decoder",
+    "decoder_steps",
+    ("normalizer", "decoder", "target_decoder"),
+    ("flow_hidden_sizes", "flow_steps", "decoder_batch_size", "decoder_learning_rate")
+    + ("normalize_observations",),
+)
 
 
 class State(NamedTuple):
@@ -49,17 +63,21 @@ class State(NamedTuple):
 
     normalizer: Normalizer
     decoder: Learner
-    target_decoder: FlowMatching
+    target_decoder: AbstractLatentActionSpace
     actor: Learner
     critic: Learner
     target_critic: Critics
     latent_critic: Learner
     log_alpha: Learner
+    reward_scale: Float[Array, ""] | None
 
 
 class DSRL(AbstractAlgorithm):
     """Diffusion steering by reinforcement learning; fields are the hyperparameters."""
 
+    decoder: str | None = hyperparameter(
+        "file (.onnx, .stablehlo) of a frozen policy that decodes; null = one trained on the data"
+    )
     decoder_steps: Count = hyperparameter("updates of the decoder alone, before the policy's")
     decoder_beside: bool = hyperparameter("train the decoder in the policy's updates, too")
     decoder_batch_size: Size = hyperparameter("rows an update of the decoder alone")
@@ -67,6 +85,9 @@ class DSRL(AbstractAlgorithm):
     flow_steps: Size = hyperparameter("Euler steps from noise to action")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     noise_scale: Positive = hyperparameter("half width of the policy's box in the noise")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -76,31 +97,55 @@ class DSRL(AbstractAlgorithm):
     decoder_learning_rate: Positive = hyperparameter("Adam step size of the decoder")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
     critic_learning_rate: Positive = hyperparameter("Adam step size of all critics")
+    actor_average: Share = hyperparameter(
+        "rate of the average of the actor that acts and is saved; 0 = the last actor"
+    )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
+    return_span: Positive | None = hyperparameter(
+        "best minus worst episode return after scaling the rewards; null = raw rewards"
+    )
     tau: Rate = hyperparameter("Polyak rate of the slow copies")
-    reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
+    reward_shift: Real = hyperparameter("added to every reward after scaling (-1 on mazes)")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     title = "DSRL: a bounded policy in the noise of a flow-matching decoder"
     paper = "Wagenmaker et al. 2025, Steering Your Diffusion Policy (arXiv:2506.15799)"
-    reusable = Reusable(
-        "decoder",
-        "decoder_steps",
-        ("normalizer", "decoder", "target_decoder"),
-        ("flow_hidden_sizes", "flow_steps", "decoder_batch_size", "decoder_learning_rate")
-        + ("normalize_observations",),
-    )
+
+    @property
+    def reusable(self):
+        """The decoder, if it is trained on the data."""
+        return REUSABLE if self.decoder is None else None
 
     def __check_init__(self):
         if self.decoder_steps == 0 and not self.decoder_beside and self.steps == 0:
             raise ConfigError("decoder_steps is 0 and steps is 0: there is nothing to train.")
+        if self.decoder is not None and (self.decoder_steps or self.decoder_beside):
+            raise ConfigError(
+                f"decoder {self.decoder} is frozen; set decoder_steps to 0 and decoder_beside to "
+                "false (--decoder does)."
+            )
+
+    def remarks(self, data):
+        """None; a decoder that is given is asked about some rows of the data.
+
+        Raises:
+            ConfigError: it is no decoder for these data.
+        """
+        if self.decoder is not None:
+            spec = data.spec._replace(action_size=self.chunk * data.spec.action_size)
+            normalizer = Normalizer.of(spec, active=self.normalize_observations)
+            decoder = self.foreign_decoder(self.decoder, spec, normalizer)
+            decoder.check(data.transitions.observation[:1000])
+        return ()
 
     def init(self, spec, *, key):
         k_decoder, k_actor, k_critic, k_latent = jax.random.split(key, 4)
         sizes = spec.observation_size, spec.action_size
-        decoder = FlowMatching(
-            *sizes, hidden_sizes=self.flow_hidden_sizes, flow_steps=self.flow_steps, key=k_decoder
-        )
+        normalizer = Normalizer.of(spec, active=self.normalize_observations)
+        decoder = self.make_decoder(spec, normalizer, key=k_decoder)
         actor = BoundedLatentPolicy(
             sizes[0], decoder.latent_size, self.actor_hidden_sizes, key=k_actor
         )
@@ -108,17 +153,33 @@ class DSRL(AbstractAlgorithm):
         critic = Critics(
             *sizes, self.critic_hidden_sizes, size=self.critics, key=k_critic, **layers
         )
-        latent_critic = Critics(*sizes, self.critic_hidden_sizes, size=1, key=k_latent, **layers)
+        latent_sizes = sizes[0], decoder.latent_size
+        latent_critic = Critics(
+            *latent_sizes, self.critic_hidden_sizes, size=1, key=k_latent, **layers
+        )
         return State(
-            Normalizer.of(spec, active=self.normalize_observations),
+            normalizer,
             Learner.create(decoder, self.decoder_optimizer),
             decoder,
-            Learner.create(actor, self.actor_optimizer),
+            Learner.create(actor, self.actor_optimizer, average=self.actor_average),
             Learner.create(critic, self.critic_optimizer),
             critic,
             Learner.create(latent_critic, self.critic_optimizer),
             Learner.create(jnp.zeros(()), self.actor_optimizer),
+            reward_scale(spec, self.return_span),
         )
+
+    def make_decoder(self, spec, normalizer, *, key) -> AbstractLatentActionSpace:
+        """The one in the file, or a fresh one."""
+        if self.decoder is not None:
+            return self.foreign_decoder(self.decoder, spec, normalizer)
+        hidden = {"hidden_sizes": self.flow_hidden_sizes, "flow_steps": self.flow_steps}
+        return FlowMatching(spec.observation_size, spec.action_size, **hidden, key=key)
+
+    def foreign_decoder(self, file: str, spec, normalizer) -> ForeignDecoder:
+        """The one in a file."""
+        sizes = {"observation_size": spec.observation_size, "action_size": spec.action_size}
+        return ForeignDecoder(file, normalizer, **sizes)
 
     @property
     def decoder_optimizer(self):
@@ -141,13 +202,16 @@ class DSRL(AbstractAlgorithm):
             finish=self.freeze_decoder,
             evaluates=False,
         )
-        return decoder, Phase("policy", self.steps, self.draw, self.update)
+        policy = Phase("policy", self.steps, self.draw, self.update)
+        return (decoder, policy) if self.decoder is None else (policy,)
 
     def online(self):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key, size=None):
-        return dataset.draw(self.batch_size if size is None else size, key=key)
+        return dataset.weighted(self.return_weighting).draw(
+            self.batch_size if size is None else size, key=key
+        )
 
     def update_decoder(self, state, batch, *, key):
         """One step of flow matching."""
@@ -176,7 +240,7 @@ class DSRL(AbstractAlgorithm):
         critic, critic_metrics = descend(
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
-        w = jax.random.normal(k_latent, batch.action.shape)
+        w = jax.random.normal(k_latent, (s.shape[0], state.target_decoder.latent_size))
         value = jnp.mean(
             jax.vmap(critic.model)(s, jax.vmap(state.target_decoder.decode)(s, w)), axis=1
         )
@@ -190,8 +254,9 @@ class DSRL(AbstractAlgorithm):
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(m, state, latent_critic.model, alpha, s, key=k_actor),
+            average=self.actor_average,
         )
-        excess = actor_metrics["log_prob"] - batch.action.shape[1] / 2
+        excess = actor_metrics["log_prob"] - w.shape[1] / 2
         log_alpha, alpha_metrics = descend(
             state.log_alpha, self.actor_optimizer, lambda m: self.alpha_loss(m, excess)
         )
@@ -214,7 +279,8 @@ class DSRL(AbstractAlgorithm):
         w = state.actor.model.sample(s_next, self.box(decoder, s_next), key=key)
         q = state.target_critic(s_next, decoder.decode(s_next, w))
         next_value = jnp.mean(q) - self.pessimism * jnp.std(q)
-        return td_target(reward + self.reward_shift, terminal, next_value, self.discount)
+        reward = scaled(reward, state.reward_scale) + self.reward_shift
+        return td_target(reward, terminal, next_value, self.discount)
 
     def latent_loss(self, latent_critic, s, w, value):
         """What noise is worth: regression onto the critics at the decoded actions."""
@@ -249,13 +315,13 @@ class DSRL(AbstractAlgorithm):
         return state.target_decoder.decode(state.normalizer(observation), latent), memory
 
     def act(self, state, memory, observation, *, key):
-        s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.model
+        s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady
         box = self.box(decoder, s)
         w = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return decoder.decode(s, w), memory
 
     def learned_reward(self, state, *, online=False):
-        return LearnedReward(self.discount, shift=self.reward_shift)
+        return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)
 
     def critic_value(self, state, observation, action):
         """Mean of the critics, of an action in a simulator."""

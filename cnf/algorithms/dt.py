@@ -108,6 +108,7 @@ class DT(AbstractAlgorithm):
 
     title = "DT: decision transformer, actions conditioned on the return to go"
     paper = "Chen et al. 2021, Decision Transformer (arXiv:2106.01345)"
+    of_rows = False
 
     def init(self, spec, *, key):
         actor = SequencePolicy(
@@ -178,6 +179,9 @@ class DT(AbstractAlgorithm):
         time = memory.time + jnp.arange(1 - self.context, 1)
         actions = state.actor.model(*memory[:3], time, time >= 0)
         return actions[-1], memory._replace(action=memory.action.at[-1].set(actions[-1]))
+
+    def took(self, memory, action):
+        return memory._replace(action=memory.action.at[-1].set(action))
 
     def rewarded(self, memory, reward):
         """Make room for the next step, whose return to go is what is left of the last one's."""

@@ -66,6 +66,9 @@ class FQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the flow's velocity")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the one-step actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
@@ -73,6 +76,9 @@ class FQL(AbstractAlgorithm):
     flow_learning_rate: Positive = hyperparameter("Adam step size of the flow")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor")
     critic_learning_rate: Positive = hyperparameter("Adam step size of the critics")
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     flow_steps: Size = hyperparameter("Euler steps from noise to the flow's action")
@@ -131,7 +137,7 @@ class FQL(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics, flow, actor (on what they were before), targets."""

@@ -53,12 +53,18 @@ class IFQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     flow_hidden_sizes: Sizes = hyperparameter("hidden layers of the velocity field")
     flow_steps: Size = hyperparameter("Euler steps from noise to action")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
     critic_layer_norm: bool = hyperparameter("layer normalisation in critics and value")
     learning_rate: Positive = hyperparameter("Adam step size of every network")
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
@@ -96,7 +102,7 @@ class IFQL(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step: value, critics, flow, target critics."""

@@ -68,6 +68,9 @@ class IQL(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     value_hidden_sizes: Sizes = hyperparameter("hidden layers of the value")
@@ -78,6 +81,9 @@ class IQL(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     expectile: Level = hyperparameter("of the value regression; 0.5 is the mean")
@@ -91,6 +97,8 @@ class IQL(AbstractAlgorithm):
 
     title = "IQL: implicit Q-learning by expectile regression"
     paper = "Kostrikov et al. 2021, Offline RL with Implicit Q-Learning (arXiv:2110.06169)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic, k_value = jax.random.split(key, 3)
@@ -137,7 +145,7 @@ class IQL(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: value, actor, critics, target critics."""
@@ -195,6 +203,9 @@ class IQL(AbstractAlgorithm):
         actor = state.actor.steady
         action = actor.mode(observation) if key is None else actor.sample(observation, key=key)
         return jnp.clip(action, -1.0, 1.0), memory
+
+    def log_prob(self, state, observation, action):
+        return state.actor.steady.log_prob(observation, action)
 
 
 def expectile_loss(

@@ -75,6 +75,9 @@ class LAPO(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the latent actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of critics and value")
@@ -147,7 +150,7 @@ class LAPO(AbstractAlgorithm):
         return state._replace(scales=Scales(scale, scale * ends, variance))
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: value, critics, VAE, actor, targets."""

@@ -56,6 +56,9 @@ class Onestep(AbstractAlgorithm):
     value_steps: Count = hyperparameter("updates of the behaviour policy's critics")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows an update, of all phases")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of clone and actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of clone and actor")
@@ -68,6 +71,7 @@ class Onestep(AbstractAlgorithm):
 
     title = "One-step RL: a single improvement on the behaviour policy's values"
     paper = "Brandfonbrener et al. 2021, Offline RL without off-policy evaluation (2106.08909)"
+    of_rows = False
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -97,10 +101,10 @@ class Onestep(AbstractAlgorithm):
         return (clone, value, policy)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def draw_sarsa(self, dataset, *, key):
-        return dataset.draw_sarsa(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw_sarsa(self.batch_size, key=key)
 
     def imitate(self, state, batch, *, key):
         """One step of maximum likelihood for the clone."""
@@ -182,3 +186,6 @@ class Onestep(AbstractAlgorithm):
         if key is None:
             return squashed_mode(actor, s), memory
         return squashed_sample(actor, s, key=key)[0], memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.actor.model, state.normalizer(observation), action)

@@ -77,6 +77,9 @@ class PLAS(AbstractAlgorithm):
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the policy")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of actor and residual")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
@@ -86,6 +89,9 @@ class PLAS(AbstractAlgorithm):
     actor_average: Share = hyperparameter(
         "rate of the average of the actor that acts and is saved; 0 = the last actor"
     )
+    chunk: Size = hyperparameter("actions chosen at a time and played one after another")
+    n_step: Size = hyperparameter("chunks whose rewards are summed before the next value")
+    replan: Size | None = hyperparameter("actions of a chunk that are played; null = all")
     discount: Share = hyperparameter("discount of future rewards")
     return_span: Positive | None = hyperparameter(
         "best minus worst episode return after scaling the rewards; null = raw rewards"
@@ -101,6 +107,8 @@ class PLAS(AbstractAlgorithm):
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
     reusable = REUSABLE_VAE
 
     def __check_init__(self):
@@ -148,7 +156,7 @@ class PLAS(AbstractAlgorithm):
         return online_phase(self, self.draw, self.update, noise=self.exploration_noise)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One step of Algorithm 1: critics, actor, targets."""

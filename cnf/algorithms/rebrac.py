@@ -52,6 +52,9 @@ class ReBRAC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of the critics")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("layer normalisation in the critics")
@@ -69,6 +72,7 @@ class ReBRAC(AbstractAlgorithm):
 
     title = "ReBRAC: TD3+BC with cloning penalties in actor and critic"
     paper = "Tarasov et al. 2023, Revisiting the Minimalist Approach (arXiv:2305.09836)"
+    of_rows = False
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -98,7 +102,7 @@ class ReBRAC(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update, takes_step=True),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw_sarsa(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw_sarsa(self.batch_size, key=key)
 
     def update(self, state, batch, *, key, step):
         """One critic update; every `policy_delay`-th also moves the actor and the targets."""

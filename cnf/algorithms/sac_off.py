@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnf.actors import squashed_log_prob
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, squashed_mode, squashed_sample
@@ -35,6 +36,9 @@ class SACOff(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of every network")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     actor_learning_rate: Positive = hyperparameter("Adam step size of the actor and of log alpha")
@@ -65,7 +69,7 @@ class SACOff(AbstractAlgorithm):
         return (Phase("policy", self.steps, self.draw, self.update),)
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key):
         """One gradient step: critics, actor, alpha, target critics."""
@@ -89,3 +93,6 @@ class SACOff(AbstractAlgorithm):
         s, actor = state.normalizer(observation), state.agent.actor.model
         action = squashed_mode(actor, s) if key is None else squashed_sample(actor, s, key=key)[0]
         return action, memory
+
+    def log_prob(self, state, observation, action):
+        return squashed_log_prob(state.agent.actor.model, state.normalizer(observation), action)

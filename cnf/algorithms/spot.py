@@ -74,6 +74,9 @@ class SPOT(AbstractAlgorithm):
     validation_rows: Size = hyperparameter("rows of the held-out episodes used at most")
     steps: Count = hyperparameter("updates of the critics")
     batch_size: Size = hyperparameter("rows a policy update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
@@ -108,6 +111,8 @@ class SPOT(AbstractAlgorithm):
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
     reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
     paper = "Wu et al. 2022, Supported Policy Optimization (arXiv:2202.06239)"
+    observations = ("state", "pixels")
+    shaped_by = {"pretrain": "train_nll"}
 
     def init(self, spec, *, key):
         k_encoder, k_actor, k_critic = jax.random.split(key, 3)
@@ -155,7 +160,7 @@ class SPOT(AbstractAlgorithm):
         return self.discount if self.online_discount is None else self.online_discount
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key, step):
         """One critic update; every `policy_delay`-th also moves the actor and the targets."""

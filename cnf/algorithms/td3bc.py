@@ -52,6 +52,9 @@ class TD3BC(AbstractAlgorithm):
 
     steps: Count = hyperparameter("updates of the critics")
     batch_size: Size = hyperparameter("rows an update")
+    return_weighting: Positive | None = hyperparameter(
+        "temperature at which good episodes are drawn more often; null = rows uniformly"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critic_layer_norm: bool = hyperparameter("normalise the critics' hidden activations")
@@ -75,6 +78,8 @@ class TD3BC(AbstractAlgorithm):
 
     title = "TD3+BC: TD3 with a behaviour cloning term"
     paper = "Fujimoto & Gu 2021, A Minimalist Approach to Offline RL (arXiv:2106.06860)"
+    observations = ("state", "pixels")
+    shaped_by = {"policy": "critic_loss"}
 
     def init(self, spec, *, key):
         k_actor, k_critic = jax.random.split(key)
@@ -113,7 +118,7 @@ class TD3BC(AbstractAlgorithm):
         )
 
     def draw(self, dataset, *, key):
-        return dataset.draw(self.batch_size, key=key)
+        return dataset.weighted(self.return_weighting).draw(self.batch_size, key=key)
 
     def update(self, state, batch, *, key, step):
         """One critic update; every `policy_delay`-th also moves the actor and the targets."""

@@ -57,6 +57,7 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     from shared.ranges import range_of
     from shared.runs import registry
     from shared.runs.plan import make_plan
+    from shared.training.encoded import Encoding
     from shared.training.settings import RunSettings
 
     if dataset:
@@ -72,7 +73,12 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     for k, column in enumerate(("key", "value", "range", "meaning")):
         table.add_column(column, no_wrap=k < 3)
     values = plan.hyperparameters | dataclasses.asdict(plan.settings)
-    for owner in (algorithm_class, RunSettings):
+    owners = (algorithm_class, RunSettings)
+    if algorithm_class.shaped_by:
+        seen = {"preset": preset, "overrides": {"observation": "pixels"}}
+        values = make_plan(family, name, dataset, **seen).hyperparameters | values
+        owners = (algorithm_class, Encoding, RunSettings)
+    for owner in owners:
         hints = typing.get_type_hints(owner, include_extras=True)
         for field in dataclasses.fields(owner):
             value, allowed = Text(settable(values[field.name])), Text(range_of(hints[field.name]))

@@ -1,36 +1,50 @@
-"""`compare`: final scores of several runs in one table, with their learning curves."""
+"""`compare`: final scores of several runs in one table, and in files of any format."""
 
 from pathlib import Path
 
 import click
+
+ENDINGS = (".html", ".md", ".tex", ".csv", ".json", ".png", ".svg", ".pdf")
+"""Of files that a report can be; others are folders."""
 
 
 @click.command(name="compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    default=Path("comparison"),
-    show_default=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for comparison.csv, comparison.json, comparison.md and curves.png.",
+    "outs",
+    multiple=True,
+    default=(Path("comparison"),),
+    show_default="comparison",
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help=f"A report in the format of its ending ({', '.join(ENDINGS)}), or a folder for "
+    "report.html, comparison.csv, .json and .md, and curves.png. May be given several times.",
 )
+@click.option("--title", default="Comparison", show_default=True, help="Heading of the report.")
+@click.option("--question", default="", metavar="TEXT", help="What the runs shall answer.")
 @click.option(
     "--mode",
     default="both",
     show_default=True,
     type=click.Choice(["deterministic", "sampled", "both"]),
-    help="Policy mode of the rows; the curves show the deterministic one for 'both'.",
+    help="Policy mode of the rows; the figures show the deterministic one for 'both'.",
 )
 @click.option(
     "--axis",
     default="updates",
     show_default=True,
-    type=click.Choice(["updates", "hours"]),
-    help="Of the curves; methods whose updates differ are compared by training time, drawn in "
-    "seconds, minutes or hours.",
+    type=click.Choice(["updates", "hours", "cpu-hours"]),
+    help="Of curves.png; methods whose updates differ are compared by training time, drawn in "
+    "seconds, minutes or hours. A report shows all of them.",
 )
-def compare(runs, out, mode, axis):
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Also print what papers report for these data sets and algorithms (a report always "
+    "shows it).",
+)
+def compare(runs, outs, title, question, mode, axis, published):
     """Compare the final scores of runs.
 
     RUN is a run folder, or a folder of run folders.  Runs of one label that
@@ -38,39 +52,50 @@ def compare(runs, out, mode, axis):
     """
     from shared.comparison.read import find_runs
 
-    write_comparison(find_runs(runs), out, mode=mode, axis=axis)
+    words = {"title": title, "question": question}
+    write_comparison(find_runs(runs), outs, mode=mode, axis=axis, published=published, **words)
 
 
-def write_comparison(found, out: Path, *, mode: str, axis: str = "updates") -> None:
-    """Print the table and the averages of runs, and write tables and plots into `out`.
+def write_comparison(
+    found, outs, *, mode: str, axis: str = "updates", published: bool = False, **words: str
+) -> None:
+    """Print the table and the averages of runs, and write files and folders.
+
+    Arguments:
+        found: as `find_runs` returns them.
+        outs: paths; those without an ending of a report become folders.
+        mode: of the rows.
+        axis: of the learning curves in a folder.
+        published: print published figures, too.
+        words: `title` and `question` of reports.
 
     Raises:
         RunError: no run was evaluated in this mode.
     """
-    from shared.comparison.exports import write_csv, write_json
-    from shared.comparison.plots import learning_curves, performance_profiles
-    from shared.comparison.summary import summarize, summary_markdown
-    from shared.comparison.table import print_averages, print_table
-    from shared.errors import RunError
-    from shared.record.schema import MODES
+    from shared.comparison.report import make_report, write
+    from shared.comparison.table import print_averages, print_published, print_table
 
-    summary = summarize(found, mode)
-    if not summary["rows"]:
-        kind = "" if mode == "both" else f"{mode} "
-        raise RunError(
-            f"the runs have no {kind}evaluation yet; train until the first one is done (without a "
-            "simulator there is never one)."
-        )
+    report = make_report(found, mode=mode, **words)
     print_table(found, mode=mode)
-    print_averages(summary["aggregates"])
-    out.mkdir(parents=True, exist_ok=True)
-    drawn = next(m for m in MODES if any(row.mode == m for row in summary["rows"]))
-    learning_curves(found, out / "curves.png", mode=drawn, axis=axis)
-    files = ["comparison.csv", "comparison.json", "comparison.md", "curves.png"]
-    if any(a.mode == drawn for a in summary["aggregates"]):
-        performance_profiles(found, out / "profiles.png", mode=drawn)
+    print_averages(report.summary["aggregates"])
+    if published:
+        print_published(found)
+    for out in outs:
+        if out.suffix.lower() in ENDINGS:
+            click.echo(write(report, out))
+        else:
+            _write_folder(found, report, out, axis)
+
+
+def _write_folder(found, report, out: Path, axis: str) -> None:
+    from shared.comparison.plots import learning_curves, performance_profiles
+    from shared.comparison.report import write
+
+    files = ["report.html", "comparison.csv", "comparison.json", "comparison.md", "curves.png"]
+    for name in files[:4]:
+        write(report, out / name)
+    learning_curves(found, out / "curves.png", mode=report.mode, axis=axis)
+    if any(a.mode == report.mode for a in report.summary["aggregates"]):
+        performance_profiles(found, out / "profiles.png", mode=report.mode)
         files.append("profiles.png")
-    write_csv(summary["rows"], out / "comparison.csv")
-    write_json(summary, out / "comparison.json")
-    (out / "comparison.md").write_text("# Comparison\n\n" + summary_markdown(summary), "utf-8")
     click.echo(f"{out}: {', '.join(files)}")

@@ -31,3 +31,12 @@ def complete_algorithm(family: str):
         return [CompletionItem(name) for name in names(family) if name.startswith(incomplete)]
 
     return complete
+
+
+def complete_study(context, parameter, incomplete):
+    """Studies that come with the project."""
+    from importlib import resources
+
+    names = (x.name for x in (resources.files("configs") / "studies").iterdir())
+    known = sorted(name.removesuffix(".yaml") for name in names)
+    return [CompletionItem(name) for name in known if name.startswith(incomplete)]

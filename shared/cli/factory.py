@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import click
 
 from shared.errors import Advice, Interrupted, UserError
+from shared.training.kept_programs import keep_programs
 
 
 class Later(click.Command):
@@ -72,7 +73,7 @@ Exit codes: 0 done, 1 other, 2 configuration or usage, 3 data, 4 run folder,
 
 
 def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = ()) -> click.Group:
-    """The whole command line of one family; what follows is in its order.
+    """The whole command line of one family, the same words for both.
 
     Arguments:
         family: `cnf` or `clap`; also the name of the command.
@@ -81,10 +82,12 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
         later: commands of the family's own.
     """
     from shared.cli.algorithms import algorithms_command
+    from shared.cli.choose import choose
     from shared.cli.compare import compare
     from shared.cli.data import data_group
     from shared.cli.evaluate import evaluate_command
     from shared.cli.export import export_command, release_command
+    from shared.cli.study import study_group
     from shared.cli.train import train_command
 
     @click.group(
@@ -99,7 +102,7 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
     )
     @click.version_option(package_name="latent-policies")
     def cli():
-        pass
+        keep_programs()
 
     for command in (
         train_command(family),
@@ -109,6 +112,8 @@ def make_cli(family: str, summary: str, examples: str, later: Iterable[Later] = 
         data_group,
         algorithms_command(family),
         compare,
+        choose,
+        study_group,
         *later,
     ):
         cli.add_command(command)

@@ -8,6 +8,7 @@ import click
 
 def show_outcome(paths: list[Path]) -> None:
     """The table of these runs, what to think of each, and what to do next."""
+    from shared.choice.outcome import sentences as judged
     from shared.comparison.outcome import sentences
     from shared.comparison.read import read_run
     from shared.comparison.table import print_table
@@ -19,6 +20,8 @@ def show_outcome(paths: list[Path]) -> None:
     for run in runs:
         for sentence in sentences(run):
             click.echo(sentence)
+        for sentence in () if run.episodes else judged(run.folders[0]):
+            click.echo(sentence)
         click.echo(f"run folder: {run.folders[0]}")
     family, first = runs[0].family, paths[0]
     if scored:
@@ -26,4 +29,5 @@ def show_outcome(paths: list[Path]) -> None:
         several = map(str, paths) if len(paths) < 4 else [str(first.parent)]
         click.echo(f"next: {film} | {shlex.join([family, 'compare', *several])}")
     else:
-        click.echo(f"next, in Python: policy = shared.load_policy({str(first)!r})")
+        choose = shlex.join([family, "choose", str(first), "OTHER_RUN"])
+        click.echo(f"next: {choose} | in Python: policy = shared.load_policy({str(first)!r})")

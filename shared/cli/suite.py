@@ -14,6 +14,7 @@ CONTRADICTORY = {
     "data": "--data",
     "resume": "--resume",
     "model": "--model",
+    "features": "--features",
     "sweeps": "--sweep",
 }
 NOTE = (
@@ -97,18 +98,11 @@ def _print_plan(suite: str, asked, plans: dict, states: dict) -> None:
         phases = program.phases_of(plan.build(), plan.settings.online_steps)
         updates = ", ".join(f"{p.name} {p.steps:,}" for p in phases)
         memory = f"{size(device)} device, {size(host)} host"
-        cells = (source, f"{rows:,}", updates, duration(seconds), memory)
+        cells = (source, f"{rows:,}", updates, estimates.duration(seconds), memory)
         table.add_row(name, states[name], *cells)
     table.add_section()
-    table.add_row("left to do", "", "", "", "", duration(total), "")
+    table.add_row("left to do", "", "", "", "", estimates.duration(total), "")
     make_console().print(table)
-
-
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min` or `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def size(count: int) -> str:
@@ -152,4 +146,4 @@ def _report(out: Path, names: list[str]) -> None:
     folders = [out / name for name in names if (out / name / "run.json").exists()]
     runs = find_runs(folders)
     if any(run.episodes for run in runs):
-        write_comparison(runs, out / "comparison", mode="both")
+        write_comparison(runs, [out / "comparison"], mode="both")

@@ -118,6 +118,18 @@ def train_command(family: str) -> click.Command:
         help="Take over the frozen world model or action encoder of this run, and train the rest.",
     )
     @click.option(
+        "--decoder",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="With DSRL: steer this frozen policy, .onnx or .stablehlo (observation, noise).",
+    )
+    @click.option(
+        "--features",
+        type=click.Path(path_type=Path),
+        metavar="RUN",
+        help="Learn on the states of the frozen world model of this run of clap.",
+    )
+    @click.option(
         "--sweep",
         "sweeps",
         multiple=True,

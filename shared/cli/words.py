@@ -21,6 +21,8 @@ def request_of(family: str, words: dict[str, Any]):
     for name in ("steps", "online_steps"):
         if words[name] is not None:
             overrides[name] = words[name]
+    if words["decoder"] is not None:
+        overrides = _steered(family, words, overrides)
     name = None if words["dataset"] is None else canonical_name(words["dataset"])
     observation = words["observation"] or overrides.pop("observation", None)
     wishes = (words[word] for word in ("data", "source", "data_dir"))
@@ -33,8 +35,26 @@ def request_of(family: str, words: dict[str, Any]):
         seeds=tuple(range(first, first + words["seeds"])),
         overrides=overrides,
         sweep=config.parse_sweeps(words["sweeps"]),
-        **{word: words[word] for word in ("model", "out", "label", "loggers")},
+        **{word: words[word] for word in ("model", "features", "out", "label", "loggers")},
     )
+
+
+def _steered(family: str, words: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """`overrides` of a policy that steers the file of `--decoder`, and trains no decoder."""
+    import dataclasses
+
+    from shared.models.foreign_decoder import with_digest
+    from shared.runs import registry
+
+    found = registry.find(family, words["algo"])
+    if "decoder" not in {field.name for field in dataclasses.fields(found)}:
+        raise ConfigError(
+            f"--decoder: '{words['algo']}' steers no policy of somebody else; choose --algo dsrl."
+        )
+    if words["model"] is not None:
+        raise ConfigError("--decoder and --model both bring a decoder; leave out one of the two.")
+    frozen = {"decoder_steps": 0, "decoder_beside": False}
+    return overrides | frozen | {"decoder": with_digest(words["decoder"])}
 
 
 def refuse_with_resume(context: click.Context) -> None:

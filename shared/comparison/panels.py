@@ -43,13 +43,33 @@ FEWEST_SEEDS = 3
 REPETITIONS = 2000
 
 
+NAMELESS: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""What each format would say of when and by what it was written; equal runs give equal bytes."""
+
+
 @contextlib.contextmanager
-def figure_of(count: int, path: Path) -> Iterator[tuple[Any, list[Any]]]:
-    """A figure with `count` panels in rows of up to three; written to `path` in the end.
+def figure_of(
+    count: int,
+    path: Any,
+    *,
+    kind: str = "",
+    width: float | None = None,
+    height: float | None = None,
+    columns: int = COLUMNS,
+) -> Iterator[tuple[Any, list[Any]]]:
+    """A figure with `count` panels in rows of up to `columns`; written to `path` in the end.
 
     Args:
         count: number of panels.
-        path: the PNG file.
+        path: a file whose ending is `.png`, `.svg` or `.pdf`, or an open one.
+        kind: the format of an open file.
+        width: inches of a panel, if not the usual ones.
+        height: the same.
+        columns: most panels of a row.
 
     Yields:
         The figure, and its axes in reading order.
@@ -58,11 +78,12 @@ def figure_of(count: int, path: Path) -> Iterator[tuple[Any, list[Any]]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(count, COLUMNS)
+    kind = kind or Path(path).suffix[1:]
+    columns = min(count, columns)
     rows = math.ceil(count / columns)
-    with matplotlib.rc_context(STYLE):
-        width = 6.4 if count == 1 else 4.9 * columns
-        height = 4.2 if count == 1 else 3.5 * rows + 0.4
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "latent-policies"}):
+        width = (width or (6.4 if count == 1 else 4.9)) * columns
+        height = (height or (4.2 if count == 1 else 3.5)) * rows + (0.4 if count > 1 else 0)
         # No pyplot: it would keep the figure and may ask for a display.
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
@@ -70,7 +91,8 @@ def figure_of(count: int, path: Path) -> Iterator[tuple[Any, list[Any]]]:
         for empty in panels[count:]:
             empty.remove()
         yield figure, panels[:count]
-        figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+        metadata = None if kind == "pdf" and not isinstance(path, Path) else NAMELESS[kind]
+        figure.savefig(path, format=kind, dpi=150, metadata=metadata)
 
 
 def look(k: int) -> tuple[str, str, str]:
@@ -179,6 +201,13 @@ def thousands(axes: Any) -> None:
 
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def plain_ticks(axes: Any) -> None:
+    """Times as 0.5, 1, 1.5: `thousands` would write 500m."""
+    from matplotlib.ticker import ScalarFormatter
+
+    axes.xaxis.set_major_formatter(ScalarFormatter())
 
 
 def plain(text: str) -> str:

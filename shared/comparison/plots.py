@@ -10,11 +10,13 @@ import numpy as np
 from shared.comparison import legends, panels
 from shared.comparison.across import shared_scores
 from shared.comparison.csv_tables import Metrics
+from shared.comparison.drawing import Drawing, saved
 from shared.comparison.record import Run, pool
 from shared.comparison.statistics import bootstrap_interval, performance_profile
 from shared.errors import RunError
 from shared.record.schema import MODES
 
+AXES = ("updates", "hours", "cpu-hours")
 NLL_STYLES = {"train_nll": ("training", "-"), "validation_nll": ("validation", "--")}
 
 
@@ -23,47 +25,78 @@ def learning_curves(
 ) -> Path:
     """Draw scores over updates or hours: one panel per environment, one line per label.
 
+    Args:
+        runs: as `read_run` returns them.
+        path: the file to write, `.png`, `.svg` or `.pdf`.
+        mode: `deterministic` or `sampled`.
+        axis: one of `AXES`.
+
+    Raises:
+        RunError: if no run has an evaluation in `mode`.
+    """
+    return saved(curves(runs, mode=mode, axis=axis), path)
+
+
+def curves(runs: Sequence[Run], *, mode: str = "deterministic", axis: str = "updates") -> Drawing:
+    """Learning curves: a panel an environment, a line a label.
+
     A line is the mean over seeds of each seed's mean score, its band the 95 %
     bootstrap interval over seeds (the range for fewer than three).  The dashed
     line is the mean score of the behaviour data.
 
     Args:
         runs: as `read_run` returns them.
-        path: the PNG file to write.
         mode: `deterministic` or `sampled`.
-        axis: `updates` of all phases, or `hours` of training, drawn as seconds or minutes
-            where they are few.
+        axis: `updates` of all phases; `hours` of training, or `cpu-hours`, which are hours times
+            busy cores. Times are drawn as seconds or minutes where they are few.
 
     Raises:
-        RunError: if no run has an evaluation in `mode`.
+        RunError: if no run has an evaluation in `mode`, or none has recorded its CPU time.
     """
     scored = [run for run in pool(runs) if run.final_episodes(mode)]
     if not scored:
         raise RunError(f"there is no {mode} evaluation to draw; train until the first one is done.")
     labels = list(dict.fromkeys(run.label for run in scored))
-    environments = sorted({run.environment for run in scored})
+    if axis == "cpu-hours":
+        scored = [run for run in scored if run.origins and run.origins[0].cores is not None]
+    if not scored:
+        raise RunError("no run has recorded its CPU time; draw hours or updates instead.")
     place, name = _axis(scored, mode, axis)
-    with panels.figure_of(len(environments), path) as (figure, axes):
-        for panel, environment in zip(axes, environments, strict=True):
-            group = [run for run in scored if run.environment == environment]
-            for run in group:
-                steps, values = run.curve(mode, panels.value_of(group))
-                panels.draw_line(
-                    panel, place(run, steps), values, run.label, labels.index(run.label)
-                )
-            panels.finish(panel, group, environment)
-            panel.set_xlabel(f"{name}, {mode} policy")
-        legends.legend_of(figure, axes)
-    return path
+
+    def draw(environment: str, panel: Any) -> None:
+        group = [run for run in scored if run.environment == environment]
+        for run in group:
+            steps, values = run.curve(mode, panels.value_of(group))
+            panels.draw_line(panel, place(run, steps), values, run.label, labels.index(run.label))
+        panels.finish(panel, group, environment)
+        panel.set_xlabel(f"{name}, {mode} policy")
+        if axis != "updates":
+            panels.plain_ticks(panel)
+
+    return Drawing(
+        f"curves-{axis}",
+        "Learning curves",
+        "Mean over seeds of each seed's mean over the episodes of an evaluation. Bands: 95 % "
+        "bootstrap intervals over seeds, or the range of fewer than three. Dashed: the mean of "
+        "the behaviour data.",
+        tuple(partial(draw, name) for name in sorted({run.environment for run in scored})),
+    )
 
 
 def _axis(runs: Sequence[Run], mode: str, axis: str):
     """Where steps of a run lie, `(run, steps) -> x`, and the name of that axis with its unit."""
     if axis == "updates":
         return (lambda run, steps: steps), "updates (all phases)"
-    longest = max(run.hours(run.curve(mode)[0]).max(initial=0) for run in runs)
+    place, kind = (Run.hours, "training") if axis == "hours" else (Run.cpu_hours, "CPU time")
+    longest = max(np.max(_times(place, run, run.curve(mode)[0]), initial=0) for run in runs)
     unit, scale = panels.time_unit(longest)
-    return (lambda run, steps: scale * run.hours(steps)), f"{unit} of training"
+    return (lambda run, steps: scale * _times(place, run, steps)), f"{unit} of {kind}"
+
+
+def _times(place, run: Run, steps) -> np.ndarray:
+    """Hours at these steps; none of a run that recorded none."""
+    hours = place(run, steps)
+    return np.full(len(steps), np.nan) if hours is None else hours
 
 
 def curve_of_run(run: Run, path: Path) -> Path:
@@ -148,7 +181,16 @@ def seed_means(table: Metrics, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "deterministic") -> Path:
-    """Draw the share of runs above each score, over the environments that all labels share.
+    """Draw `profiles` into a file, `.png`, `.svg` or `.pdf`.
+
+    Raises:
+        RunError: if the labels share no scored environment.
+    """
+    return saved(profiles(runs, mode=mode), path)
+
+
+def profiles(runs: Sequence[Run], *, mode: str = "deterministic") -> Drawing:
+    """The share of runs above each score, over the environments that all labels share.
 
     Bands are 95 % stratified bootstrap intervals where every environment has
     two seeds or more.
@@ -156,16 +198,19 @@ def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "determ
     Raises:
         RunError: if the labels share no scored environment.
     """
-    shared = shared_scores(pool(runs), mode)
+    pooled = pool(runs)
+    shared = shared_scores(pooled, mode)
     if not shared.environments:
         raise RunError(f"the runs share no environment with {mode} scores; name runs that do.")
+    order = list(dict.fromkeys(run.label for run in pooled))
     every = np.concatenate([task for label in shared.scores for task in shared.tasks(label)])
     margin = 0.05 * max(float(np.ptp(every)), 1.0)
     thresholds = np.linspace(every.min() - margin, every.max() + margin, 101)
     profile = partial(performance_profile, thresholds=thresholds)
-    with panels.figure_of(1, path) as (figure, (axis,)):
-        for k, label in enumerate(shared.scores):
-            color, _, line = panels.look(k)
+
+    def draw(axis: Any) -> None:
+        for label in shared.scores:
+            color, _, line = panels.look(order.index(label))
             tasks = shared.tasks(label)
             steps = {"drawstyle": "steps-post", "label": panels.plain(label)}
             axis.plot(thresholds, profile(tasks), line, color=color, **steps)
@@ -179,5 +224,11 @@ def performance_profiles(runs: Sequence[Run], path: Path, *, mode: str = "determ
         count = panels.counted(len(shared.environments), "environment")
         used = [run for run in runs if run.environment in shared.environments]
         axis.set_title(f"{count}\n{panels.sources(used)}")
-        legends.legend_of(figure, [axis])
-    return path
+
+    return Drawing(
+        "profiles",
+        "Performance profiles",
+        "Share of runs that score above each score, over the environments that all algorithms "
+        "share. Bands: 95 % intervals, bootstrapped over seeds within each environment.",
+        (draw,),
+    )

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from shared.comparison.csv_tables import Episode, read_scores
-from shared.comparison.record import SOURCES, DataRecord, Run
+from shared.comparison.record import SOURCES, DataRecord, Origin, Run
 from shared.errors import RunError
 from shared.record.schema import STATUSES, UNFINISHED, status_of
 
@@ -58,6 +58,8 @@ def read_run(path: str | Path) -> Run:
         versions=_versions(record.get("versions")),
         devices=_devices(record.get("devices")),
         family=_plain(config.get("family") or ""),
+        settings=_mapping(config.get("run")),
+        origins=(_origin(path, record, seeds),),
     )
 
 
@@ -158,6 +160,29 @@ def _data(file: Path, record: dict[str, Any]) -> DataRecord:
         _get(file, record, "sha256", str),
         *(number(key, int) for key in ("rows", "episodes")),
         *(number(key, float) for key in ("mean_return", "mean_score", "best_return", "p90_return")),
+    )
+
+
+def _origin(path: Path, record: dict[str, Any], seeds: tuple[int, ...]) -> Origin:
+    """What older versions did not record stays None."""
+
+    def number(mapping: dict[str, Any], key: str):
+        value = mapping.get(key)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return None
+        return value if math.isfinite(value) and value >= 0 else None
+
+    usage = _mapping(record.get("usage"))
+    seconds, cpu = number(usage, "seconds"), number(usage, "cpu_seconds")
+    return Origin(
+        folder=path,
+        seeds=seeds,
+        command=_plain(record.get("command") or ""),
+        commit=_plain(record.get("commit") or "") or None,
+        parameters=number(record, "parameters"),
+        cores=cpu / seconds if seconds and cpu is not None else None,
+        peak_memory=number(usage, "peak_memory"),
+        peak_device_memory=number(usage, "peak_device_memory"),
     )
 
 

@@ -37,6 +37,24 @@ class DataRecord:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """One run folder: what made it, and what that cost; None where it was not recorded.
+
+    `parameters` are those of one seed; `peak_memory` and `peak_device_memory` are in bytes.
+    `cores` is the mean number of busy cores: CPU seconds of the process by seconds.
+    """
+
+    folder: Path
+    seeds: tuple[int, ...]
+    command: str = ""
+    commit: str | None = None
+    parameters: int | None = None
+    cores: float | None = None
+    peak_memory: int | None = None
+    peak_device_memory: int | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """One run folder, or several of the same settings and different seeds."""
 
@@ -55,6 +73,8 @@ class Run:
     versions: dict[str, str] = field(default_factory=dict, repr=False)
     devices: str = ""
     family: str = ""
+    settings: dict[str, Any] = field(default_factory=dict, repr=False)
+    origins: tuple[Origin, ...] = field(default=(), repr=False)
 
     def metrics(self) -> Metrics:
         """The metrics of all seeds, read from the folders at each call.
@@ -91,6 +111,15 @@ class Run:
         spent = np.cumsum(table.values["seconds"][first]) if first.any() else np.zeros(0)
         known = np.append(0, table.step[first]), np.append(0.0, spent)
         return np.interp(steps, *known) / 3600
+
+    def cpu_hours(self, steps: np.ndarray) -> np.ndarray | None:
+        """`hours` times the mean number of busy cores; None where that was not recorded.
+
+        Raises:
+            RunError: if its metrics table is missing or damaged.
+        """
+        cores = self.origins[0].cores if self.origins else None
+        return None if cores is None else cores * self.hours(steps)
 
     def final_episodes(self, mode: str) -> dict[int, list[Episode]]:
         """Seed -> episodes of that seed's last evaluation in `mode`.
@@ -174,6 +203,7 @@ def _merge(first: Run, second: Run) -> Run:
         folders=first.folders + second.folders,
         seeds=tuple(sorted(first.seeds + second.seeds)),
         episodes=first.episodes + second.episodes,
+        origins=first.origins + second.origins,
         status=first.status if first.status != "finished" else second.status,
     )
 

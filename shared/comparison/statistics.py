@@ -122,8 +122,13 @@ def bootstrap_interval(
         [task[rng.integers(len(task), size=(repetitions, len(task)))] for task in tasks]
         for tasks in stacks
     ]
+    return percentile_interval(statistic(*drawn), confidence)
+
+
+def percentile_interval(values: Statistic, confidence: float = 0.95) -> Interval:
+    """The middle share `confidence` of bootstrapped values, shape (repetitions, ...)."""
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(statistic(*drawn), (tail, 1.0 - tail), axis=0)
+    low, high = np.quantile(values, (tail, 1.0 - tail), axis=0)
     return Interval(low, high)
 
 

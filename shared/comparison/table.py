@@ -17,6 +17,7 @@ from shared.comparison.numbers import (
     with_other,
 )
 from shared.comparison.record import Run, pool
+from shared.comparison.reported import figures_for
 from shared.comparison.rows import Row, make_notes, make_rows
 from shared.record.schema import MODES
 
@@ -90,6 +91,32 @@ def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None =
     table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
     console.print(table)
     console.print(Text("Intervals: bootstrapped over seeds within each environment."))
+
+
+def print_published(runs: Sequence[Run], *, console: Console | None = None) -> None:
+    """Print what others report for the data sets and algorithms of `runs`, and where."""
+    console = console or make_console()
+    algorithms = list(dict.fromkeys(run.algorithm for run in runs))
+    figures = figures_for({run.environment for run in runs}, algorithms)
+    if not figures:
+        console.print(Text("No figures are known that were published for these runs."))
+        return
+    blocks: dict[str, list[tuple[str, ...]]] = {}
+    for environment in sorted({figure.environment for figure in figures}):
+        blocks[f"{environment}, reported"] = [
+            (
+                f"{figure.algorithm}, {figure.source.name}",
+                format_number(figure.value),
+                "" if figure.spread is None else f"± {figure.spread:.1f}",
+                str(figure.source.seeds or "n/a"),
+                figure.source.data,
+            )
+            for figure in figures
+            if figure.environment == environment
+        ]
+    table, _ = fit(console, ("published", "score", "±", "seeds", "data"), blocks, ("data",))
+    console.print(table)
+    console.print(Text("Reported by others, on their data and by their protocol; in no statistic."))
 
 
 def make_lines(rows: Sequence[Row]) -> list[Line]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from shared.datasets.rows import TransitionDataset
-from shared.types import Transition
+from shared.types import Scalar, Transition
 
 
 class RingBuffer(NamedTuple):
@@ -67,11 +67,18 @@ class MixedDataset(eqx.Module):
     offline: TransitionDataset
     replay: RingBuffer
 
+    def weighted(self, temperature: Scalar | None) -> "MixedDataset":
+        """The same with the recorded rows among themselves as `TransitionDataset.weighted`."""
+        return MixedDataset(self.offline.weighted(temperature), self.replay)
+
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
-        """`batch_size` rows, uniformly with replacement, from both together."""
+        """`batch_size` rows with replacement, from both together by how many there are."""
         first = self.offline.transitions.reward.shape[0]
         index = jax.random.randint(key, (batch_size,), 0, first + self.replay.size)
-        old = self.offline.rows(jnp.minimum(index, first - 1))
+        if weights := self.offline.returns.weights:
+            old = self.offline.rows(weights.pick(batch_size, key=jax.random.fold_in(key, 1)))
+        else:
+            old = self.offline.rows(jnp.minimum(index, first - 1))
         new = jax.tree.map(lambda x: x[jnp.maximum(index - first, 0)], self.replay.rows)
 
         def choose(old, new):

@@ -1,14 +1,17 @@
 """A data set of flat observations: transitions, and which episode each belongs to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
 
 from shared.datasets.dataset import Dataset
-from shared.datasets.rows import TransitionDataset, make_dataset, spec_of
+from shared.datasets.rows import TransitionDataset, held_out, make_dataset, spec_of
 from shared.types import Spec, Transition
+
+JUDGED = 1
+"""Seed of the choice of episodes that judge policies; that of validation is another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,23 @@ class RowData(Dataset):
     def spec(self) -> Spec:
         """Sizes, observation statistics and extreme returns."""
         return spec_of(self.transitions, self.episode_returns)
+
+    def judged_episodes(self, share: float) -> Int[np.ndarray, "some"]:
+        """The episodes that a policy is judged on: those of a smaller share are among them."""
+        return held_out(np.unique(self.episode), share, JUDGED)
+
+    def without(self, episodes: Int[np.ndarray, "some"]) -> "RowData":
+        """The same data less these episodes; the others keep their numbers."""
+        stays = ~np.isin(self.episode, episodes)
+        rest = np.setdiff1d(np.arange(len(self.episode_returns)), episodes)
+        return replace(
+            self,
+            transitions=Transition(*(x[stays] for x in self.transitions)),
+            episode=self.episode[stays],
+            episode_returns=self.episode_returns[rest],
+            episode_lengths=self.episode_lengths[rest],
+            episode_finished=self.episode_finished[rest],
+        )
 
     def to_device(
         self, *, validation_fraction: float = 0.1, seed: int = 0, where: str = "auto"

@@ -1,11 +1,15 @@
 """Transitions on the device, and the draws that algorithms make from them."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from shared.datasets.n_step import Steps, add_up
+from shared.datasets.weighting import EpisodeReturns, episode_returns
 from shared.datasets.windows import (
     EpisodeRows,
     EpisodeWindow,
@@ -15,7 +19,7 @@ from shared.datasets.windows import (
     place_windows,
 )
 from shared.errors import DataError
-from shared.types import Spec, Transition
+from shared.types import Scalar, Spec, Transition
 
 
 class TransitionDataset(eqx.Module):
@@ -34,6 +38,7 @@ class TransitionDataset(eqx.Module):
         episodes: which rows make up which episode.
         stretches: which rows make up which stretch.
         return_to_go: sum of the rewards from a row to the end of its stretch.
+        returns: what every stretch earned, and how the draws are weighted by it.
     """
 
     transitions: Transition
@@ -44,6 +49,7 @@ class TransitionDataset(eqx.Module):
     episodes: EpisodeRows
     stretches: EpisodeRows
     return_to_go: Float[Array, "rows"]
+    returns: EpisodeReturns
 
     @property
     def observation(self) -> Float[Array, "rows *observation"]:
@@ -78,13 +84,26 @@ class TransitionDataset(eqx.Module):
         """The transitions at these row numbers."""
         return jax.tree.map(lambda x: x[index], self.transitions)
 
+    def weighted(self, temperature: Scalar | None) -> "TransitionDataset":
+        """The same, drawn from by what episodes earned (`weighting.py`); None = uniformly.
+
+        Of training, that is: what is held out, and the best rows, are drawn as ever.
+        """
+        return dataclasses.replace(self, returns=self.returns._replace(temperature=temperature))
+
     def draw(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
-        """`batch_size` rows, uniformly with replacement, from *all* episodes."""
-        size = self.transitions.reward.shape[0]
-        return self.rows(jax.random.randint(key, (batch_size,), 0, size))
+        """`batch_size` rows with replacement, from *all* episodes."""
+        return self.rows(self._pick(batch_size, key=key))
+
+    def _pick(self, batch_size: int, *, key: PRNGKeyArray) -> Int[Array, "batch"]:
+        if weights := self.returns.weights:
+            return weights.pick(batch_size, key=key)
+        return jax.random.randint(key, (batch_size,), 0, self.reward.shape[0])
 
     def draw_training(self, batch_size: int, *, key: PRNGKeyArray) -> Transition:
-        """`batch_size` rows, uniformly with replacement, from the training episodes."""
+        """`batch_size` rows with replacement, from the training episodes."""
+        if weights := self.returns.training_weights:
+            return self.rows(weights.pick(batch_size, key=key))
         pick = jax.random.randint(key, (batch_size,), 0, self.training_rows.shape[0])
         return self.rows(self.training_rows[pick])
 
@@ -92,6 +111,16 @@ class TransitionDataset(eqx.Module):
         """`batch_size` rows from that `fraction` of all rows whose stretches earned most."""
         size = max(1, round(fraction * self.ranked_rows.shape[0]))
         return self.rows(self.ranked_rows[jax.random.randint(key, (batch_size,), 0, size)])
+
+    def draw_steps(
+        self, batch_size: int, steps: int, discount: Scalar, *, key: PRNGKeyArray
+    ) -> Steps:
+        """The rows of `draw` with the returns of `steps` steps."""
+        index = self._pick(batch_size, key=key)
+        left = self.stretches.last[self.stretches.number[index]] - index + 1
+        reward, ahead, count = add_up(self.reward, self.terminal, index, left, steps, discount)
+        following = self.transitions.next_observation[index + count - 1]
+        return Steps(self.observation[index], self.action[index], reward, ahead, following)
 
     def draw_sarsa(
         self, batch_size: int, *, key: PRNGKeyArray
@@ -108,14 +137,25 @@ class TransitionDataset(eqx.Module):
                 "no row of the data has a next action, which this algorithm learns from; record "
                 "longer episodes, or choose another algorithm."
             )
-        pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
-        index = self.sarsa_rows[pick]
+        index = self._sarsa_index(batch_size, key=key)
         following = jnp.minimum(index + 1, self.transitions.reward.shape[0] - 1)
         return self.rows(index), self.transitions.action[following]
 
+    def _sarsa_index(self, batch_size: int, *, key: PRNGKeyArray) -> Int[Array, "batch"]:
+        if self.returns.temperature is None:
+            pick = jax.random.randint(key, (batch_size,), 0, self.sarsa_rows.shape[0])
+            return self.sarsa_rows[pick]
+        first, size = self.returns.first, self.returns.size
+        size = jnp.where(self.terminal[first + size - 1], size, size - 1)
+        return self.returns.weights_of(size).pick(batch_size, key=key)
+
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` observations, from *all* episodes."""
-        return draw_windows(self.transitions, self.episodes, None, batch_size, length, key=key)
+        return self._windows(None, batch_size, length, key=key, weights=self.returns.weights)
+
+    def _windows(self, rows, batch_size: int, length: int, *, key, weights=None) -> EpisodeWindow:
+        whole = self.transitions, self.episodes
+        return draw_windows(*whole, rows, batch_size, length, key=key, weights=weights)
 
     def along_windows(
         self, values: Float[Array, "rows"], batch_size: int, length: int, *, key: PRNGKeyArray
@@ -124,7 +164,10 @@ class TransitionDataset(eqx.Module):
 
         Zero where there is no action.
         """
-        episode, start = place_windows(self.episodes, None, batch_size, length, key=key)
+        weights = self.returns.weights
+        episode, start = place_windows(
+            self.episodes, None, batch_size, length, key=key, weights=weights
+        )
         row, last = start[:, None] + jnp.arange(length)[None], self.episodes.last[episode][:, None]
         return jnp.where(row <= last, values[jnp.minimum(row, last)], 0.0)
 
@@ -132,15 +175,15 @@ class TransitionDataset(eqx.Module):
         self, batch_size: int, length: int, *, key: PRNGKeyArray
     ) -> EpisodeWindow:
         """`batch_size` windows of `length` observations, from the training episodes."""
-        rows = self.training_rows
-        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
+        rows, weights = self.training_rows, self.returns.training_weights
+        return self._windows(rows, batch_size, length, key=key, weights=weights)
 
     def draw_validation_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
     ) -> EpisodeWindow:
         """The same from the held-out episodes; from all, if none is held out."""
         rows = self.validation_rows if self.validation_rows.shape[0] else None
-        return draw_windows(self.transitions, self.episodes, rows, batch_size, length, key=key)
+        return self._windows(rows, batch_size, length, key=key)
 
     def draw_return_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
@@ -149,7 +192,9 @@ class TransitionDataset(eqx.Module):
 
         Second is the time of each window's first observation in its stretch.
         """
-        stretch, start = place_windows(self.stretches, None, batch_size, length, key=key)
+        stretch, start = place_windows(
+            self.stretches, None, batch_size, length, key=key, weights=self.returns.weights
+        )
         transitions = self.transitions._replace(reward=self.return_to_go)
         cut = jax.vmap(lambda *place: cut_window(transitions, self.stretches, *place, length))
         return cut(stretch, start), start - self.stretches.first[stretch]
@@ -187,8 +232,9 @@ def make_dataset(
     rows = (jnp.asarray(x, jnp.int32) for x in indices)
     whole = episode_rows(episode)
     stretches = episode_rows(stretch) if (stays & transitions.terminal).any() else whole
+    table = episode_returns(np.arange(len(episode)), transitions.reward, ends, is_held)
     return TransitionDataset(
-        device, *rows, whole, stretches, returns_to_go(transitions.reward, ends)
+        device, *rows, whole, stretches, returns_to_go(transitions.reward, ends), table
     )
 
 

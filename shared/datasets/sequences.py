@@ -6,6 +6,7 @@ windows from either form (tested).  No window crosses an episode; the last frame
 episode is observed but has no action, and what follows it is padding.
 """
 
+import dataclasses
 from functools import partial
 
 import equinox as eqx
@@ -16,8 +17,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from shared.datasets.frames import Frames
 from shared.datasets.rows import TransitionDataset, held_out
+from shared.datasets.weighting import EpisodeReturns, Weights, episode_returns
 from shared.datasets.windows import EpisodeRows, EpisodeWindow, episode_rows
-from shared.types import Window
+from shared.types import Scalar, Window
 
 
 class Places(eqx.Module):
@@ -31,6 +33,8 @@ class Places(eqx.Module):
         acted: frame numbers with an action, of all episodes, ascending.
         training: those of the training episodes.
         validation: those of the held-out episodes (may be empty).
+        ranked: those of all episodes, of the one with the highest return first.
+        returns: what every episode earned, and how the draws are weighted by it.
     """
 
     action: Float[Array, "frames action"]
@@ -40,6 +44,8 @@ class Places(eqx.Module):
     acted: Int[Array, "acted"]
     training: Int[Array, "training"]
     validation: Int[Array, "validation"]
+    ranked: Int[Array, "acted"]
+    returns: EpisodeReturns
 
     def draw(
         self,
@@ -48,10 +54,17 @@ class Places(eqx.Module):
         length: int,
         *,
         key: PRNGKeyArray,
+        weights: Weights | None = None,
     ) -> tuple[Int[Array, "batch"], Int[Array, "batch"]]:
-        """First frames of windows laid around frames of `among`, and their episodes."""
+        """First frames of windows laid around frames of `among`, and their episodes.
+
+        The frames are drawn by their `weights`, if there are any.
+        """
         k_row, k_offset = jax.random.split(key)
-        row = among[jax.random.randint(k_row, (batch_size,), 0, among.shape[0])]
+        if weights is not None:
+            row = weights.pick(batch_size, key=k_row)
+        else:
+            row = among[jax.random.randint(k_row, (batch_size,), 0, among.shape[0])]
         offset = jax.random.randint(k_offset, (batch_size,), 0, length)
         episode = self.episodes.number[row]
         first, last = self.episodes.first[episode], self.episodes.last[episode]
@@ -118,9 +131,15 @@ class SequenceDataset(eqx.Module):
         """Those of these frame numbers; leading axes as of `number`."""
         return self.observation[number]
 
+    def weighted(self, temperature: Scalar | None):
+        """As of `TransitionDataset`."""
+        returns = self.places.returns._replace(temperature=temperature)
+        return dataclasses.replace(self, places=dataclasses.replace(self.places, returns=returns))
+
     def draw_windows(self, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
         """`batch_size` windows of `length` frames, from *all* episodes."""
-        return self._draw(self.places.acted, batch_size, length, key=key)
+        places = self.places
+        return self._draw(places.acted, batch_size, length, key=key, weights=places.returns.weights)
 
     def along_windows(
         self, values: Float[Array, "frames"], batch_size: int, length: int, *, key: PRNGKeyArray
@@ -129,18 +148,20 @@ class SequenceDataset(eqx.Module):
 
         Zero where there is no action.
         """
-        start, episode = self.places.draw(self.places.acted, batch_size, length, key=key)
-        frame, last = (
-            start[:, None] + jnp.arange(length)[None],
-            self.episodes.last[episode][:, None],
+        places = self.places
+        start, episode = places.draw(
+            places.acted, batch_size, length, key=key, weights=places.returns.weights
         )
+        frame = start[:, None] + jnp.arange(length)[None]
+        last = self.episodes.last[episode][:, None]
         return jnp.where(frame < last, values[jnp.minimum(frame, last)], 0.0)
 
     def draw_training_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
     ) -> EpisodeWindow:
         """The same from the training episodes."""
-        return self._draw(self.places.training, batch_size, length, key=key)
+        among, weights = self.places.training, self.places.returns.training_weights
+        return self._draw(among, batch_size, length, key=key, weights=weights)
 
     def draw_validation_windows(
         self, batch_size: int, length: int, *, key: PRNGKeyArray
@@ -149,8 +170,9 @@ class SequenceDataset(eqx.Module):
         held = self.places.validation
         return self._draw(held if held.shape[0] else self.places.acted, batch_size, length, key=key)
 
-    def _draw(self, among, batch_size: int, length: int, *, key: PRNGKeyArray) -> EpisodeWindow:
-        return self.windows_at(*self.places.draw(among, batch_size, length, key=key), length)
+    def _draw(self, among, batch_size: int, length: int, *, key, weights=None) -> EpisodeWindow:
+        places = self.places.draw(among, batch_size, length, key=key, weights=weights)
+        return self.windows_at(*places, length)
 
     def windows_at(
         self, start: Int[Array, "batch"], episode: Int[Array, "batch"], length: int
@@ -171,13 +193,17 @@ def make_places(frames: Frames, *, validation_fraction: float = 0.1, seed: int =
     acted = np.flatnonzero(frames.acted)
     held = held_out(np.unique(frames.episode), validation_fraction, seed)
     is_held = np.isin(frames.episode[acted], held)
-    numbers = (acted, acted[~is_held], acted[is_held])
+    ranked = acted[np.argsort(-frames.episode_returns[frames.episode[acted]], kind="stable")]
+    numbers = (acted, acted[~is_held], acted[is_held], ranked)
+    ends = ~frames.acted[acted + 1] | frames.terminal[acted]
+    returns = episode_returns(acted, frames.reward[acted], ends, is_held)
     return Places(
         jnp.asarray(frames.action),
         jnp.asarray(frames.reward),
         jnp.asarray(frames.terminal),
         episode_rows(frames.episode),
         *(jnp.asarray(x, jnp.int32) for x in numbers),
+        returns,
     )
 
 
@@ -203,6 +229,8 @@ def to_sequences(dataset):
         own,
         own[dataset.training_rows],
         own[dataset.validation_rows],
+        own[dataset.ranked_rows],
+        dataset.returns._replace(first=own[dataset.returns.first]),
     )
     observation = spread(rows.observation).at[final].set(rows.next_observation[last])
     return SequenceDataset(observation, places)

@@ -7,11 +7,12 @@ observation, the reward what it earned.  The last observation of an episode has
 no action; an episode shorter than the window is followed by padding.  `acted`
 and `observed` mark what is real.
 
-Drawing: a row is drawn uniformly, a window is laid around it at a uniform offset
-and pushed inside the episode.  Every row, the fatal last ones included, is then
-seen about equally often (those at the very ends half as often as the rest), where
-a uniform choice among all windows would show the ends of a long episode `length`
-times less than its middle.  Nothing of size rows × length is ever made.
+Drawing: a row is drawn uniformly (or by what its episode earned: `weighting.py`), a
+window is laid around it at a uniform offset and pushed inside the episode.  Every row
+of an episode, the fatal last ones included, is then seen about equally often (those at
+the very ends half as often as the rest), where a uniform choice among all windows would
+show the ends of a long episode `length` times less than its middle.  Nothing of size
+rows × length is ever made.
 """
 
 from typing import NamedTuple
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from shared.datasets.weighting import Weights
 from shared.types import Transition, Window
 
 
@@ -93,15 +95,20 @@ def place_windows(
     length: int,
     *,
     key: PRNGKeyArray,
+    weights: Weights | None = None,
 ) -> tuple[Int[Array, "batch"], Int[Array, "batch"]]:
     """Episode and first row of `batch_size` windows of `length` observations.
 
-    They are laid around rows among `rows` (those of whole episodes); None means all rows.
+    They are laid around rows that are drawn by their `weights`, or if those are None, uniformly
+    among `rows` (those of whole episodes); None means all rows.
     """
     k_row, k_offset = jax.random.split(key)
-    size = episodes.number.shape[0] if rows is None else rows.shape[0]
-    row = jax.random.randint(k_row, (batch_size,), 0, size)
-    row = row if rows is None else rows[row]
+    if weights is not None:
+        row = weights.pick(batch_size, key=k_row)
+    else:
+        size = episodes.number.shape[0] if rows is None else rows.shape[0]
+        row = jax.random.randint(k_row, (batch_size,), 0, size)
+        row = row if rows is None else rows[row]
     offset = jax.random.randint(k_offset, (batch_size,), 0, length)
     episode = episodes.number[row]
     first, last = episodes.first[episode], episodes.last[episode]
@@ -116,7 +123,8 @@ def draw_windows(
     length: int,
     *,
     key: PRNGKeyArray,
+    weights: Weights | None = None,
 ) -> EpisodeWindow:
     """Windows at the places of `place_windows`; leading axes = batch, time."""
-    places = place_windows(episodes, rows, batch_size, length, key=key)
+    places = place_windows(episodes, rows, batch_size, length, key=key, weights=weights)
     return jax.vmap(lambda *place: cut_window(transitions, episodes, *place, length))(*places)

@@ -44,14 +44,25 @@ class Learner(eqx.Module):
         return self.model if self.average is None else self.average
 
 
+def trained_parameters(state: PyTree) -> int:
+    """How many numbers the optimizers of a state descend; slow copies and averages do not count."""
+
+    def is_learner(x: Any) -> bool:
+        return isinstance(x, Learner)
+
+    learners = filter(is_learner, jax.tree.leaves(state, is_leaf=is_learner))
+    arrays = jax.tree.leaves([eqx.filter(x.model, eqx.is_inexact_array) for x in learners])
+    return sum(x.size for x in arrays)
+
+
 def descend(
     learner: Learner,
     optimizer: optax.GradientTransformation,
-    loss: Callable[[Any], tuple[Float[Array, ""], Metrics]],
+    loss: Callable[[Any], tuple[Float[Array, ""], Any]],
     *,
     average: Scalar = 0.0,
-) -> tuple[Learner, Metrics]:
-    """One optimizer step on `loss(model) -> (value, metrics)`.
+) -> tuple[Learner, Any]:
+    """One optimizer step on `loss(model) -> (value, metrics)`; returns the learner and the metrics.
 
     Gradients flow into `learner.model` and into nothing else: whatever the
     loss closes over is frozen, and is not differentiated.  The learner's average,

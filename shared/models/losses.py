@@ -1,10 +1,11 @@
 """Loss terms in which two or more papers share the *same* equation."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from shared.models.networks import Critics
 from shared.types import Scalar
 
 MAX_WEIGHT = 100.0
@@ -34,12 +35,12 @@ def td_target(
 
 
 def td_loss(
-    critic: Critics,
+    critic: Callable,
     s: Float[Array, "batch observation"],
     a: Float[Array, "batch action"],
     y: Float[Array, "batch"],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Mean over the batch of sum_i (Q_i(s, a) - y)²; with its metrics."""
+    """Mean over the batch of sum_i (Q_i(s, a) - y)² of critics, as `Critics`; with its metrics."""
     q = jax.vmap(critic)(s, a)
     loss = jnp.mean(jnp.sum((q - y[:, None]) ** 2, axis=1))
     return loss, {"critic_loss": loss, "q": jnp.mean(q)}

@@ -72,7 +72,8 @@ class Weight(NamedTuple):
 def product(x: Float[Array, "*rows n"], weight: Weight) -> Float[Array, "*rows m"]:
     """The product x · Wᵀ; of a `half` weight, that of rounded operands, as in its gradients.
 
-    It can be differentiated once.
+    By the weight it can be differentiated once; by x also what a gradient by the weight is made
+    of, so that an encoder below learns from the loss of an update (`shared/training/encoded.py`).
     """
     return rows_p.bind(x.astype(weight.forward.dtype), weight.forward, weight.backward)
 
@@ -161,6 +162,24 @@ def _transpose_changed(cotangent, x, change):
     return None, outer_p.bind(cotangent, x)
 
 
+def _rows_jvp(primals, tangents):
+    (x, forward, backward), x_dot = primals, ad.instantiate_zeros(tangents[0])
+    y = rows_p.bind(x, forward, backward)
+    return y, rows_p.bind(x_dot.astype(x.dtype), forward, backward)
+
+
+def _bilinear_jvp(operation):
+    """The rule of an operation that is linear in each of its two operands."""
+
+    def rule(primals, tangents):
+        (a, b), (a_dot, b_dot) = primals, tangents
+        terms = [] if isinstance(a_dot, ad.Zero) else [operation.bind(a_dot, b)]
+        terms += [] if isinstance(b_dot, ad.Zero) else [operation.bind(a, b_dot)]
+        return operation.bind(a, b), sum(terms[1:], terms[0])
+
+    return rule
+
+
 def _batch(operation, batched, rounded_by: int):
     """The batching rule of an operation with several weights, or gradients of such.
 
@@ -207,6 +226,9 @@ def _batched_outer(y, x):
     return jnp.matmul(y, x, preferred_element_type=jnp.float32)
 
 
+ad.primitive_jvps[rows_p] = _rows_jvp
+ad.primitive_jvps[changed_p] = _bilinear_jvp(changed_p)
+ad.primitive_jvps[outer_p] = _bilinear_jvp(outer_p)
 ad.primitive_transposes[rows_p] = _transpose_rows
 ad.primitive_transposes[changed_p] = _transpose_changed
 batching.primitive_batchers[rows_p] = _batch(rows_p, _batched_rows, rounded_by=1)

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from shared.errors import RunError
+from shared.storage.interrupts import interrupts_held_back
 
 Table = dict[str, dict[str, Any]]
 
@@ -113,14 +114,15 @@ def put_together(template: PyTree, arrays: dict[str, np.ndarray], table: Table) 
 
 @contextlib.contextmanager
 def _quiet_orbax() -> Iterator[Any]:
-    """Orbax without its log: what goes wrong arrives as an exception anyway."""
+    """Orbax without its log (what goes wrong arrives as an exception anyway), and undisturbed."""
     import orbax.checkpoint  # a quarter of a second, so only where arrays are read or written
     from absl import logging
 
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)
     try:
-        yield orbax.checkpoint
+        with interrupts_held_back():
+            yield orbax.checkpoint
     finally:
         logging.set_verbosity(verbosity)
 

@@ -1,21 +1,21 @@
 """The status of runs while they are carried out; `schema.status_of` reads it."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.errors import Interrupted
 from shared.record.run_folder import RunFolder
+from shared.record.usage import Meter
 
 
 @contextmanager
 def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
-    """The status of runs in their `run.json` while they are carried out."""
-    started = time.time()
+    """Status and usage of runs in their `run.json` while they are carried out."""
+    meters = [Meter(run.record.get("usage") or {}) for run in runs]
 
-    def tell(status: str) -> None:
-        for run in runs:
-            run.update_record(status=status, seconds_of_last_part=round(time.time() - started, 1))
+    def tell(status: str, **why: str) -> None:
+        for run, meter in zip(runs, meters, strict=True):
+            run.update_record(status=status, usage=meter.read(), **why)
 
     tell("running")
     try:
@@ -23,7 +23,7 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted):
         tell("interrupted")
         raise
-    except Exception:
-        tell("failed")
+    except Exception as error:
+        tell("failed", error=str(error) or type(error).__name__)
         raise
     tell("finished")

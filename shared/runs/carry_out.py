@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from shared.datasets.dataset import Dataset
+from shared.datasets.row_data import RowData
 from shared.environments.checked import check_simulator
 from shared.environments.simulators import has_simulator
 from shared.environments.units import Units
 from shared.errors import ConfigError, RunError
+from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
 from shared.runs.frozen_model import FrozenModel, load_model_again
@@ -50,6 +52,21 @@ def tell_remarks(plan: Plan, data: Dataset, progress: Progress) -> None:
         progress.tell(remark)
 
 
+def training_part(settings: RunSettings, data: Dataset) -> Dataset:
+    """The data less the episodes that training never sees.
+
+    Raises:
+        ConfigError: they are pictures, of which no episode can be held out.
+    """
+    if not settings.held_out_episodes:
+        return data
+    if not isinstance(data, RowData):
+        raise ConfigError(
+            "held_out_episodes: of pictures no episode can be held out; leave the key out."
+        )
+    return data.without(data.judged_episodes(settings.held_out_episodes))
+
+
 def place(settings: RunSettings, data: Dataset, progress: Progress):
     """The data where training wants them; of frames, `progress` is told first what they take."""
     options: dict[str, Any] = {"validation_fraction": settings.validation_fraction}
@@ -83,7 +100,7 @@ def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, pre
         for mirror in mirrors:
             stack.callback(mirror.close)
         stack.enter_context(progress)
-        loop.train(
+        state = loop.train(
             plan.build(),
             dataset,
             spec,
@@ -94,12 +111,14 @@ def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, pre
             mirrors=mirrors,
             prepare=prepare,
         )
+        run.update_record(parameters=trained_parameters(state) // len(plan.seeds))
 
 
 def carry_on(run: RunFolder, load: LoadData, progress: Progress, steps: int | None = None) -> None:
     """The rest of a run that is open for writing; it may get more `steps` than were planned."""
     data = load_again(run.path, run.record, load)
     plan = lengthen(run, steps or planned(run), progress)
+    data = training_part(plan.settings, data)
     dataset = place(plan.settings, data, progress)
     carry_out(run, plan, dataset, data.spec, progress, model_again(run.record, plan, load))
 

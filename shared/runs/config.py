@@ -13,6 +13,9 @@ class; values live in `configs/<algorithm>.yaml`:
     pixels:                                 # with `--observation pixels`, any of the three
       defaults: ...
 
+An algorithm of vectors that learns from pixels behind an encoder has the encoder's hyperparameters
+(`shared/training/encoded.py`) besides its own; their common values are in `configs/encoding.yaml`.
+
 **Precedence**, the last word first:
 
     1. `--set key=value`
@@ -44,6 +47,7 @@ from shared.algorithm import AbstractAlgorithm
 from shared.errors import ConfigError
 from shared.runs.conversion import convert, refuse_unknown
 from shared.runs.patterns import Block, values_for
+from shared.training.encoded import Encoded, Encoding
 
 PARTS = ("defaults", "datasets", "presets")
 SECTIONS = (*PARTS, "pixels")
@@ -107,18 +111,40 @@ def resolve(
     Raises:
         ConfigError: unknown, missing or mistyped key; unknown preset.
     """
-    names = [field.name for field in dataclasses.fields(algorithm_class)]
-    refuse_unknown(overrides or {}, [*names, *also_known], "--set")
+    owners = owners_of(algorithm_class, pixels=pixels)
+    refuse_unknown(overrides or {}, [*_hints(owners), *also_known], "--set")
     document = load_values(name, file)
     if preset not in ("paper", *document["presets"]):
         known = ", ".join(["paper", *document["presets"]])
         raise ConfigError(f"preset '{preset}' does not exist for {name}; choose one of {known}.")
     parts = [document, document["pixels"]] if pixels else [document]
+    if Encoding in owners:
+        parts.insert(0, load_values("encoding"))
     values = {}
     for blocks in _levels(parts, preset):
         values |= values_for(dataset, blocks, f"{name}.yaml")
     values |= overrides or {}
-    return check(algorithm_class, values, where=f"configuration of {name}")
+    return check(owners, values, where=f"configuration of {name}")
+
+
+def owners_of(algorithm_class: type, *, pixels: bool) -> tuple[type, ...]:
+    """The classes whose annotated fields are the hyperparameters of a run."""
+    of_vectors = issubclass(algorithm_class, AbstractAlgorithm) and algorithm_class.shaped_by
+    return (algorithm_class, Encoding) if pixels and of_vectors else (algorithm_class,)
+
+
+def common_values(owners: tuple[type, ...]) -> dict[str, Any]:
+    """Defaults that are the same for all algorithms, before any file of theirs speaks."""
+    return load_values("encoding")["defaults"] if Encoding in owners else {}
+
+
+def _hints(owners: tuple[type, ...]) -> dict[str, Any]:
+    """The annotated fields of several classes by name."""
+    found = {}
+    for owner in owners:
+        hints = typing.get_type_hints(owner, include_extras=True)
+        found |= {field.name: hints[field.name] for field in dataclasses.fields(owner)}
+    return found
 
 
 def _levels(parts: list[dict[str, Any]], preset: str) -> Iterator[list[Block]]:
@@ -135,21 +161,27 @@ def _flat(preset: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in preset.items() if not isinstance(v, dict)}
 
 
-def check(algorithm_class: type, values: dict[str, Any], *, where: str) -> dict[str, Any]:
+def check(owners: tuple[type, ...], values: dict[str, Any], *, where: str) -> dict[str, Any]:
     """`values` with every type and range checked, converted without loss."""
-    hints = typing.get_type_hints(algorithm_class, include_extras=True)
-    names = [field.name for field in dataclasses.fields(algorithm_class)]
-    refuse_unknown(values, names, where)
-    missing = [n for n in names if n not in values]
+    hints = _hints(owners)
+    refuse_unknown(values, [*hints], where)
+    missing = [n for n in hints if n not in values]
     if missing:
         raise ConfigError(f"{where}: '{missing[0]}' has no value; add it under 'defaults'.")
-    return {n: convert(values[n], hints[n], f"{where}: '{n}'") for n in names}
+    return {n: convert(values[n], hints[n], f"{where}: '{n}'") for n in hints}
 
 
-def build(algorithm_class: type[AbstractAlgorithm], values: dict[str, Any]) -> AbstractAlgorithm:
+def build(
+    algorithm_class: type[AbstractAlgorithm], values: dict[str, Any], *, pixels: bool = False
+) -> AbstractAlgorithm:
     """The algorithm object; lists become tuples so that it can be hashed."""
-    checked = check(algorithm_class, values, where=algorithm_class.__name__)
-    return algorithm_class(**checked)
+    owners = owners_of(algorithm_class, pixels=pixels)
+    checked = check(owners, values, where=algorithm_class.__name__)
+    algorithm, *encoding = (
+        owner(**{field.name: checked[field.name] for field in dataclasses.fields(owner)})
+        for owner in owners
+    )
+    return Encoded(algorithm, *encoding) if encoding else algorithm
 
 
 def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -176,7 +208,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     for text in texts:
         key, _, listed = text.partition("=")
         try:
-            values = [_number(value) for value in yaml.safe_load(f"[{listed}]")]
+            values = [as_number(value) for value in yaml.safe_load(f"[{listed}]")]
         except yaml.YAMLError:
             values = []
         if not key or not values or any(value in values[:i] for i, value in enumerate(values)):
@@ -185,7 +217,7 @@ def parse_sweeps(texts: tuple[str, ...]) -> dict[str, list[Any]]:
     return swept
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """YAML reads 1e-3 as text."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):

@@ -6,6 +6,7 @@ theirs at the rate that this device reaches in a product of common shape, times
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from shared.models.products import changed_p, outer_p, rows_p
 from shared.runs.plan import Plan
 from shared.training import program
 from shared.training.views import Source, shape_of
-from shared.types import Transition
+from shared.types import Spec, Transition
 
 LENGTH = 512
 """Rows, or frames, of an episode of the stand-in that is traced."""
@@ -34,14 +35,19 @@ class Costs(NamedTuple):
     """Of one run, whatever the device and the length of the data.
 
     Attributes:
-        operations: of the matrix products of all updates.
+        phases: name and updates of each, and the operations of all its matrix products.
         state_bytes: parameters, optimizers and all else that training remembers.
         row_bytes: of one row of data on the device, and as it is read on the host.
     """
 
-    operations: float
+    phases: tuple[tuple[str, int, float], ...]
     state_bytes: int
     row_bytes: tuple[float, float]
+
+    @property
+    def operations(self) -> float:
+        """Of the matrix products of all updates."""
+        return sum(operations for _, _, operations in self.phases)
 
     def seconds(self, rate: float) -> float:
         """Of all updates at `rate` operations a second; no compilation, no evaluation."""
@@ -53,24 +59,47 @@ class Costs(NamedTuple):
         return self.state_bytes + device, host
 
 
-def costs(plan: Plan, environment: Environment) -> Costs:
-    """What the run of `plan` costs, on states or on pixels."""
-    data = _stand_in(plan, environment)
+def costs(plan: Plan, sizes: Environment | Spec) -> Costs:
+    """What the run of `plan` costs, on states or on pixels, of a task or data of these sizes."""
+    data = _stand_in(plan, sizes)
     frames = data.pixels is not None
     dataset = data.to_device(**({"where": "device"} if frames else {}))
     algorithm, seeds = plan.build(), plan.seeds
     state = program.state_shapes(algorithm, data.spec, seeds)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
-    operations = 0.0
+    phases = []
     for index, phase in enumerate(program.phases_of(algorithm, plan.settings.online_steps)):
         if phase.steps:
             source = (
                 Source(dataset) if phase.view is None else _seen(algorithm, index, dataset, one)
             )
-            operations += phase.steps * update_flops(phase, one, source)
+            operations = phase.steps * update_flops(phase, one, source) * len(seeds)
+            phases.append((phase.name, phase.steps, operations))
     units = data.rows + len(data.episode_returns) if frames else data.rows
     row_bytes = _bytes(dataset) / units, _host_bytes(data) / units
-    return Costs(operations * len(seeds), _bytes(state), row_bytes)
+    return Costs(tuple(phases), _bytes(state), row_bytes)
+
+
+def forecast(plans: Sequence[Plan], spec: Spec) -> str:
+    """How long these runs will take on this device, phase by phase, as a sentence."""
+    rate, seconds = product_rate(), {}
+    for plan in plans:
+        for name, updates, operations in costs(plan, spec).phases:
+            known = seconds.get((name, updates), 0.0)
+            seconds[name, updates] = known + OVERHEAD * operations / rate
+    parts = (f"{updates:,} of {name} {duration(s)}" for (name, updates), s in seconds.items())
+    runs = "" if len(plans) == 1 else f" for {len(plans)} runs"
+    return (
+        f"training takes about {duration(sum(seconds.values()))}{runs}: updates {', '.join(parts)} "
+        "(an estimate, without compiling and scoring)"
+    )
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min` or `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _seen(algorithm, index: int, dataset, one) -> Source:
@@ -93,9 +122,9 @@ def shapes_of(plan: Plan, environment: Environment) -> tuple:
     return (plan.algorithm, plan.seeds, plan.settings.online_steps, *seen, *sizes, *settings)
 
 
-def _stand_in(plan: Plan, environment: Environment) -> FrameData | RowData:
+def _stand_in(plan: Plan, sizes: Environment | Spec) -> FrameData | RowData:
     """A data set of the right sizes, of two episodes without content."""
-    size, action_size = plan.settings.frame_size, environment.action_size
+    size, action_size = plan.settings.frame_size, sizes.action_size
     episode, about = np.repeat(np.arange(2), LENGTH), {"name": "", "path": Path(), "sha256": ""}
     about |= {"source": "yours", "environment": None, "attributes": {}}
     about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, LENGTH)}
@@ -107,7 +136,7 @@ def _stand_in(plan: Plan, environment: Environment) -> FrameData | RowData:
         frames = Frames(image, None, action, reward, terminal, episode)
         about["episode_lengths"] = np.full(2, LENGTH - 1)  # the last frame has no action
         return FrameData(frames=frames, **about)
-    observation = np.zeros((2 * LENGTH, environment.observation_size), np.float32)
+    observation = np.zeros((2 * LENGTH, sizes.observation_size), np.float32)
     transitions = Transition(observation, action, reward, terminal, observation)
     return RowData(transitions=transitions, episode=episode, **about)
 

@@ -3,9 +3,11 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from shared.algorithm import Reusable
 from shared.errors import ConfigError, DataError, RunError
 from shared.record.leaves import arrays_of
 from shared.record.run_folder import RunFolder
+from shared.runs import registry
 from shared.runs.plan import Plan
 from shared.runs.trained import load_state
 
@@ -23,7 +26,8 @@ class FrozenModel:
     """The reusable part of a trained run.
 
     Attributes:
-        fields: name of a field of the state -> its value; leading axis = `seeds`.
+        fields: name of a field of the state (`a.b` of a field's own) -> its value; leading axis =
+            `seeds`.
         seeds: of the run that trained it.
         record: what `run.json` says of it: run, checkpoint and SHA-256 of the arrays.
     """
@@ -48,7 +52,10 @@ class FrozenModel:
             )
         several = len(self.seeds) > 1
         rows = jnp.asarray([self.seeds.index(seed) if several else 0 for seed in seeds])
-        return state._replace(**jax.tree.map(lambda x: x[rows], self.fields))
+        for name, value in self.fields.items():
+            taken = jax.tree.map(lambda x: x[rows], value)
+            state = eqx.tree_at(attrgetter(name), state, taken)
+        return state
 
 
 def model_overrides(run: Path, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -59,19 +66,24 @@ def model_overrides(run: Path, overrides: dict[str, Any]) -> dict[str, Any]:
         RunError: `run` is no run folder.
     """
     source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
+    return overrides_of_model(source, str(run), overrides)
+
+
+def overrides_of_model(source: Plan, named: str, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The same for the plan of the run, which is `named` so in errors."""
     part = reusable_part(source)
     for key in (*part.keys, part.steps):
         if key in overrides:
-            raise ConfigError(f"--set {key}: the model of {run} has its own; leave the key out.")
+            raise ConfigError(f"--set {key}: the model of {named} has its own; leave the key out.")
     seen = source.settings.observation
     if overrides.get("observation", seen) != seen:
-        raise ConfigError(f"--observation: the model of {run} sees {seen}; leave the option out.")
+        raise ConfigError(f"--observation: the model of {named} sees {seen}; leave the option out.")
     taken = {key: source.hyperparameters[key] for key in part.keys} | {"observation": seen}
     return {**overrides, **taken, part.steps: 0}
 
 
 def load_model(run: Path, plan: Plan, data) -> FrozenModel:
-    """The model of a run, for agents of `plan`.
+    """The model of a run, for agents of `plan`, or for a plan on its states.
 
     Raises:
         ConfigError: the two algorithms do not share a model.
@@ -80,7 +92,7 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
     """
     source, record, algorithm, state, position = load_state(Path(run))
     part = reusable_part(source)
-    if part != reusable_part(plan):
+    if plan.features is None and part != reusable_part(plan):
         raise ConfigError(f"{plan.algorithm} cannot take over the model of {source.algorithm}.")
     phases = [phase.name for phase in algorithm.phases()]
     index = phases.index(part.phase)
@@ -92,10 +104,27 @@ def load_model(run: Path, plan: Plan, data) -> FrozenModel:
             f"{run}: its model was trained on other data than {data.path}; give that file with "
             "--data, or train a model on this one."
         )
-    fields = {name: getattr(state, name) for name in part.fields}
+    fields = {name: attrgetter(name)(state) for name in part.fields}
     latest = RunFolder.open(Path(run), write=False).checkpoints.latest
     described = {"run": str(Path(run).resolve()), "checkpoint": latest, "sha256": _hash(fields)}
+    fields = fields if plan.features is None else {"model": fields}
     return FrozenModel(fields, source.seeds, described)
+
+
+def plan_of_features(run: Path) -> Plan:
+    """The plan of a run on the states of whose model others may learn.
+
+    Raises:
+        ConfigError: it has no model of the world.
+        RunError: `run` is no run folder.
+    """
+    source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
+    if not registry.find(source.family, source.algorithm).perceives:
+        raise ConfigError(
+            f"--features {run}: '{source.algorithm}' has no model of the world; name a run of "
+            "clap, lompo or offline-dv2."
+        )
+    return source
 
 
 def reusable_part(plan: Plan) -> Reusable:

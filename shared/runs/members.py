@@ -17,10 +17,11 @@ import numpy as np
 
 from shared.datasets.dataset import Dataset
 from shared.errors import ConfigError
+from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder, require_empty
 from shared.record.schema import SWEEP_FILE
 from shared.record.status import recording
-from shared.runs import apart, longer, sweep_plan
+from shared.runs import apart, estimates, longer, sweep_plan
 from shared.runs.carry_out import (
     LoadData,
     carry_out,
@@ -30,6 +31,7 @@ from shared.runs.carry_out import (
     new_run,
     place,
     tell_remarks,
+    training_part,
 )
 from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
@@ -43,6 +45,11 @@ Values = dict[str, Any]
 def combinations(sweep: Mapping[str, Sequence[Any]]) -> list[Values]:
     """Every combination of the values, the last name fastest."""
     return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+
+
+def names(sweep: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The members' folders in that of their sweep."""
+    return [name_of(values) for values in combinations(sweep)]
 
 
 def is_sweep(path: Path) -> bool:
@@ -86,14 +93,16 @@ def start(
         check_plan(plan, data, model)
     require_empty(out)
     tell_remarks(plans[0], data, progress)
-    dataset = place(plans[0].settings, data, progress)
-    reason = sweep_plan.why_apart(plans, swept, data.spec, dataset)
+    seen = training_part(plans[0].settings, data)
+    dataset = place(plans[0].settings, seen, progress)
+    reason = sweep_plan.why_apart(plans, swept, seen.spec, dataset)
     progress.tell(sweep_plan.how(reason, plans[0], model))
+    progress.expect(partial(estimates.forecast, plans, data.spec))
     runs = []
     with ExitStack() as stack:
         for plan, name in zip(plans, names, strict=True):
             algorithm = plan.build() if reason else sweep_plan.together(plans[0], swept)
-            metrics = program.metric_names(algorithm, data.spec, dataset)
+            metrics = program.metric_names(algorithm, seen.spec, dataset)
             title = f"{label or plan.algorithm}, {name}"
             entries = {"model": model, "label": title, "sweep": True}
             run = new_run(plan, data, out / name, metrics, **entries)
@@ -101,12 +110,12 @@ def start(
         sweep_folder.write_members(out, dict(zip(names, swept, strict=True)), apart=bool(reason))
         put = None if model is None else model.put_into
         if not reason:
-            _carry_out(plans, swept, runs, dataset, data.spec, progress, put)
+            _carry_out(plans, swept, runs, dataset, seen.spec, progress, put)
             return [run.path for run in runs]
 
         def train(run: RunFolder, plan: Plan) -> None:
             prepare = loop.unchanged if put is None else partial(put, seeds=plan.seeds)
-            carry_out(run, plan, dataset, data.spec, progress, prepare)
+            carry_out(run, plan, dataset, seen.spec, progress, prepare)
 
         apart.one_after_another(
             {run.path: partial(train, run, p) for run, p in zip(runs, plans, strict=True)}, progress
@@ -138,6 +147,7 @@ def resume(
         steps = steps or max(map(longer.planned, runs))
         silent = [progress, *(Progress() for _ in runs[1:])]  # one sentence for all of them
         plans = [longer.lengthen(run, steps, tell) for run, tell in zip(runs, silent, strict=True)]
+        data = training_part(plans[0].settings, data)
         dataset = place(plans[0].settings, data, progress)
 
         def put(state, seeds):
@@ -161,7 +171,7 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
         return SweptState(run.values, member)
 
     with recording(runs), progress:
-        loop.train(
+        state = loop.train(
             sweep_plan.together(plans[0], swept),
             dataset,
             spec,
@@ -171,3 +181,5 @@ def _carry_out(plans, swept, runs, dataset, spec, progress, put) -> None:
             progress=progress,
             prepare=prepare,
         )
+        for member in runs:
+            member.update_record(parameters=trained_parameters(state) // len(seeds * len(runs)))

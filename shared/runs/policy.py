@@ -151,7 +151,7 @@ class Policy:
         """Commands for several robots, or episodes, side by side; each row has its own memory.
 
         Arguments:
-            observations: (rows, *observation_shape); as many rows as in the last call, until
+            observations: (rows, `*observation_shape`); as many rows as in the last call, until
                 `reset` forgets all of them.
             rewards: (rows,) of the last commands; None are zeros.
 

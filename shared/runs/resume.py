@@ -7,6 +7,7 @@ from shared.loading.request import DataRequest
 from shared.record.run_folder import RunFolder
 from shared.runs import longer, members
 from shared.runs.carry_out import LoadData, carry_on
+from shared.training.kept_programs import keep_programs
 from shared.training.progress import Progress
 
 
@@ -39,6 +40,7 @@ def resume(
             belongs to a sweep.
         ConfigError: steps that the run cannot be given.
     """
+    keep_programs()
     path, progress = Path(path), progress or Progress()
     place_of = None if data is None else Path(data)
     root = None if data_dir is None else Path(data_dir)

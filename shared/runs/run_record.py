@@ -10,6 +10,7 @@ import numpy as np
 
 from shared.datasets.dataset import Dataset
 from shared.record.run_folder import versions
+from shared.record.usage import commit
 from shared.runs.plan import Plan
 from shared.training import program
 
@@ -33,6 +34,7 @@ def make_record(plan: Plan, data: Dataset, label: str | None = None) -> dict[str
         "seeds": list(plan.seeds),
         "phases": phases_of(plan),
         "versions": versions(),
+        "commit": commit(),
         "devices": [str(device) for device in jax.devices()],
         "command": command(),
         "label": label or plan.algorithm,

@@ -10,12 +10,20 @@ from typing import Any
 from shared.datasets.dataset import Dataset
 from shared.loading.request import DataRequest
 from shared.record.run_folder import require_empty
-from shared.runs import members
-from shared.runs.carry_out import carry_out, check_plan, new_run, place, tell_remarks
+from shared.runs import estimates, members
+from shared.runs.carry_out import (
+    carry_out,
+    check_plan,
+    new_run,
+    place,
+    tell_remarks,
+    training_part,
+)
 from shared.runs.frozen_model import FrozenModel, load_model
 from shared.runs.plan import Plan
 from shared.runs.request import Request
 from shared.training import loop, program
+from shared.training.kept_programs import keep_programs
 from shared.training.progress import Progress
 
 
@@ -30,6 +38,7 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
         DataError: no such data, or data with a fault.
         RunError: the folder is not empty, or a run whose model is asked for is unfit.
     """
+    keep_programs()
     progress = progress or Progress()
     plan = request.plan()
     request = request.named(plan)
@@ -42,7 +51,8 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
     if request.data.name is None and data.name != plan.dataset:  # the file says what it is
         request = replace(request, data=replace(request.data, name=data.name))
         plan = request.plan()
-    model = None if request.model is None else load_model(request.model, plan, data)
+    source = request.model or request.features
+    model = None if source is None else load_model(source, plan, data)
     options = {"model": model, "progress": progress, "label": request.label}
     if request.sweep:
         swept = members.combinations(request.sweep)
@@ -81,12 +91,14 @@ def train_plan(
     check_plan(plan, data, model)
     progress = progress or Progress()
     tell_remarks(plan, data, progress)
-    dataset = place(plan.settings, data, progress)
-    names = program.metric_names(plan.build(), data.spec, dataset)
+    seen = training_part(plan.settings, data)
+    dataset = place(plan.settings, seen, progress)
+    progress.expect(partial(estimates.forecast, [plan], data.spec))
+    names = program.metric_names(plan.build(), seen.spec, dataset)
     prepare = loop.unchanged if model is None else partial(model.put_into, seeds=plan.seeds)
     entries = {"model": model, "label": label, "loggers": list(loggers)}
     with new_run(plan, data, Path(out), names, **entries) as run:
-        carry_out(run, plan, dataset, data.spec, progress, prepare)
+        carry_out(run, plan, dataset, seen.spec, progress, prepare)
     return run.path
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import jax
 
 from shared.errors import ConfigError
+from shared.runs import registry
 from shared.runs.frozen_model import FrozenModel
 from shared.runs.plan import Plan
 from shared.training import program
+from shared.training.encoded import Encoded
+from shared.training.on_states import OnStates
 from shared.training.settings import RunSettings
 from shared.training.sweep import Sweep, name_of
 from shared.types import Spec
@@ -57,8 +60,9 @@ def why_apart(
     dataset: Any,
 ) -> str | None:
     """Why these members cannot share one program; None if they can."""
-    algorithm = plans[0].build()
-    hints = typing.get_type_hints(type(algorithm))
+    if isinstance(plans[0].build(), Encoded | OnStates):
+        return "their observations are features"
+    hints = typing.get_type_hints(registry.find(plans[0].family, plans[0].algorithm))
     for name, value in swept[0].items():
         if hints.get(name) not in (float, float | None) or isinstance(value, str):
             return f"'{name}' is no float of the algorithm"
@@ -68,6 +72,8 @@ def why_apart(
         every = together(plans[0], swept)
         networks = jax.tree.flatten(program.state_shapes(every, spec, (0,)).member)
         program.metric_names(every, spec, dataset)
+        if every.draws_by_values(dataset):
+            return f"what is drawn depends on {', '.join(swept[0])}"
     # A program that branches on a value, or keeps it where only constants may be.
     except (TypeError, jax.errors.UnexpectedTracerError, jax.errors.ConcretizationTypeError):
         return f"{', '.join(swept[0])} shapes the program"

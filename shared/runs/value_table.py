@@ -47,8 +47,10 @@ def rows_of_algorithm(family: str, name: str) -> Iterator[tuple[str, ...]]:
     """The rows of one algorithm's hyperparameters."""
     found = registry.find(family, name)
     document = config.load_values(name)
-    defaults = config.check(found, document["defaults"], where=name)
     for observation in found.observations:
+        owners = config.owners_of(found, pixels=observation == "pixels")
+        defaults = config.common_values(owners) | document["defaults"]
+        defaults = config.check(owners, defaults, where=name)
         for preset in ("paper", *document["presets"]):
             plans = {
                 dataset: make_plan(
@@ -61,7 +63,7 @@ def rows_of_algorithm(family: str, name: str) -> Iterator[tuple[str, ...]]:
 
 def _rows_of_runs() -> Iterator[tuple[str, ...]]:
     document = config.load_values("run")
-    defaults = config.check(RunSettings, document["defaults"], where="run")
+    defaults = config.check((RunSettings,), document["defaults"], where="run")
     presets = ("paper", *document["presets"])
     for observation, preset in itertools.product(("state", "pixels"), presets):
         options = {"preset": preset, "pixels": observation == "pixels"}
@@ -87,4 +89,6 @@ def _text(value) -> str:
     """As `--set` takes it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(_text, value))}]"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if value is None or isinstance(value, bool):  # 1.0 is no "true"
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -6,6 +6,7 @@ are the one program that nearly all checks share: compiling is what they cost.
 
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 
 from shared.algorithm import AbstractAlgorithm
 from shared.training import program
+from shared.training.chunked import Chunked
 from shared.training.views import source_of
 from shared.types import Spec
 
@@ -197,10 +199,12 @@ def check_what_is_declared(subject: Trained) -> None:
     algorithm, state = subject.algorithm, seed(subject.state, 0)
     part = algorithm.reusable
     if part is not None:
-        names = {field for field in algorithm.__dataclass_fields__}
+        named = algorithm.algorithm if isinstance(algorithm, Chunked) else algorithm
+        names = {field for field in named.__dataclass_fields__}
         assert {*part.keys, part.steps} <= names, f"{part} names no hyperparameter"
         assert part.phase in [phase.name for phase in algorithm.phases()]
-        assert set(part.fields) <= set(state._fields), f"{part} names no field of the state"
+        for name in part.fields:
+            assert jax.tree.leaves(attrgetter(name)(state)), f"{name} is no field of the state"
     learned = algorithm.learned_reward(state)
     if learned is not None:
         assert 0 <= float(learned.discount) <= 1

@@ -38,6 +38,9 @@ class Progress:
     def tell(self, sentence: str) -> None:
         """Something to know before training starts."""
 
+    def expect(self, forecast: Callable[[], str]) -> None:
+        """How long training will take, if anybody reads it: the forecast takes a second."""
+
     def begin(self, name: str, total: int, done: int = 0) -> None:
         """A stretch of `total` steps starts, `done` of them done already."""
 
@@ -61,6 +64,9 @@ class TerminalProgress(Progress):
     def loading(self, label):
         with loading_bar(label) as update:
             yield update
+
+    def expect(self, forecast):
+        self.tell(forecast())
 
 
 class BarProgress(TerminalProgress):

@@ -25,6 +25,9 @@ class RunSettings:
         "lowest and highest command, [low, high] or a pair a motor, if the data do not say it"
     )
     cut_jumps: bool = _setting("end episodes where the next row does not continue them")
+    held_out_episodes: DropRate = _setting(
+        "share of the episodes that training never sees, for 'choose' to judge the policy on"
+    )
     validation_fraction: DropRate = _setting("share of the episodes held out for validation")
     steps_per_call: Size = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: Size = _setting("updates between two evaluations")

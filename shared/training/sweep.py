@@ -6,14 +6,17 @@ sweep are trained by one program, vmapped like seeds.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.datasets.pages import MappedSequences
 
 
 class SweptState(NamedTuple):
@@ -37,14 +40,21 @@ class Sweep(AbstractAlgorithm):
         member = self.at(jnp.zeros(len(self.names))).init(spec, key=key)
         return SweptState(jnp.zeros(len(self.names)), member)
 
-    def at(self, values: Float[Array, "names"]) -> AbstractAlgorithm:
+    def at(self, values: Float[Array, "names"] | Sequence) -> AbstractAlgorithm:
         """The algorithm at these (traced) values."""
-        member = object.__new__(type(self.algorithm))
-        for field in dataclasses.fields(self.algorithm):
-            object.__setattr__(member, field.name, getattr(self.algorithm, field.name))
-        for i, name in enumerate(self.names):
-            object.__setattr__(member, name, values[i])
-        return member
+        return self.algorithm.changed(**{name: values[i] for i, name in enumerate(self.names)})
+
+    def draws_by_values(self, dataset) -> bool:
+        """Does a phase draw its batches by one of the `names`, which this program cannot?"""
+        shown = dataset.blank if isinstance(dataset, MappedSequences) else dataset
+        # Nothing can be computed with these values, so that whoever tries is found out.
+        member = self.at([object() for _ in self.names])
+        try:
+            for phase in member.phases():
+                jax.eval_shape(partial(phase.draw, key=jax.random.key(0)), shown)
+        except TypeError:
+            return True
+        return False
 
     def phases(self):
         return tuple(self._phase(i, phase) for i, phase in enumerate(self.algorithm.phases()))
@@ -77,6 +87,9 @@ class Sweep(AbstractAlgorithm):
 
     def initial_memory(self, state):
         return self.at(state.values).initial_memory(state.member)
+
+    def rewarded(self, memory, reward):
+        return self.algorithm.rewarded(memory, reward)
 
     def act(self, state, memory, observation, *, key):
         return self.at(state.values).act(state.member, memory, observation, key=key)

@@ -33,6 +33,7 @@ CASES = {
         **{"dream_value_weight": 0.5, "expectile": 0.7, "state_from": "observation"},
         **{"real_value_weight": 0.5, "stop_box_gradient": True},
         **{"model_cosine_decay": True, "agent_cosine_decay": True},
+        **{"return_weighting": 0.5, "dream_weight": 0.5},
     },
 }
 
@@ -167,6 +168,29 @@ def test_remembered_states_are_those_of_a_policy_that_acts(trained, hopper_rando
         latent = filter_(latent, action, observation, jnp.zeros(core.states.size))
         np.testing.assert_allclose(view[0, rows][t], latent.feature, atol=1e-5)
         action = frames.places.action[rows][t]
+
+
+@pytest.mark.parametrize("trained", ["paper", "no constraint, remembered states"], indirect=True)
+def test_samples_draw_the_state_only_if_the_agent_knows_such_states(trained, hopper_random):
+    _, algorithm, state = trained
+    one, observation = first_of(state), jnp.asarray(hopper_random.transitions.observation[0])
+    play = partial(act, algorithm, one, algorithm.initial_memory(one), observation)
+    (mode, likeliest), (sample, seen) = play(), play(key=jax.random.key(0))
+    same = np.array_equal(likeliest.latent.stochastic, seen.latent.stochastic)
+    assert same == (algorithm.recorded_states == "remembered")
+    assert not np.array_equal(mode, sample)
+
+
+@pytest.mark.parametrize("trained", ["paper"], indirect=True)
+@pytest.mark.parametrize(("weight", "moves"), [(0.0, False), (1.0, True)])
+def test_dreams_move_the_actor_by_their_weight_alone(trained, hopper_random, weight, moves):
+    """A fresh agent, for Adam goes on along what it remembers."""
+    algorithm, key = dataclasses.replace(trained[1], dream_weight=weight), jax.random.key(0)
+    state = algorithm.init(hopper_random.spec, key=key)
+    batch = algorithm.draw_agent(hopper_random.to_device(), key=key)
+    after, _ = jax.jit(algorithm.update_agent)(state, batch, key=key)
+    before, actor = state.agent.model.actor, after.agent.model.actor
+    assert moves != all(map(np.array_equal, leaves(before), leaves(actor)))
 
 
 @pytest.mark.parametrize("trained", ["paper"], indirect=True)

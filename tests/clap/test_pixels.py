@@ -198,6 +198,6 @@ def test_films_can_be_read(finished, tmp_path, name, file, height):
 
 
 def test_what_cannot_see_pixels_is_told():
-    with pytest.raises(ConfigError, match="'cnf' learns from states"):
-        make_plan("cnf", "cnf", NAME, overrides={"observation": "pixels"})
+    with pytest.raises(ConfigError, match="'rebrac' learns from states"):
+        make_plan("cnf", "rebrac", NAME, overrides={"observation": "pixels"})
     assert observation_shape({"spec": {"observation_size": 11}}) == (11,)

@@ -14,7 +14,7 @@ from shared.runs.trained import load_state
 
 ENCODER = (
     *("vae_hidden_sizes", "pretrain_steps", "pretrain_batch_size", "pretrain_learning_rate"),
-    *("validate_every", "validation_rows", "latent_clip"),
+    *("validate_every", "validation_rows", "latent_clip", "return_weighting"),
 )
 
 

@@ -14,14 +14,6 @@ def case(request):
     )
 
 
-def decoded(flow, s, w):
-    x = np.asarray(w, np.float64)
-    for step in range(flow.flow_steps):
-        inputs = np.concatenate([s, x, [step / flow.flow_steps]])
-        x = x + slow.mlp(flow.network, inputs, slow.gelu) / flow.flow_steps
-    return np.clip(x, -1, 1)
-
-
 def test_the_target_is_pessimistic(case):
     """Mean of the target critics less half a standard deviation, at the policy's action."""
     algorithm, state, batch = case
@@ -34,7 +26,7 @@ def test_the_target_is_pessimistic(case):
         mean, log_std = np.split(slow.mlp(state.actor.model.network, s_next[i]), 2)
         noise = np.asarray(jax.random.normal(keys[i], (slow.ACTION,)))
         w = 0.6 * np.tanh(mean + np.exp(np.clip(log_std, -20, 2)) * noise)
-        a_next = decoded(state.target_decoder, s_next[i], w)
+        a_next = slow.decoded(state.target_decoder, s_next[i], w)
         q = slow.critics(state.target_critic, s_next[i], a_next, slow.gelu)
         value = q.mean() - 0.5 * q.std()
         reward = float(batch.reward[i]) - 0.3
@@ -53,7 +45,7 @@ def test_the_latent_critic_learns_what_noise_is_worth(case):
     noise = np.asarray(jax.random.normal(jax.random.split(key, 4)[1], batch.action.shape))
     terms = []
     for i in range(slow.ROWS):
-        a = decoded(state.target_decoder, s[i], noise[i])
+        a = slow.decoded(state.target_decoder, s[i], noise[i])
         q = slow.critics(after.critic.model, s[i], a, slow.gelu).mean()
         terms.append(
             (slow.critics(state.latent_critic.model, s[i], noise[i], slow.gelu)[0] - q) ** 2

@@ -50,6 +50,8 @@ def test_a_member_equals_the_single_run():
         ("plas", "pretrain_learning_rate", [0.1, 0.2], None),
         ("spot", "dropout", [0.1, 0.2], "dropout shapes the program"),
         ("spot", "batch_size", [8, 16], "'batch_size' is no float"),
+        ("bc", "best_fraction", [0.1, 1.0], "what is drawn depends on best_fraction"),
+        ("awac", "return_weighting", [0.1, 1.0], "what is drawn depends on return_weighting"),
     ],
 )
 def test_what_cannot_share_a_program_is_trained_apart(hopper_random, case, name, values, reason):

@@ -118,3 +118,9 @@ def make_run_folder(
 @pytest.fixture
 def make_run(tmp_path):
     return partial(make_run_folder, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_run_once(tmp_path_factory):
+    """`make_run` for runs that all tests of a file share."""
+    return partial(make_run_folder, tmp_path_factory.mktemp("shared"))

@@ -1,7 +1,6 @@
 """Readings: what they say of returns, and that every committed page says what its table says."""
 
 import csv
-import runpy
 import shutil
 from pathlib import Path
 
@@ -13,14 +12,18 @@ from shared.comparison.claims import DATA, refreshed, relate, returns_of
 from shared.comparison.read import read_run
 from shared.comparison.results import write_results
 from shared.errors import RunError
+from shared.studies.reading import find_study
+from shared.studies.reporting import notes
 
 ROOT = Path(shared.__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 
 
-@pytest.fixture(scope="module")
-def studies() -> dict:
-    return runpy.run_path(str(ROOT / "scripts" / "studies.py"))["STUDIES"]
+def refreshed_by(name, page):
+    """The page as its study's notes and claims would have it."""
+    study = find_study(name, None)
+    assert study.report.claims, f"{name} has no computed reading"
+    return refreshed(page, notes(study), study.report.claims)
 
 
 @pytest.mark.parametrize(
@@ -71,17 +74,16 @@ PAGES = sorted(file.name.removesuffix("-episodes.csv") for file in RESULTS.glob(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_committed_page_says_what_its_table_says(name, studies):
-    page, study = RESULTS / f"{name}.md", studies[name]
-    assert study["claims"], f"{name} has no computed reading"
-    assert page.read_text(encoding="utf-8") == refreshed(page, study["notes"], study["claims"])
+def test_a_committed_page_says_what_its_table_says(name):
+    page = RESULTS / f"{name}.md"
+    assert page.read_text(encoding="utf-8") == refreshed_by(name, page)
 
 
 @pytest.mark.parametrize("fault", ["sentence", "table"])
-def test_a_claim_that_is_not_borne_out_is_found(tmp_path, studies, fault):
+def test_a_claim_that_is_not_borne_out_is_found(tmp_path, fault):
     for file in ("quick.md", "quick-episodes.csv"):
         shutil.copy(RESULTS / file, tmp_path)
-    page, study = tmp_path / "quick.md", studies["quick"]
+    page = tmp_path / "quick.md"
     text = page.read_text(encoding="utf-8")
     assert "- C-LAP: above BC on" in text
     if fault == "sentence":
@@ -96,10 +98,10 @@ def test_a_claim_that_is_not_borne_out_is_found(tmp_path, studies, fault):
             for row in rows:
                 low = {"return": "5.0"} if row["label"] == "C-LAP" else {}
                 writer.writerow(row | low)
-    assert refreshed(page, study["notes"], study["claims"]) != text
+    assert refreshed_by("quick", page) != text
 
 
-def test_what_the_page_on_pixels_says_of_episodes(studies):
+def test_what_the_page_on_pixels_says_of_episodes():
     with (RESULTS / "pixels-episodes.csv").open() as file:
         returns = [float(row["return"]) for row in csv.DictReader(file)]
     assert len(returns) == 36 and round(max(returns)) == 792

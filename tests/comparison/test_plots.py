@@ -106,6 +106,7 @@ def test_time_is_drawn_in_the_unit_that_reads(make_run, tmp_path, drawn, seconds
     (axis,) = drawn[0].axes
     assert axis.get_xlabel() == f"{unit} of training, deterministic policy"
     assert axis.lines[0].get_xdata() == pytest.approx([last / 3, 2 * last / 3, last])
+    assert not any("m" in text.get_text() for text in axis.get_xticklabels())  # no 500m
 
 
 def test_curve_of_a_run_shows_both_modes(make_run, tmp_path, drawn):

@@ -11,6 +11,7 @@ from shared.runs import registry
 from shared.testing import contract, micro
 from shared.testing.contract import CAPACITY, SEEDS, Material, leaves, play
 from shared.training import program
+from shared.training.chunked import Chunked, ChunkedState
 
 __all__ = ["leaves", "observations_of", "play", "run"]
 
@@ -61,7 +62,7 @@ def test_a_vmapped_seed_equals_a_single_one(trained):
 
 @pytest.fixture(scope="module")
 def history(trained):
-    """The states around each of 4 updates of the last phase."""
+    """The states around each of 4 updates of the last phase; of chunks, what is inside."""
     algorithm, (dataset, spec), keys = trained.algorithm, trained.material, program.seed_keys(SEEDS)
     state, index = program.init_state(algorithm, spec, SEEDS), len(algorithm.phases()) - 1
     states = [jax.device_get(state)]
@@ -70,13 +71,18 @@ def history(trained):
             algorithm, index, CAPACITY, state, dataset, keys, step, 1, view=None
         )
         states.append(jax.device_get(state))
-    return states
+    return [x.member if isinstance(x, ChunkedState) else x for x in states]
+
+
+def inside(algorithm):
+    """What learns, where it learns of chunks."""
+    return algorithm.algorithm if isinstance(algorithm, Chunked) else algorithm
 
 
 @pytest.mark.parametrize("name", PLAIN, indirect=True)
 def test_targets_follow_at_every_update_that_they_should(trained, name, history):
     """Not once a compiled call, and not with the wrong rate."""
-    algorithm, frozen = trained.algorithm, FROZEN.get(name, set())
+    algorithm, frozen = inside(trained.algorithm), FROZEN.get(name, set())
     delay = getattr(algorithm, "policy_delay", 1)
     for name in (x for x in history[0]._fields if x.startswith("target_")):
         for step in range(4):
@@ -100,7 +106,7 @@ def test_a_pretrained_encoder_stays_frozen(history):
 @pytest.mark.parametrize("name", PLAIN, indirect=True)
 def test_a_step_is_one_update_of_the_critics(trained, name, history):
     """`steps: 1000000` are neither two million critic updates nor half a million."""
-    algorithm, frozen = trained.algorithm, FROZEN.get(name, set())
+    algorithm, frozen = inside(trained.algorithm), FROZEN.get(name, set())
     delay = getattr(algorithm, "policy_delay", 1)
     learners = {x: getattr(history[-1], x) for x in history[-1]._fields}
     learners = {x: y for x, y in learners.items() if hasattr(y, "opt_state")}

@@ -129,6 +129,16 @@ def test_state_variant_is_a_data_set_like_any_other(folder, played):
     assert dataset.transitions.next_observation.shape == (46, 24)
 
 
+def test_states_are_found_where_nobody_names_the_task(folder, played, tmp_path):
+    """A folder of one's own, without a benchmark's path or this project's marks."""
+    mine = folder.rename(tmp_path / "mine")
+    data = read_vd4rl(mine, images=False)
+    assert data.environment is None and data.source == "yours"
+    np.testing.assert_array_equal(data.frames.state[:21], played[0][0])
+    states = states_of(data)
+    assert (states.rows, states.spec.observation_shape) == (46, (24,))
+
+
 def test_shards_and_archives_of_the_same_rows_are_the_same(folder, played, tmp_path):
     """84 px: channels first, several episodes in a shard, cut at step_type 0."""
     columns = [archive(*episode, seed=i) for i, episode in enumerate(played)]

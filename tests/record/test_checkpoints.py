@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -424,3 +425,15 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="policy-000000001 could not be written.*Not a directory"):
         Checkpoints(tmp_path / "file" / "checkpoints").save({"w": np.ones(1)}, progress(1))
+
+
+@pytest.mark.parametrize("delay", [0.001, 0.01, 0.03])
+def test_ctrl_c_waits_for_what_orbax_has_begun(tmp_path, delay, capfd):
+    checkpoints, state = Checkpoints(tmp_path), make_state(0)
+    with pytest.raises(KeyboardInterrupt):
+        threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+        checkpoints.save(state, progress(1))
+        time.sleep(10)  # the save was quicker
+    for name in checkpoints.names():
+        checkpoints.restore(state, name)
+    assert "Traceback" not in "".join(capfd.readouterr())

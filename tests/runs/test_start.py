@@ -84,6 +84,9 @@ def test_longer_later_is_the_same_as_long_from_the_start(file, tmp_path):
     assert record["phases"] == [{"name": "policy", "steps": 16}]
     assert yaml.safe_load((run / "config.yaml").read_text())["hyperparameters"]["steps"] == 16
     assert read_run(run).phases == (("policy", 16),)
+    (cost,) = read_run(run).origins
+    assert cost.parameters == (11 + 1) * 8 + (8 + 1) * 3
+    assert cost.cores > 0 and cost.peak_memory > 0 and "test" in cost.command
     with pytest.raises(ConfigError, match="planned for 16; give a larger number"):
         resume(run, steps=16)
 
@@ -111,6 +114,8 @@ def test_floats_share_a_program_without_a_model(hopper_random, tmp_path):
     for x, y in zip(arrays(paths[1]), arrays(alone), strict=True):
         np.testing.assert_allclose(x, y, rtol=2e-4, atol=1e-5)
     assert Plan.from_dict(yaml.safe_load((paths[0] / "config.yaml").read_text())) == plans[0]
+    sizes = [read_run(path).origins[0].parameters for path in (*paths, alone)]
+    assert len(set(sizes)) == 1 and sizes[0]
 
 
 def test_sizes_are_swept_one_after_another_and_resumed(file, tmp_path):

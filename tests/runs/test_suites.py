@@ -97,6 +97,13 @@ def test_estimates_count_every_product():
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_training_says_how_long_it_will_take(hopper_random):
+    found = plan("cnf", "plas", "hopper-medium", overrides={"pretrain_steps": 20, "steps": 0})
+    once = estimates.forecast([found], hopper_random.spec)
+    assert once.startswith("training takes about ") and "20 of pretrain" in once
+    assert " for 2 runs: " in estimates.forecast([found, found], hopper_random.spec)
+
+
 def test_a_suite_goes_on_after_failures_and_kills(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     names = ["hopper-random", "walker2d-random"]

@@ -173,7 +173,14 @@ def _flags(file: Path, rows: dict[str, np.ndarray], key: str, otherwise: np.ndar
 
 
 def _state(file: Path, task, rows: dict[str, np.ndarray], n: int) -> np.ndarray | None:
-    """The flat state, if the file holds it, or all its parts of a known task."""
+    """The flat state, if the file holds it, or all its parts of a known task.
+
+    Where the task is not named, it is the one whose parts are all there, most of them if several.
+    """
+    if task is None:
+        whole = [x for x in TASKS.values() if all(name in rows for name, _ in x.parts)]
+        fits = [x for x in whole if all(rows[k].reshape(n, -1).shape[1] == m for k, m in x.parts)]
+        task = max(fits, key=lambda x: len(x.parts), default=None)
     if task is None or any(name not in rows for name, _ in task.parts):
         return rows[STATE].reshape(n, -1).astype(np.float32) if STATE in rows else None
     for name, size in task.parts:

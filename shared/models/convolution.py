@@ -26,13 +26,14 @@ SMALLEST = 6
 """Layers halve the picture until it is at most so many pixels wide."""
 _CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 _COLORS = 3
+"""Of one picture; a stack of k pictures has 3 k channels."""
 
 
 class Sizes:
     """Width and channels of every layer's output, from the picture (or its patches) inwards.
 
     Arguments:
-        shape: of a picture: (height, width, 3), square.
+        shape: of a picture: (height, width, 3 k), square; k pictures, one behind the other.
         depth: channels at half the picture's resolution; they double with every halving.
         patch: side of a patch in pixels; 1 = none.
 
@@ -42,7 +43,7 @@ class Sizes:
 
     def __init__(self, shape: tuple[int, ...], depth: int, patch: int):
         height, width, colors = shape
-        if height != width or colors != _COLORS:
+        if height != width or colors % _COLORS or not colors:
             raise ConfigError(f"pictures are {shape}; they must be square, with {_COLORS} colors.")
         if patch < 1 or height % patch:
             raise ConfigError(
@@ -50,10 +51,15 @@ class Sizes:
             )
         self.patch = patch
         self.widths = [height // patch]
-        self.channels = [_COLORS if patch == 1 else depth * max(1, patch // 2)]
+        self.channels = [colors if patch == 1 else depth * max(1, patch // 2)]
         while self.widths[-1] > SMALLEST:
             self.widths.append(-(-self.widths[-1] // 2))
             self.channels.append(depth * max(1, patch * 2 ** len(self.widths) // 4))
+
+    @property
+    def flat(self) -> int:
+        """Numbers in the last layer's output."""
+        return self.widths[-1] ** 2 * self.channels[-1]
 
 
 class PixelEncoder(Module):
@@ -61,18 +67,18 @@ class PixelEncoder(Module):
 
     Arguments:
         shape, depth, patch: as of `Sizes`.
-        out_size: length of the vector.
+        out_size: length of the vector; None leaves out the last, linear layer.
     """
 
     patch: int = field(static=True)
     stem: nn.Linear | None
     layers: tuple[nn.Linear, ...]
-    output: nn.Linear
+    output: nn.Linear | None
 
     def __init__(
         self,
         shape: tuple[int, ...],
-        out_size: int,
+        out_size: int | None,
         depth: int,
         *,
         patch: int = 1,
@@ -81,14 +87,13 @@ class PixelEncoder(Module):
         sizes = Sizes(shape, depth, patch)
         keys = iter(jax.random.split(key, len(sizes.widths) + 2))
         self.patch = patch
-        colors = _COLORS * patch**2
+        colors = shape[-1] * patch**2
         self.stem = None if patch == 1 else nn.Linear(colors, sizes.channels[0], key=next(keys))
         pairs = zip(sizes.channels, sizes.channels[1:], strict=False)
         self.layers = tuple(nn.Linear(16 * n, m, key=next(keys)) for n, m in pairs)
-        size = sizes.widths[-1] ** 2 * sizes.channels[-1]
-        self.output = nn.Linear(size, out_size, key=next(keys))
+        self.output = None if out_size is None else nn.Linear(sizes.flat, out_size, key=next(keys))
 
-    def __call__(self, picture: Float[Array, "height width 3"]) -> Float[Array, "out"]:
+    def __call__(self, picture: Float[Array, "height width colors"]) -> Float[Array, "out"]:
         x = picture
         if self.stem is not None:
             x = selu(_times(_to_blocks(x, self.patch), self.stem))
@@ -96,7 +101,7 @@ class PixelEncoder(Module):
             odd = x.shape[0] % 2
             x = _to_blocks(jnp.pad(x, ((1, 1 + odd), (1, 1 + odd), (0, 0))), 2)
             x = selu(_corners_times(x, layer))
-        return self.output(x.ravel())
+        return x.ravel() if self.output is None else self.output(x.ravel())
 
 
 class PixelDecoder(Module):

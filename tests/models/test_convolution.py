@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from clap.model.convolution import PixelDecoder, PixelEncoder, Sizes
 from shared.errors import ConfigError
+from shared.models.convolution import PixelDecoder, PixelEncoder, Sizes
 
 OUT, DEPTH = 5, 2
 CASES = [(64, 1), (84, 1), (84, 4)]

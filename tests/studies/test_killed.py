@@ -1,0 +1,116 @@
+"""A study whose workers are killed ends as one that was left alone, wherever it is carried on."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from clap.cli import main as clap
+from cnf.cli import main as cnf
+from shared.studies.folder import freeze
+from shared.studies.jobs import make_jobs, to_plain
+from shared.studies.launchers.choice import make_workers
+from shared.studies.reading import committed, make_study
+from shared.studies.run import carry_out, unfinished
+from shared.studies.tables import tables_of
+from shared.studies.work import work
+from shared.training.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def begin(hopper_random, tmp_path_factory):
+    """`begin(**changes)`: jobs and folder of a new study of two tiny rows."""
+    data = [{"name": "hopper-random", "file": str(hopper_random.path)}]
+    tiny = yaml.safe_load(committed()["smoke"].read_text()) | {"data": data, "source": None}
+
+    def begin(**changes):
+        out = tmp_path_factory.mktemp("studies") / "smoke"
+        study = make_study(tiny | changes, "smoke", "smoke.yaml", {})
+        freeze(study, out)
+        return make_jobs(study, out), out
+
+    return begin
+
+
+def report(out):
+    """The study's own report, by its command."""
+    result = CliRunner().invoke(cnf, ["study", "report", str(out)])
+    assert result.exit_code == 0, result.output
+    return out / "report"
+
+
+@pytest.fixture(scope="module")
+def whole(begin):
+    """The tables of the study that nobody touched, trained in this process."""
+    jobs, out = begin()
+    assert [work(to_plain(job.request), Progress()).error for job in jobs] == [None, None]
+    return tables_of(jobs, report(out))
+
+
+@contextlib.contextmanager
+def kill_at_rows(job, rows):
+    """SIGKILL for the process that writes a job's run, once that has so many rows of metrics."""
+    file, killed = job.folder / "metrics.csv", []
+
+    def watch():
+        while not killed:
+            if file.exists() and file.read_bytes().count(b"\n") > rows:
+                killed.append(int((job.folder / ".lock").read_text()))
+                os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    yield killed
+    thread.join(1.0)
+    assert killed, "the run ended before its time"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """Where the workers keep compiled programs."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    return tmp_path / "programs"
+
+
+@pytest.mark.timeout(900)  # on a busy machine Ray alone takes minutes to start
+def test_a_killed_study_ends_in_the_same_tables(begin, whole, kept, monkeypatch):
+    """A local worker is killed, then one of a real Ray cluster, at rows that chance names."""
+    jobs, out = begin()
+    chance, told = random.Random(time.time_ns()), []
+    place = make_workers("local", 1, out, {})
+    with kill_at_rows(jobs[0], chance.randint(0, 4)):
+        assert carry_out(jobs[:1], out, place, tell=told.append) == {}
+    assert any(
+        "signal SIGKILL (see worker-0.log); it goes on from its checkpoint" in line for line in told
+    )
+    assert list(kept.glob("*-cache")), "no compiled program was kept"
+    assert unfinished(jobs) == jobs[1:]
+
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes into the home folder
+    place = make_workers("ray", 2, out, {})
+    with kill_at_rows(jobs[1], chance.randint(0, 4)):
+        assert carry_out(jobs, out, place, tell=told.append) == {}
+    assert any("its Ray worker died; it goes on" in line for line in told)
+    assert tables_of(jobs, report(out)) == whole
+
+
+@pytest.mark.timeout(900)
+def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
+    """By submitit's local executor, in the place of Slurm."""
+    pytest.importorskip("submitit")
+    jobs, out = begin(controls={"diverges": {"algorithm": "bc", "set": {"learning_rate": 1e30}}})
+    place = make_workers("slurm", 2, out, {"cluster": "local"})
+    failed = carry_out(jobs, out, place, tell=lambda sentence: None)
+    assert [*failed] == [jobs[1].folder] and "became" in failed[jobs[1].folder]
+    result = CliRunner().invoke(clap, ["study", "status", str(out)], env={"COLUMNS": "300"})
+    assert result.exit_code == 0 and "failed: phase 'policy'" in result.output, result.output
+    assert "1 finished, 1 failed" in result.output
