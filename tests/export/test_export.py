@@ -19,6 +19,7 @@ from tiny import tiny_plan
 import cnf.cli
 from shared import export_run, load_decoder, load_exported, load_policy
 from shared.errors import ExportError, ObservationError
+from shared.models import foreign_decoder
 from shared.runs.plan import make_plan
 
 FORMATS = ("stablehlo", "onnx", "npz")
@@ -122,6 +123,12 @@ def test_a_decoder_is_the_second_half_of_its_policy(folder, case):
     left, right = found[0]
     assert left.shape == (3,) and not np.allclose(left, right)
     assert min(left.min(), right.min()) >= 0 and max(left.max(), right.max()) <= 4
+    if case == "dsrl":  # what steers a decoder of somebody else takes ours
+        for file in files[:2]:
+            steered = foreign_decoder.load(str(file)).call(
+                np.float32([observation]), np.ones((1, size), np.float32)
+            )
+            np.testing.assert_allclose(np.ravel(steered), right, atol=2e-5)
     with pytest.raises(ExportError, match="is a decoder, not a policy; load_decoder takes it"):
         load_exported(files[0])
 
