@@ -85,7 +85,8 @@ class ONNX:
 
     def step(self, inputs: list[Any]) -> list[np.ndarray]:
         """Outputs of inputs, in the manifest's order."""
-        return self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+        arrays = map(np.asarray, inputs)  # a NumPy scalar is none to onnxruntime
+        return self._session.run(None, dict(zip(self._names, arrays, strict=True)))
 
 
 def _package(name: str) -> Any:
