@@ -10,7 +10,9 @@ def export_command() -> click.Command:
 
     @click.command(name="export")
     @click.argument("run", type=click.Path(path_type=Path))
-    @click.argument("file", type=click.Path(path_type=Path))
+    @click.argument(
+        "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    )
     @click.option("--seed", type=int, help="Which of the run's seeds.  [default: the first]")
     @click.option("--checkpoint", metavar="NAME", help="A checkpoint of RUN.  [default: the last]")
     @click.option(
@@ -21,9 +23,9 @@ def export_command() -> click.Command:
         help="The policy, or the decoder of its latent actions: observation and latent to action.",
     )
     @click.option("--sampled", is_flag=True, help="Draw actions, in place of the policy's mode.")
-    @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-    def export(run, file, **choices):
-        r"""Write the policy of RUN into FILE, whose ending is the format.
+    @click.option("--force", is_flag=True, help="Replace files that exist.")
+    def export(run, files, **choices):
+        r"""Write the policy of RUN into FILES; an ending is a format.
 
         \b
         .stablehlo   for JAX and other compilers
@@ -34,7 +36,7 @@ def export_command() -> click.Command:
         """
         from shared.export.export import export_run
 
-        for path in export_run(run, file, **choices):
+        for path in export_run(run, *files, **choices):
             click.echo(f"{path}: {path.stat().st_size:,} bytes")
 
     return export

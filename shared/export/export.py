@@ -27,24 +27,23 @@ READER = "policy_reader.py"
 
 def export_run(
     run: str | Path,
-    file: str | Path,
-    *,
+    *files: str | Path,
     seed: int | None = None,
     checkpoint: str | None = None,
     part: Literal["policy", "decoder"] = "policy",
     sampled: bool = False,
     force: bool = False,
 ) -> list[Path]:
-    """Write the policy of a run's last checkpoint; the file's ending is the format.
+    """Write the policy of a run's last checkpoint; a file's ending is its format.
 
     Arguments:
         run: run folder.
-        file: ends in .stablehlo, .onnx or .npz.
+        files: end in .stablehlo, .onnx or .npz.
         seed: which of the run's seeds (default: the first).
         checkpoint: name of another checkpoint in the folder.
         part: the policy, or the decoder of its latent actions alone.
         sampled: draw actions; otherwise the policy's mode.
-        force: replace a file that exists.
+        force: replace files that exist.
 
     Returns:
         What was written; with an archive also its reader.
@@ -53,31 +52,34 @@ def export_run(
         ExportError: an unknown ending, or a policy that the format cannot hold.
         RunError: no run folder, a damaged checkpoint, an unknown seed, or a disk that is full.
     """
-    run, file = Path(run), Path(file)
-    writer = WRITERS.get(file.suffix)
-    if writer is None:
-        raise ExportError(f"{file}: a policy file ends in {', '.join(WRITERS)}; choose one.")
-    if file.exists() and not force:
-        raise ExportError(f"{file}: exists already; choose another name, or give --force.")
+    paths = [Path(file) for file in files]
+    for path in paths:
+        if path.suffix not in WRITERS:
+            raise ExportError(f"{path}: a policy file ends in {', '.join(WRITERS)}; choose one.")
+        if path.exists() and not force:
+            raise ExportError(f"{path}: exists already; choose another name, or give --force.")
     if part == "decoder" and sampled:
         raise ExportError("--part decoder draws nothing, it takes the latent; leave out --sampled.")
-    program, manifest = exportable(
-        run, seed=seed, checkpoint=checkpoint, part=part, sampled=sampled
-    )
-    temporary = file.with_name(f".{file.name}.tmp-{os.getpid()}")
-    try:
-        with disk_errors(f"{file} could not be written", "make room or choose another place"):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                writer(temporary, program, manifest)
-            except ExportError as error:
-                raise ExportError(f"{file}: {error}.") from error
-            os.replace(temporary, file)
-            if file.suffix != ".npz":
-                return [file]
-            return [file, Path(shutil.copyfile(reader.__file__, file.with_name(READER)))]
-    finally:
-        temporary.unlink(missing_ok=True)
+    choices = {"seed": seed, "checkpoint": checkpoint, "part": part, "sampled": sampled}
+    program, manifest = exportable(Path(run), **choices)
+    return [written for path in paths for written in _write(path, program, manifest)]
+
+
+def _write(path: Path, program: PolicyProgram, manifest: dict[str, Any]) -> list[Path]:
+    """One file, all of it or nothing; and the reader of an archive."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    with disk_errors(f"{path} could not be written", "make room or choose another place"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            WRITERS[path.suffix](temporary, program, manifest)
+            os.replace(temporary, path)
+        except ExportError as error:
+            raise ExportError(f"{path}: {error}.") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        if path.suffix != ".npz":
+            return [path]
+        return [path, Path(shutil.copyfile(reader.__file__, path.with_name(READER)))]
 
 
 def exportable(

@@ -85,7 +85,8 @@ class ONNX:
 
     def step(self, inputs: list[Any]) -> list[np.ndarray]:
         """Outputs of inputs, in the manifest's order."""
-        return self._session.run(None, dict(zip(self._names, inputs, strict=True)))
+        arrays = map(np.asarray, inputs)  # a NumPy scalar is none to onnxruntime
+        return self._session.run(None, dict(zip(self._names, arrays, strict=True)))
 
 
 def _package(name: str) -> Any:
@@ -239,5 +240,9 @@ class _Model:
         start = self.node("Concat", flat, f"{output}.start", axis=0)
         start = self.node("Cast", [start], f"{output}.wide", to=self.dtype(np.int64))
         size = self.integers(output, step.more[0])
+        shape = self.node("Shape", [rows], f"{output}.shape")
+        last = self.node("Sub", [shape, size], f"{output}.last")  # JAX holds windows inside
+        start = self.node("Max", [start, self.integers(output, [0])], f"{output}.above")
+        start = self.node("Min", [start, last], f"{output}.within")
         end = self.node("Add", [start, size], f"{output}.end")
         self.node("Slice", [rows, start, end, self.integers(output, range(len(starts)))], output)

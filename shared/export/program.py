@@ -1,11 +1,11 @@
 """What a policy file computes: observation and memory in, command and memory out.
 
-    action, next_memory... = policy(observation, [reward], [latent], [noise...], memory...)
+    action, next_memory... = policy(observation, [reward], [noise...], memory...)
 
 Observations and actions are those of the robot: what was subtracted of the data's observations
 and the range of its commands are undone inside.  `reward` is that of the last command, which
-policies conditioned on a return need; `latent` is there in the `decoder` alone, `noise` in
-policies that sample.
+policies conditioned on a return need.  `noise` is the latent of a `decoder`; a policy that samples
+has `noise0` and so on.
 """
 
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ def policy_program(
     if told:
         inputs["reward"] = jax.ShapeDtypeStruct((), jnp.float32)
     if part == "decoder":
-        inputs["latent"] = jax.ShapeDtypeStruct((size,), jnp.float32)
+        inputs["noise"] = jax.ShapeDtypeStruct((size,), jnp.float32)
     elif sampled:
         inputs["key"] = jax.eval_shape(lambda: jax.random.key(0))
     inputs |= {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in initial.items()}
@@ -80,7 +80,7 @@ def policy_program(
             memory = _rewarded(algorithm, memory, given["reward"])
         carried = memory[0] if told else memory
         if part == "decoder":
-            action, after = algorithm.decode(state, carried, given["observation"], given["latent"])
+            action, after = algorithm.decode(state, carried, given["observation"], given["noise"])
         else:
             seen = given["observation"]
             action, after = algorithm.act(state, carried, seen, key=given.get("key"))

@@ -83,10 +83,10 @@ class Policy:
             values[result] = function(*[values[i] for i in arguments], *more)
         return [values[number] for number in self.results]
 
-    def act(self, observation, *, reward=0.0, latent=None):
-        """The command for one observation; `reward` is that of the last command."""
+    def act(self, observation, *, reward=0.0, noise=None):
+        """The command for one observation; `noise` is a decoder's latent."""
         given, kept = (
-            {"observation": observation, "reward": reward, "latent": latent},
+            {"observation": observation, "reward": reward, "noise": noise},
             [*self.memory],
         )
         draws = {"normal": self.generator.standard_normal, "gumbel": self.generator.gumbel}

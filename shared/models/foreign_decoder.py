@@ -14,6 +14,8 @@ never differentiated, and neither encodes nor has a density.
 
 import functools
 import hashlib
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -181,6 +183,9 @@ def _stablehlo(name: str, content: bytes) -> Foreign:
     from jax import export
 
     try:
+        if content.startswith(b"PK"):  # `cnf export --part decoder`: an archive with a manifest
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read("policy.exported")
         exported = export.deserialize(bytearray(content))
     except Exception as error:  # of flatbuffers and MLIR, of no common class
         raise ConfigError(f"{name}: is nothing that jax.export serialized; export it anew.") from (

@@ -19,6 +19,7 @@ from tiny import tiny_plan
 import cnf.cli
 from shared import export_run, load_decoder, load_exported, load_policy
 from shared.errors import ExportError, ObservationError
+from shared.models import foreign_decoder
 from shared.runs.plan import make_plan
 
 FORMATS = ("stablehlo", "onnx", "npz")
@@ -54,8 +55,7 @@ def folder(tmp_path_factory):
     data = recorded(folder, columns, low=0, high=4)
     for case in CASES:
         run = drawn_run(plan_of(case), data, folder / "runs" / case)
-        for ending in FORMATS:
-            export_run(run, folder / f"{case}.{ending}")
+        export_run(run, *(folder / f"{case}.{ending}" for ending in FORMATS))
     return folder
 
 
@@ -109,20 +109,28 @@ def test_the_manifest_says_what_it_is(folder):
     assert set(about["memory"].values()) < {x["name"] for x in about["outputs"]}
 
 
-@pytest.mark.parametrize("ending", FORMATS)
 @pytest.mark.parametrize("case", ("dsrl", "clap"))
-def test_a_decoder_is_the_second_half_of_its_policy(folder, case, ending):
-    file = folder / f"decoder-{case}.{ending}"
-    export_run(folder / "runs" / case, file, part="decoder")
-    decoder, observation = load_decoder(file), np.full(11, 0.2)
-    size = decoder.manifest["inputs"][1]["shape"][0]
-    left, right = (decoder.decode(observation, np.full(size, x)) for x in (-1.0, 1.0))
+def test_a_decoder_is_the_second_half_of_its_policy(folder, case):
+    files = [folder / f"decoder-{case}.{ending}" for ending in FORMATS]
+    export_run(folder / "runs" / case, *files, part="decoder")
+    decoders, observation, found = [load_decoder(file) for file in files], np.full(11, 0.2), []
+    size = decoders[0].manifest["inputs"][1]["shape"][0]
+    for decoder in decoders:
+        found.append([decoder.decode(observation, np.full(size, x)) for x in (-1.0, 1.0)])
+        with pytest.raises(ObservationError, match="the noise has the shape"):
+            decoder.decode(observation, np.zeros(size + 1))
+    np.testing.assert_allclose(found, [found[0]] * 3, atol=2e-5)
+    left, right = found[0]
     assert left.shape == (3,) and not np.allclose(left, right)
     assert min(left.min(), right.min()) >= 0 and max(left.max(), right.max()) <= 4
-    with pytest.raises(ObservationError, match="the latent has the shape"):
-        decoder.decode(observation, np.zeros(size + 1))
+    if case == "dsrl":  # what steers a decoder of somebody else takes ours
+        for file in files[:2]:
+            steered = foreign_decoder.load(str(file)).call(
+                np.float32([observation]), np.ones((1, size), np.float32)
+            )
+            np.testing.assert_allclose(np.ravel(steered), right, atol=2e-5)
     with pytest.raises(ExportError, match="is a decoder, not a policy; load_decoder takes it"):
-        load_exported(file)
+        load_exported(files[0])
 
 
 def test_noise_of_a_sampling_policy_is_an_input(folder, expected, shown):
@@ -150,8 +158,8 @@ def test_far_observations_keep_their_digits(tmp_path, shown):
     run = drawn_run(tiny_plan("bc"), recorded(tmp_path, columns), tmp_path / "run")
     policy = load_policy(run)
     assert policy.units.observation_offset is not None
+    export_run(run, *(tmp_path / f"far.{ending}" for ending in FORMATS))
     for ending in FORMATS:
-        export_run(run, tmp_path / f"far.{ending}")
         found = [load_exported(tmp_path / f"far.{ending}").act(x) for x in far[:3]]
         np.testing.assert_allclose(found, [policy.act(x) for x in far[:3]], atol=2e-5)
 
