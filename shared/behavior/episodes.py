@@ -6,6 +6,8 @@ are consumed strictly in order, so the rows do not depend on the workers.
 
 import itertools
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -46,9 +48,21 @@ def stream_blocks(
             yield from _cut(segment, _serial(segment, seed, index))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         for index, segment in enumerate(segments):
             yield from _cut(segment, _parallel(pool, segment, seed, index, workers + 1))
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on recording for nobody."""
+
+    def wait():
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from shared.datasets.rows import TransitionDataset
+from shared.datasets.weighting import EpisodeReturns
 from shared.types import Scalar
 
 
@@ -71,6 +72,11 @@ class ChunkedRows:
     def validation_rows(self) -> Int[Array, "validation"]:
         """Row numbers of the held-out episodes; see `rows`."""
         return self.dataset.validation_rows
+
+    @property
+    def returns(self) -> EpisodeReturns:
+        """As of `TransitionDataset`."""
+        return self.dataset.returns
 
     def weighted(self, temperature: Scalar | None) -> "ChunkedRows":
         """As of `TransitionDataset`: an episode counts by what it earned."""

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from shared.datasets.n_step import Steps, add_up
 from shared.datasets.sequences import SequenceDataset
-from shared.datasets.weighting import Weights
+from shared.datasets.weighting import EpisodeReturns, Weights
 from shared.types import Scalar, Transition
 
 
@@ -41,6 +41,11 @@ class FrameRows(eqx.Module):
     def validation_rows(self) -> Int[Array, "validation"]:
         """Row numbers of the held-out episodes (may be empty)."""
         return self.sequences.places.validation
+
+    @property
+    def returns(self) -> EpisodeReturns:
+        """As of `TransitionDataset`."""
+        return self.sequences.places.returns
 
     def rows(self, index: Int[Array, "batch"]) -> Transition:
         """The transitions at these row numbers."""

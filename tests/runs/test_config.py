@@ -64,7 +64,7 @@ def test_order_of_precedence():
     [
         ("defaults: [1, 2]", "'defaults' must be a mapping"),
         ("default: {steps: 1}", "unknown key 'default'; the nearest valid name is 'defaults'"),
-        ("defaults: {steps: 1}", "'batch_size' has no value"),
+        ("defaults: {steps: 1}", "'chunk' has no value"),
         ("defaults: {steps: [}", "cannot be read as YAML"),
         ("- 1", "must be a mapping"),
     ],
