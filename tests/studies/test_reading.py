@@ -93,10 +93,10 @@ def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
     """The plan of a study of both families, with a file that the user gives."""
     path = tmp_path / "robot.hdf5"
     path.write_bytes(b"not read yet")
-    clap = {"algorithm": "clap", "preset": "quick", "observation": "state"}
-    rows = {"C-LAP": clap | {"sweep": {"support": [1, 2]}}}
+    rows = {"C-LAP": {"algorithm": "clap", "preset": "quick", "sweep": {"support": [1, 2]}}}
     data = [{"label": "mine", "name": "hopper", "file": None}]
     document = {"title": "T", "data": data, "rows": rows, "controls": {"BC": "bc"}}
+    document["observation"] = "state"  # else the file would say it
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
     out = tmp_path / "out"
     words = ["study", "run", str(tmp_path / "mine.yaml"), "--dry-run", "--out", str(out)]
