@@ -24,7 +24,8 @@ class Mine(BC):
 """
 VALUES = """
 defaults:
-  {steps: 100, batch_size: 8, hidden_sizes: [8], learning_rate: 1, best_fraction: 1, mixture: 0.5}
+  {steps: 100, batch_size: 8, hidden_sizes: [8], learning_rate: 1, best_fraction: 1, mixture: 0.5,
+  return_weighting: null, chunk: 1, replan: null}
 datasets:
   "hopper-*": {mixture: 0.25}
 presets:

@@ -75,7 +75,7 @@ def test_two_blocks_that_cross_may_not_disagree():
 FILE = """
 defaults:
   {steps: 1, batch_size: 1, hidden_sizes: [1], learning_rate: 1, best_fraction: 1,
-  return_weighting: null}
+  return_weighting: null, chunk: 1, replan: null}
 datasets:
   "hopper-*": {batch_size: 3, hidden_sizes: [3], learning_rate: 3}
 presets:
@@ -98,7 +98,7 @@ def test_precedence_from_the_defaults_to_set(tmp_path):
     )
     assert found == {
         **{"steps": 2, "batch_size": 3, "hidden_sizes": (4,), "learning_rate": 5.0},
-        **{"best_fraction": 1.0, "return_weighting": None},
+        **{"best_fraction": 1.0, "return_weighting": None, "chunk": 1, "replan": None},
     }
     pixels = config.resolve(registry.find("cnf", "bc"), "bc", pixels=True, **options)
     assert (pixels["steps"], pixels["batch_size"], pixels["best_fraction"]) == (2, 3, 0.9)
