@@ -25,3 +25,38 @@ def interrupts_held_back() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if held:
             signal.raise_signal(signal.SIGINT)
+
+
+class Interrupts:
+    """Ctrl-C while it is listened to: asked for at once, answered where work is whole.
+
+    An exception that a signal raises is lost where Python calls back from within a library (JAX's
+    hook of the garbage collector): a run would go on as if nobody had asked.  So the first Ctrl-C
+    is only noted, and `check` raises; a second one does not wait.  In a thread other than the main
+    one, which no signal reaches, nothing is ever noted.
+    """
+
+    def __init__(self):
+        self._asked = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Inside of it `check` tells of Ctrl-C."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _note(self, *_) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if somebody asked for it."""
+        if self._asked:
+            raise KeyboardInterrupt

@@ -6,6 +6,7 @@ on the seed, the update and the episode alone: an evaluation that is repeated
 after a resume gives the same returns.
 """
 
+import concurrent.futures
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
@@ -24,6 +25,8 @@ from shared.environments.units import PLAIN, Units
 from shared.record.schema import MODES
 from shared.training.program import seed_keys
 
+PATIENCE = 0.2
+"""Seconds between two looks whether an evaluation is still waited for."""
 EVALUATION = 1_000_003
 """Folded into a seed's key to keep evaluation noise apart from training noise."""
 
@@ -195,10 +198,17 @@ class BackgroundEvaluator:
         copy = jax.tree.map(jnp.copy, state)
         self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
 
-    def finished(self, *, wait: bool) -> list[tuple[dict, list[dict]]]:
-        """(label, rows) of finished evaluations, oldest first; `wait` for all of them."""
+    def finished(
+        self, *, wait: bool, check: Callable[[], None] = lambda: None
+    ) -> list[tuple[dict, list[dict]]]:
+        """(label, rows) of finished evaluations, oldest first; `wait` for all of them.
+
+        While it waits it calls `check` again and again, which may raise.
+        """
         done = []
         while self._pending and (wait or self._pending[0][1].done()):
+            while not concurrent.futures.wait([self._pending[0][1]], PATIENCE).done:
+                check()
             label, future = self._pending.pop(0)
             done.append((label, future.result()))
         return done

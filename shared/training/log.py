@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.errors import Interrupted
+from shared.storage.interrupts import Interrupts
 
 
 class Position(NamedTuple):
@@ -24,6 +25,7 @@ class Log:
         self.run, self.source, self.seeds = run, run.record["source"], seeds
         self.offsets = np.concatenate([[0], np.cumsum(phase_steps)]).tolist()
         self.progress, self.mirrors, self.step = progress, mirrors, 0
+        self.interrupts = Interrupts()
 
     def global_step(self, position: Position) -> int:
         """Updates since the start of the run, over all phases."""
@@ -49,6 +51,7 @@ class Log:
                 mirror.log(step, seed, {f"{phase.name}/{k}": v for k, v in values.items()})
         self.run.metrics.append(rows)
         self.progress.advance(position.step, {k: float(v.mean()) for k, v in metrics.items()})
+        self.interrupts.check()
 
     def continuing(self, phases, position: Position) -> None:
         """Say where a run goes on that is not at its start."""
@@ -76,7 +79,8 @@ class Log:
             Interrupted: in the place of KeyboardInterrupt.
         """
         try:
-            yield
+            with self.interrupts.listening():
+                yield
         except KeyboardInterrupt:
             raise Interrupted(self.interrupted()) from None
 
@@ -88,7 +92,7 @@ class Log:
 
     def scores(self, evaluator, *, wait: bool) -> None:
         """One row an episode of every finished evaluation."""
-        for label, rows in evaluator.finished(wait=wait):
+        for label, rows in evaluator.finished(wait=wait, check=self.interrupts.check):
             named = [{"phase": label["phase"], **row, "source": self.source} for row in rows]
             known = not np.isnan([row["score"] for row in rows]).any()
             if not known:  # a task without reference returns: the column stays blank
