@@ -32,8 +32,9 @@ class Interrupts:
 
     An exception that a signal raises is lost where Python calls back from within a library (JAX's
     hook of the garbage collector): a run would go on as if nobody had asked.  So the first Ctrl-C
-    is only noted, and `check` raises; a second one does not wait.  In a thread other than the main
-    one, which no signal reaches, nothing is ever noted.
+    is only noted, and `check` raises; a second one does not wait.  Nothing is ever noted in a
+    thread other than the main one, which no signal reaches, and where whoever began the process
+    had it ignore Ctrl-C.
     """
 
     def __init__(self):
@@ -42,7 +43,8 @@ class Interrupts:
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Inside of it `check` tells of Ctrl-C."""
-        if threading.current_thread() is not threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             yield
             return
         before = signal.signal(signal.SIGINT, self._note)

@@ -429,6 +429,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 INTERRUPTED = """
 import gc, os, signal, sys, threading, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 gc.disable()  # what is raised within JAX's callback of the collector is lost
 from test_checkpoints import Checkpoints, make_state, progress
 checkpoints, state = Checkpoints(Path(sys.argv[1])), make_state(0)

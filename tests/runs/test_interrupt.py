@@ -14,7 +14,9 @@ import shared
 from shared.record.checkpoints import Checkpoints
 
 ROOT = Path(shared.__file__).parents[1]
-MAIN = "import sys; from cnf.cli import main; main(sys.argv[1:])"
+# Tests that run in the background of a shell ignore Ctrl-C, and so would what they start.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+MAIN = LISTEN + "import sys; from cnf.cli import main; main(sys.argv[1:])"
 
 
 @pytest.fixture
