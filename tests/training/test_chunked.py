@@ -9,7 +9,7 @@ from tiny import tiny_plan
 from shared import load_policy
 from shared.datasets.chunks import Chunk
 from shared.errors import ConfigError, DataError
-from shared.runs import sweep_plan
+from shared.runs import sweep_plan, trained
 from shared.runs.members import combinations
 from shared.runs.start import train_plan
 from shared.training.chunked import ChunkedState
@@ -26,7 +26,8 @@ def test_a_loaded_policy_plays_its_chunks_in_order(cloned, hopper_random):
     """Two actions of the chunk chosen at the first of two observations; rows for themselves."""
     seen = hopper_random.transitions.observation[:5]
     policy = load_policy(cloned)
-    algorithm, state = tiny_plan("bc", chunk=3, replan=2, steps=4).build(), policy._state
+    _, _, algorithm, states, _ = trained.load_state(cloned)
+    state = jax.tree.map(lambda x: x[0], states)
     chunks = np.asarray(
         jax.vmap(lambda o: algorithm.inner.act(state.member, (), o, key=None)[0])(seen)
     ).reshape(5, 3, 3)
