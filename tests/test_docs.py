@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,19 @@ def test_a_notebook_runs(path, monkeypatch, tmp_path):
         if cell["cell_type"] == "code":
             exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)
     plt.close("all")
+
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("results/*.md")]
+
+
+def placeholders(text: str) -> list[str]:
+    """Lines outside of code that are one word in capitals, or say that something is missing."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"^\W*(?:[A-Z][A-Z_]{2,}|TODO\b.*|TBD\b.*)\W*$", prose, re.MULTILINE)
+
+
+def test_no_page_waits_for_its_text():
+    assert placeholders("## Scores\n\nSCORES\n") and placeholders("- TODO: a table")
+    assert not placeholders("```\nSCORES\n```\nCNF and PLAS\n")
+    found = {path.name: placeholders(path.read_text("utf-8")) for path in PAGES}
+    assert not {name: lines for name, lines in found.items() if lines}
