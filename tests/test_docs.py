@@ -5,9 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from shared.runs import registry
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
@@ -55,3 +58,43 @@ def test_no_page_waits_for_its_text():
     assert not placeholders("```\nSCORES\n```\nCNF and PLAS\n")
     found = {path.name: placeholders(path.read_text("utf-8")) for path in PAGES}
     assert not {name: lines for name, lines in found.items() if lines}
+
+
+def test_every_method_can_be_cited():
+    """By its name in the table; each key there has an entry with its fields, and none is idle."""
+    page = (ROOT / "docs" / "citing.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`.*`) \| ([a-z0-9, ]+) \|$", page, re.MULTILINE)
+    names = {name for words, _ in rows for name in re.findall(r"`([^`]+)`", words)}
+    known = {name for family in registry.FAMILIES for name in registry.names(family)}
+    assert known <= names
+    entries = dict(re.findall(r"^@\w+\{(\w+),\n(.*?)^\}$", page, re.DOTALL | re.MULTILINE))
+    assert {key for _, keys in rows for key in keys.split(", ")} == entries.keys()
+    for key, fields in entries.items():
+        found = dict(re.findall(r"^  (\w+) += \{(.+)\},?$", fields, re.MULTILINE))
+        assert {"title", "author", "year"} < found.keys(), key
+        assert all(", " in author for author in found["author"].split(" and ")), key
+        assert found["year"] in key and found["author"].split(",")[0].split()[-1].lower()[:2] in key
+
+
+def test_badges_say_what_the_package_says():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    word = "Programming Language :: Python :: "
+    versions = [x.removeprefix(word) for x in project["classifiers"] if x.startswith(word)]
+    jax = next(x for x in project["dependencies"] if x.startswith("jax>="))
+    low, below = re.fullmatch(r"jax>=([0-9.]+),<0\.([0-9]+)", jax).groups()
+    told = {
+        "python": f"Python: {' | '.join(versions)}",
+        "jax": f"JAX: {low} to 0.{int(below) - 1}",
+        "licence": f"licence: {project['license']}",
+    }
+    found = {path.stem: path.read_text() for path in (ROOT / "docs" / "badges").glob("*.svg")}
+    assert found.keys() == told.keys()
+    assert all(f"<title>{told[name]}</title>" in found[name] for name in told)
+
+
+def test_pages_name_files_that_are_there():
+    """Links and pictures of README and of docs/, relative to their page."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            built = page.parent.name == "docs" and target.startswith("algorithms/")
+            assert built or (page.parent / target).exists(), f"{page.name}: {target}"

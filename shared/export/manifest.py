@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.environments.units import Units
 from shared.export.program import NEXT, PolicyProgram
+from shared.record.usage import commit
 from shared.storage.durable import plain
 
 FORMAT = 1
@@ -38,7 +39,8 @@ def make_manifest(
             "outputs": [_tensor(graph, name) for name in graph.outputs],
             "memory": {name: NEXT + name for name in program.memory},
             "versions": record.get("versions", {}),
-            "exported_by": f"latent-policies {metadata.version('latent-policies')}",
+            "commit": record.get("commit"),
+            "exported_by": {"version": metadata.version("latent-policies"), "commit": commit()},
         }
     )
 

@@ -9,6 +9,7 @@ SHA256SUMS       of the archives; `load_policy("name@release")` reads it first
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,23 @@ def release_runs(
 
 
 def policy_name(run: Path) -> str:
-    """What a run's policy is called: data set and label."""
+    """What a run's policy is called: data set and label, in small letters."""
     record = RunFolder.open(run, write=False).record
     words = f"{record['dataset'] or record['data']['name']}-{record['label']}"
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", words).strip("-.")
+    return re.sub(r"[^a-z0-9_.]+", "-", words.lower()).strip("-.")
+
+
+def portable(command: str) -> str:
+    """A command line without the places of the machine that ran it."""
+    words, kept = iter(shlex.split(command)), []
+    for word in words:
+        if word in ("--out", "--data-dir"):
+            next(words, None)
+        elif word in ("--data", "--model", "--decoder"):
+            kept += [word, Path(next(words, "")).name]
+        else:
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _pack(run: Path, folder: Path, policy: str, licence: str) -> dict[str, Any]:
@@ -105,8 +119,9 @@ def _card(run: Path, file: Path, licence: str) -> dict[str, Any]:
         "seed": found.seeds[0],
         "evaluation": scores,
         "licence": licence,
-        "command": record.get("command"),
+        "command": portable(record.get("command") or ""),
         "versions": record.get("versions", {}),
+        "commit": record.get("commit"),
     }
 
 
