@@ -6,8 +6,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
 from shared.runs import registry
@@ -98,3 +102,20 @@ def test_pages_name_files_that_are_there():
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             built = page.parent.name == "docs" and target.startswith("algorithms/")
             assert built or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_first_picture_and_film(tmp_path):
+    """The picture is drawn from its table; the film is small, moves and goes round."""
+    path = ROOT / "scripts" / "first-look"
+    loader = SourceFileLoader("first_look", str(path))
+    script = module_from_spec(spec_from_loader("first_look", loader))
+    loader.exec_module(script)
+    curves, mean = script.read_table(script.TABLE)
+    assert {"CNF", "PLAS", "SPOT", "BC"} == curves.keys() and 0 < mean < 100
+    assert all(values.shape[0] == len(steps) > 1 for steps, values in curves.values())
+    script.draw_picture((curves, mean), tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes()[:4] == script.PICTURE.read_bytes()[:4]
+    np.testing.assert_allclose(script.apart(np.array([1.0, 1.5, 9.0]), 1.0), [0.75, 1.75, 9.0])
+    film = script.FILM.read_bytes()
+    assert len(film) < 1_000_000 and b"NETSCAPE2.0\x03\x01\x00\x00" in film
+    assert len(iio.imread(film, extension=".gif")) > 20
