@@ -97,6 +97,7 @@ def test_cards_say_where_a_policy_comes_from(released):
         release_runs([runs[0], runs[0]], folder.parent, "second")
 
 
+@pytest.mark.wheel
 def test_policies_come_with_the_package(monkeypatch, tmp_path):
     """Each is what its list says, acts, and is refused once a byte has changed."""
     monkeypatch.delenv("LATENT_POLICIES_RELEASES", raising=False)
