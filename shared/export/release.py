@@ -19,6 +19,7 @@ import numpy as np
 from shared.comparison.read import read_run
 from shared.errors import ExportError
 from shared.export.export import READER, export_run
+from shared.export.manifest import packages
 from shared.loading.listing import SUMS
 from shared.record.run_folder import RunFolder, require_empty
 from shared.storage.checksum import sha256_of
@@ -120,7 +121,7 @@ def _card(run: Path, file: Path, licence: str) -> dict[str, Any]:
         "evaluation": scores,
         "licence": licence,
         "command": portable(record.get("command") or ""),
-        "versions": record.get("versions", {}),
+        "versions": packages(record),
         "commit": record.get("commit"),
     }
 
