@@ -42,11 +42,11 @@ def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
 
 
 def pictures_of(
-    policy, *, every: int = 1, label: str = "", start: int = 0
+    policy, *, every: int = 1, label: str = "", start: int = 0, steps: int | None = None
 ) -> tuple[UInt8[np.ndarray, "time height width 3"], float]:
     """A picture of every `every`th step of an episode and of its end, and how many are a second.
 
-    Arguments and errors as of `film`.
+    It is cut after `steps`; other arguments and errors as of `film`.
     """
     record = policy.record
     with drawing_backend():
@@ -54,12 +54,15 @@ def pictures_of(
             record["environment"], units=policy.units, render=True, pixels=Pixels.of(record)
         )
         try:
-            return np.stack(_play(policy, simulator, every, label, start)), simulator.rate / every
+            pictures = _play(policy, simulator, every, label, start, steps)
+            return np.stack(pictures), simulator.rate / every
         finally:
             simulator.close()
 
 
-def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: int) -> list:
+def _play(
+    policy, simulator: CheckedSimulator, every: int, label: str, start: int, steps: int | None
+) -> list:
     observation, _ = simulator.reset(seed=start)
     policy.reset()
     pictures, reward, sum_, step, over = [], 0.0, 0.0, 0, False
@@ -71,7 +74,8 @@ def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: in
             return pictures
         action = policy.act(observation, reward=reward)
         observation, reward, terminal, timeout, _ = simulator.step(action)
-        sum_, step, over = sum_ + reward, step + 1, terminal or timeout
+        sum_, step = sum_ + reward, step + 1
+        over = terminal or timeout or step == steps
 
 
 def require_video(path: Path) -> None:
