@@ -113,8 +113,8 @@ def encoder_loss(model: AbstractLatentActionSpace, s, a, weights, center_weight,
     """Weighted mean over a batch of the space's own loss.
 
     A `center_weight` w above 0 adds w |a - D(s, 0)|²: the centre of the box decodes to what
-    cloning would do.  A density is precise where actions vary little and careless elsewhere; a
-    policy that begins at its centre has to cross such states, too.
+    cloning would do.  Likelihood counts an error in units of how much actions vary, and so it is
+    precise in the middle of a gait and careless where a robot starts, which all must cross.
     """
     keys = jax.random.split(key, s.shape[0])
     losses = jax.vmap(lambda s, a, k: model.loss(s, a, key=k))(s, a, keys)
