@@ -5,6 +5,10 @@ jaxtyping import hook (`--jaxtyping-packages` in pyproject.toml), and every
 warning is an error but the few named below.
 """
 
+import ctypes
+import gc
+import math
+import mmap
 import os
 import sys
 from importlib.metadata import version
@@ -16,7 +20,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling is most of the suite's work, and LLVM's optimisation nearly half of that; of the
 # rest, code from the MLIR fusion emitters takes three times as long as that from the older
 # ones.  An unknown flag ends the process, and from jaxlib 0.11 on there are no older ones.
+# One module of LLVM a program: 32 are for many threads.
 XLA_FLAGS = ["--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"]
+XLA_FLAGS.append("--xla_cpu_parallel_codegen_split_count=1")
 if version("jaxlib").startswith("0.10."):
     XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
@@ -63,11 +69,46 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+def pytest_collection_finish():
+    """What is imported stays: the collector need not look through it, nor come so often.
+
+    It took an eighth of the suite's time, for tracing makes many objects that live on.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs(tmp_path_factory):
+    """Compiled programs of this process on the disk, for what a later file compiles again.
+
+    Not for child processes, some of which are killed while they write.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+MUCH_MEMORY = 3 << 29
+"""Bytes of this process; all compiled programs together would take several times as much."""
+
+
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """The compiled programs of a file go with it: all of them together take gigabytes."""
+def forget_programs(request):
+    """Compiled programs go when they fill the memory, or may hold what a file has patched."""
     yield
-    jax.clear_caches()
+    if "patch.setattr(" in request.path.read_text("utf-8") or memory() > MUCH_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        if sys.platform == "linux":  # what was freed goes back to the system, or it would count on
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def memory() -> float:
+    """Bytes that this process holds; where they cannot be known, too many."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * mmap.PAGESIZE if pages.exists() else math.inf
 
 
 @pytest.fixture(scope="session")
