@@ -13,6 +13,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
 # thread each; results must not depend on the number of cores either.
@@ -20,16 +21,18 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling is most of the suite's work, and LLVM's optimisation nearly half of that; of the
 # rest, code from the MLIR fusion emitters takes three times as long as that from the older
 # ones.  An unknown flag ends the process, and from jaxlib 0.11 on there are no older ones.
-# One module of LLVM a program: 32 are for many threads.
 XLA_FLAGS = ["--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"]
-XLA_FLAGS.append("--xla_cpu_parallel_codegen_split_count=1")
 if version("jaxlib").startswith("0.10."):
     XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+    # A program is one module of LLVM: up to 32 of them are for as many threads.
+    XLA_FLAGS.append("--xla_cpu_parallel_codegen_split_count=1")
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
-# Not the cache of compiled programs of the user: tests compile anew.
+# Not the cache of compiled programs of the user: child processes compile anew (some are killed
+# while they write), and this one keeps what one file compiled for the next.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+PROGRAMS = TemporaryDirectory(prefix="programs-")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -39,6 +42,9 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_compilation_cache_dir", PROGRAMS.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 THIRD_PARTY_WARNINGS = (
     # distrax 0.1.9 reads a name that JAX 0.10 deprecated.
@@ -53,11 +59,19 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_unconfigure():
+    PROGRAMS.cleanup()
+
+
 HEAVIEST = (
-    "contract/test_contract.py", "clap/test_contract.py", "clap/test_pixels.py",
-    "clap/test_dreamers.py", "clap/test_mopo.py",
-    "clap/test_reuse.py", "training/test_online.py", "training/test_loop.py",
-    "cnf/test_cnf.py", "cnf/test_reference.py", "models/test_flow.py", "runs/test_suites.py",
+    "contract/test_contract.py", "clap/test_contract.py", "test_docs.py", "clap/test_pixels.py",
+    "clap/test_mopo.py", "clap/test_dreamers.py", "studies/test_killed.py",
+    "runs/test_suites.py", "training/test_online.py", "training/test_loop.py",
+    "clap/test_reuse.py", "cnf/test_pixels.py", "clap/test_features.py", "runs/test_longer.py",
+    "runs/test_q_errors.py", "export/test_export.py", "choice/test_choose.py",
+    "cnf/test_cnf.py", "cnf/test_reference.py", "models/test_flow.py", "runs/test_interrupt.py",
+    "environments/test_video.py", "clap/model/test_world_model.py", "behavior/test_pixels.py",
+    "runs/test_values.py", "runs/test_config.py",
 )  # fmt: skip
 """Files that take longest, the longest first."""
 
@@ -77,17 +91,6 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def kept_programs(tmp_path_factory):
-    """Compiled programs of this process on the disk, for what a later file compiles again.
-
-    Not for child processes, some of which are killed while they write.
-    """
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 MUCH_MEMORY = 3 << 29
