@@ -37,7 +37,7 @@ def read_demos(layout: Layout, wanted: Sequence[str] | None) -> Recording:
     first = places[min(places)]
     if wanted is None:
         wanted = [name for name in first if not _PICTURES.search(name)]
-    require_columns(path, wanted, list(first))
+    require_columns(layout.path or path, wanted, list(first))
     episodes, labels, found = [], [], _read(path, wanted)
     for number, own in sorted(places.items()):
         label = f"{number[0].rpartition('/')[2]}{number[1]}"

@@ -71,7 +71,7 @@ def read_lerobot(layout: Layout, meta: Meta, wanted: Sequence[str] | None) -> Re
     """
     root, there = layout.data, numeric(meta)
     names = there if wanted is None else list(dict.fromkeys(wanted))
-    require_columns(root, names, there)
+    require_columns(layout.path or root, names, there)
     size = sum(place.rows for place in meta.places) * 4 * len(names)
     if size > memory_limit():
         raise DataError(f"{root}: declares more rows than fit into memory; use fewer episodes.")

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shared.data.recording.units import Range, range_asked
+from shared.errors import DataError
 
 
 def scaled_from(
@@ -25,7 +26,12 @@ def scaled_from(
     if asked is None:
         return action, None, None
     if isinstance(asked, tuple):
-        return action, range_asked([x for pair in asked for x in pair], action.shape[1]), None
+        if len(asked) not in (1, size := action.shape[1]):
+            raise DataError(
+                f"{where}: 'action_range' has {len(asked)} pairs, but there are {size} actions; "
+                "write one pair, or one for each."
+            )
+        return action, range_asked([x for pair in asked for x in pair], size), None
     percent = 0.0 if isinstance(asked, str) else float(asked)
     finite = np.where(np.isfinite(action), action, np.nan)
     if np.isnan(finite).all(axis=0).any():

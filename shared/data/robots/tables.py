@@ -45,7 +45,7 @@ def read_tables(layout: Layout, wanted: Sequence[str] | None) -> Recording:
     names = {file: _numeric(file) for file in files[:1]}
     first = names[files[0]]
     if wanted is not None:
-        require_columns(files[0], wanted, _all_names(files[0], first))
+        require_columns(layout.path or files[0], wanted, _all_names(files[0], first))
     wanted = list(dict.fromkeys(first if wanted is None else wanted))
     episodes, labels, total = [], [], 0
     for file in files:
