@@ -12,6 +12,7 @@ from typing import NamedTuple
 from shared.data.checks import (
     actions,
     alignment,
+    calibration,
     ends,
     finite,
     numbers,
@@ -106,5 +107,5 @@ CHECKS = (
     Check("padding", "warning", repeats.padding),
     Check("frozen", "warning", repeats.frozen),
     Check("stuck-sensors", "warning", sensors.stuck_sensors),
-    Check("calibration", "warning", sensors.calibration),
+    Check("calibration", "warning", calibration.calibration),
 )
