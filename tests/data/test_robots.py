@@ -14,7 +14,9 @@ from robots import LENGTHS, RATE, arm, write_v3, write_v21
 from shared.cli.data import data_group
 from shared.data.convert import convert
 from shared.data.reader import examine, read_states
+from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import ConfigError, DataError, UserError
+from shared.loading.request import load_data
 
 ROWS = sum(LENGTHS)
 SAID = {"reward": "success"}
@@ -446,6 +448,80 @@ def test_a_given_range_that_is_left_is_refused(say, v21):
     with pytest.raises(DataError, match="'actions' lies beyond its declared range"):
         read_states(say(v21, action_range=[[-0.1, 0.1]]))
     assert read_states(say(v21, action_range=[[-9, 9]])).action_range[1].tolist() == [9, 9]
+
+
+# Pictures
+
+
+def film(path, brightness):
+    """A video whose frames are grey, of this brightness."""
+    import imageio.v3 as imageio
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = np.broadcast_to(brightness[:, None, None, None], (len(brightness), 48, 64, 3))
+    imageio.imwrite(path, frames.astype(np.uint8), fps=RATE, codec="libx264")
+
+
+CAMERA = "observation.images.front"
+
+
+def filmed(root, version):
+    """A camera for the three episodes of a folder: a file an episode, or one of them all."""
+    import pyarrow.parquet as pq
+
+    about = json.loads((root / "meta/info.json").read_text())
+    about["features"][CAMERA] = {"dtype": "video", "shape": [48, 64, 3], "names": None}
+    grey = [20 + 5 * np.arange(n) for n in (9, 8, 7)]
+    if version == 2:
+        name = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+        for k, own in enumerate(grey):
+            film(root / f"videos/chunk-000/{CAMERA}/episode_{k:06}.mp4", own + 60 * k)
+    else:
+        name = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+        film(
+            root / f"videos/{CAMERA}/chunk-000/file-000.mp4",
+            np.concatenate([g + 60 * k for k, g in enumerate(grey)]),
+        )
+        path = root / "meta/episodes/chunk-000/file-000.parquet"
+        table = pq.read_table(path)
+        import pyarrow as pa
+
+        for key, x in (
+            ("chunk_index", [0] * 3),
+            ("file_index", [0] * 3),
+            ("from_timestamp", [0.0, 9 / RATE, 17 / RATE]),
+        ):
+            table = table.append_column(f"videos/{CAMERA}/{key}", pa.array(x))
+        pq.write_table(table, path)
+    (root / "meta/info.json").write_text(json.dumps(about | {"video_path": name}))
+    return root
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_videos_become_frames(say, tmp_path, version):
+    writer = {2: write_v21, 3: write_v3}[version]
+    root = filmed(writer(tmp_path / "arm", arm((9, 8, 7))), version)
+    source = say(root, image=CAMERA, rate=15, action_kind="position", **SAID)
+    with pytest.raises(ConfigError, match="unpacked first: name the camera as 'image'"):
+        load_data(None, data=source, observation="pixels")
+    convert(source, tmp_path / "frames", form="vd4rl")
+    frames = read_vd4rl(tmp_path / "frames").frames
+    assert frames.image.shape == (5 + 4 + 4 + 3, 64, 64, 3) and frames.state is not None
+    grey = frames.image.mean(axis=(1, 2, 3))
+    wanted = [
+        20 + 60 * k + 5 * np.append(np.arange(0, n, 2), (n - 1) // 2 * 2)
+        for k, n in enumerate((9, 8, 7))
+    ]
+    assert np.abs(grey - np.concatenate(wanted)).max() < 3
+    video = next(root.rglob("*.mp4"))
+    video.write_bytes(b"no film" * 99)
+    with pytest.raises(DataError, match="mp4: (cannot be decoded by ffmpeg|has 0 frames)"):
+        convert(source, tmp_path / "more", form="vd4rl")
+    video.unlink()
+    with pytest.raises(DataError, match="mp4: is missing"):
+        convert(source, tmp_path / "more", form="vd4rl")
+    with pytest.raises(DataError, match="'image' is 'gone', but videos are: obs"):
+        convert(say(root, image="gone", **SAID), tmp_path / "more", form="vd4rl")
 
 
 # The commands

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of
 from shared.data.files.one_file import Source
 from shared.data.recording.columns import Columns, Fault, rough_columns, to_columns
 from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, told_offset
-from shared.data.robots import demos, tables, timing
+from shared.data.robots import demos, pictures, tables, timing
 from shared.data.robots.layout import Layout, is_layout, read_layout
 from shared.data.robots.lerobot import read_lerobot, with_defaults
 from shared.data.robots.lerobot_meta import is_lerobot, read_meta
@@ -70,6 +71,37 @@ def read_robot(path: Path, *, shift: bool = True) -> Source:
     faults += [*more, *_without_reward(about, columns)]
     files = [*([layout.path] if layout.path else []), *code, *recording.files]
     return Source(digest_of(files), None, about, recording.columns, columns, faults, rough)
+
+
+def read_pictures(path: Path) -> UInt8[np.ndarray, "rows size size 3"] | None:
+    """The frames of the rows that `read_robot` gives, if the YAML names a camera.
+
+    Raises:
+        DataError: as of `read_robot`; there is no such camera, or its frames are damaged.
+    """
+    layout = read_layout(path) if is_layout(path) else Layout(None, path)
+    if layout.image is None:
+        return None
+    function, _ = load_function(layout)
+    layout, recording = _read(layout, every=function is not None)
+    rate, _ = _clock(path, layout, recording)
+    steps, _ = _episodes(path, layout, recording, function, rate)
+    row = np.concatenate([x.row for x in steps])
+    if recording.form == "lerobot":
+        return pictures.of_videos(layout, read_meta(layout.data))[row]
+    if recording.form != "demos":
+        raise DataError(f"{layout.path}: tables hold no pictures; leave 'image' out.")
+    key, size = layout.image or "", layout.image_size
+    found = demos.read_demos(layout, [key])
+    pictures.require_memory(layout, sum(len(x[key]) for x in found.episodes))
+    frames = [
+        pictures.scaled(f"{layout.data}: '{label}/{key}'", x[key], size)
+        for label, x in zip(found.labels, found.episodes, strict=True)
+    ]
+    frames = np.concatenate(frames)
+    if len(frames) <= row.max():
+        raise DataError(f"{layout.data}: has {len(frames)} pictures for more rows; align them.")
+    return frames[row]
 
 
 def _read(layout: Layout, *, every: bool) -> tuple[Layout, Recording]:
@@ -131,9 +163,10 @@ def _episodes(
     path: Path, layout: Layout, recording: Recording, function: Function | None, rate: float | None
 ) -> tuple[list[Steps], list[str]]:
     """The steps of each episode, and sentences on rows that are left out."""
-    found, short, behind = [], 0, 0
+    found, short, behind, row = [], 0, 0, 0
     for label, episode in zip(recording.labels, recording.episodes, strict=True):
-        steps = _steps(f"{path}: {label}", layout, episode, function)
+        steps = _steps(f"{path}: {label}", layout, episode, function, row)
+        row += len(steps.reward)
         end = until_over(steps.terminal)
         behind += len(steps.reward) - end
         for part in _pieces(_first(steps, end), layout, rate):
@@ -157,7 +190,11 @@ def _episodes(
 
 
 def _steps(
-    where: str, layout: Layout, episode: dict[str, np.ndarray], function: Function | None
+    where: str,
+    layout: Layout,
+    episode: dict[str, np.ndarray],
+    function: Function | None,
+    first: int,
 ) -> Steps:
     observation = joined(where, episode, layout.observation or ())
     action = joined(where, episode, layout.action or ()).astype(np.float32)
@@ -172,7 +209,7 @@ def _steps(
         raise DataError(
             f"{where}: has {rows} actions, but not as many rewards and ends; align them."
         )
-    return Steps(time, observation, action, reward, terminal)
+    return Steps(time, observation, action, reward, terminal, first + np.arange(rows))
 
 
 def _first(steps: Steps, end: int) -> Steps:

@@ -27,6 +27,7 @@ class Steps(NamedTuple):
         action: as it is stored.
         reward: what it earned.
         terminal: did the episode end for good?
+        row: number of the row among all that were recorded.
     """
 
     time: np.ndarray | None
@@ -34,6 +35,7 @@ class Steps(NamedTuple):
     action: np.ndarray
     reward: np.ndarray
     terminal: np.ndarray
+    row: np.ndarray
 
 
 def rate_of(where: str, times: Sequence[np.ndarray]) -> float | None:
@@ -119,4 +121,5 @@ def thinned(steps: Steps, kept: Int[np.ndarray, "kept"], kind: str | None) -> St
         action,
         np.add.reduceat(steps.reward, kept),
         np.logical_or.reduceat(steps.terminal, kept),
+        steps.row[kept],
     )
