@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import h5py
@@ -455,11 +456,13 @@ def test_a_given_range_that_is_left_is_refused(say, v21):
 
 def film(path, brightness):
     """A video whose frames are grey, of this brightness."""
-    import imageio.v3 as imageio
+    import imageio_ffmpeg
 
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = np.broadcast_to(brightness[:, None, None, None], (len(brightness), 48, 64, 3))
-    imageio.imwrite(path, frames.astype(np.uint8), fps=RATE, codec="libx264")
+    words = f"-v error -f rawvideo -pix_fmt rgb24 -s 64x48 -r {RATE} -i pipe: -pix_fmt yuv420p"
+    words = [imageio_ffmpeg.get_ffmpeg_exe(), *words.split(), "-c:v", "libx264", str(path)]
+    subprocess.run(words, input=frames.astype(np.uint8).tobytes(), check=True)
 
 
 CAMERA = "observation.images.front"

@@ -119,7 +119,7 @@ def action_range(what: str, value: Any) -> str | float | tuple[tuple[float, floa
                 "correct it."
             )
         return float(percent)
-    pairs = value if isinstance(value, list) and value else [None]
+    pairs: list[Any] = value if isinstance(value, list) and value else [None]
     if all(isinstance(x, list) and len(x) == 2 and all(map(_is_number, x)) for x in pairs):
         if all(low < high for low, high in pairs):
             return tuple((float(low), float(high)) for low, high in pairs)

@@ -120,7 +120,7 @@ def _array(path: Path, name: str, column: Any, rows: int) -> np.ndarray:
     x = column.combine_chunks()
     x = x.combine_chunks() if hasattr(x, "combine_chunks") else x
     while types.is_list(x.type) or types.is_large_list(x.type) or types.is_fixed_size_list(x.type):
-        sizes = compute.list_value_length(x).unique().to_pylist() or [0]
+        sizes = compute.call_function("list_value_length", [x]).unique().to_pylist() or [0]
         if len(sizes) > 1 or None in sizes:
             raise DataError(f"{what} has lists of different lengths; store as many in each row.")
         shape.append(int(sizes[0]))
