@@ -32,6 +32,7 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "health": {"storage", "environments", "datasets", "data", "record", "comparison"},
     "choice": {
         *("models", "environments", "datasets", "loading", "record", "training", "runs"),
         "comparison",
@@ -47,7 +48,7 @@ WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
-    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
+    *("onnx", "onnxruntime", "pyarrow", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
     *("tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

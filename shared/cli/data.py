@@ -209,6 +209,12 @@ def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) ->
 @click.option("--cut-jumps", is_flag=True, help="End episodes where the next row is no step on.")
 @click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
 @click.option("--no-plot", is_flag=True, help="Write no histogram.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page on the health of the data, .html or .png, in the place of the histogram.",
+)
 @_DATA_DIR
 def inspect_command(
     file: Path,
@@ -217,13 +223,14 @@ def inspect_command(
     cut_jumps: bool,
     plot: Path | None,
     no_plot: bool,
+    report: Path | None,
     data_dir: Path,
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
-    FILE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, the
-    name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
-    contact sheet is drawn.
+    FILE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, a LeRobot
+    folder, a YAML that names the columns of a robot's recording, the name of a data set in the
+    cache, or a folder (or an archive) of V-D4RL episodes, of which a contact sheet is drawn.
     """
     from shared.comparison.console import make_console
     from shared.data.catalog import canonical_name, datasets
@@ -231,8 +238,11 @@ def inspect_command(
     from shared.data.reader import examine
     from shared.data.recording.units import Options
     from shared.data.report.tables import plot_returns, print_report
+    from shared.health.content import check_ending
     from shared.loading.places import official_path
 
+    if report is not None:
+        check_ending(report.name)
     official = False
     if not file.exists() and canonical_name(str(file)) in datasets():
         entry = datasets()[canonical_name(str(file))]
@@ -240,13 +250,19 @@ def inspect_command(
         file, official = official_path(entry, data_dir), entry.is_ours
     stem = file.resolve().stem
     if file.exists() and form_of(file) == "vd4rl":
+        if report is not None:
+            raise ConfigError("--report is of states; of pictures the contact sheet is the report.")
         target = None if no_plot else plot or Path(f"{stem}-frames.png")
         _inspect_frames(file, name, target, official)
         return
     options = Options(action_range, cut_jumps)
     examined = examine(file, name=name, official=official, options=options)
     print_report(examined, make_console())
-    if examined.columns is not None and not no_plot:
+    if report is not None:
+        from shared.health import health_of, write_health
+
+        click.echo(f"report: {write_health(health_of(examined), report)}")
+    elif examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
         plot_returns(examined, target)
         click.echo(f"histogram: {target}")

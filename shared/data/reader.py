@@ -29,6 +29,9 @@ from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.errors import DataError
 
+_TOLD_BY = {"zero-rewards": "no-reward"}
+"""Faults that only repeat another one."""
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -137,7 +140,12 @@ def examine(
             bounds = chosen_range(options, source.attributes, size, str(path))
         columns, found = _mended(columns, environment, options)
         scaled = columns if bounds is None else _in_unit(columns, bounds)
-        faults += found + find_faults(scaled, environment, declared=bounds is not None)
+        known = {fault.name for fault in faults}
+        faults += found + [
+            fault
+            for fault in find_faults(scaled, environment, declared=bounds is not None)
+            if _TOLD_BY.get(fault.name) not in known
+        ]
     elif source.rough is not None:
         faults += [x for x in find_faults(source.rough, environment) if x.name in OF_NUMBERS]
     label = "official" if official or source.known is not None else "yours"

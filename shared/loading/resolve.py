@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.data.catalog import Entry, lookup, lookup_own, official_entry
-from shared.data.files.source import form_of
+from shared.data.files.source import ROBOT, form_of
 from shared.data.reader import read_states
 from shared.data.recording.units import Options
 from shared.data.vd4rl.reader import read_vd4rl
@@ -55,6 +55,11 @@ def load(request: DataRequest, progress: Progress | None, workers: int) -> Datas
     path, name, frames, official, note = resolve(request, progress, workers)
     options = Options(request.action_range, request.cut_jumps)
     pixels = request.observation == "pixels"
+    if pixels and form_of(path) == ROBOT:
+        raise ConfigError(
+            f"{path}: pictures of a robot's recording are unpacked first: name the camera as "
+            "'image' in a YAML, and train on what 'data convert YAML frames --to vd4rl' writes."
+        )
     about = {"name": name, "official": official, "options": options}
     if frames or pixels:
         tell, cache = told(progress, "load"), request.root / "frames"

@@ -33,6 +33,12 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
     The same for a simulator that does not act as the data do.
     """
     online = plan.settings.online_steps
+    if data.attributes.get("reward") == "none" and plan.build().learns_from_rewards:
+        raise ConfigError(
+            f"{data.path}: nothing says what the reward is, so '{plan.algorithm}' has nothing to "
+            "learn from; use --algo bc, or write 'reward: success' (or another) into a YAML, see "
+            "docs/your-data.md."
+        )
     if online and not has_simulator(data.environment):
         raise ConfigError(
             f"online_steps is {online}, but no simulator is known for '{plan.dataset}'; leave it "
