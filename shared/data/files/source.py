@@ -22,7 +22,7 @@ from shared.errors import DataError
 from shared.storage.memory import memory_limit
 
 FORMS = ("d4rl", "npz", "minari", "vd4rl")
-_FRAME_KEYS = {"image", "is_first", "step_type"}
+_FRAME_KEYS = {"image", "is_first", "step_type", "pixels"}
 """Any of these at the root of a file makes it V-D4RL's."""
 
 
