@@ -69,6 +69,10 @@ class OpenSimulator:
         """The picture that it draws, made (size, size, 3) uint8."""
         return squared(self._environment.render(), size)
 
+    def close(self) -> None:
+        """Free what the simulator holds."""
+        self._environment.close()
+
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """None are known."""
         return np.zeros(0), np.zeros(0)

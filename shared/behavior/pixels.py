@@ -212,9 +212,14 @@ def _claim(folder: Path, record: dict) -> None:
 def _each(units: list[Unit], order: Order, folder: Path, workers: int):
     """Record the units; yields each when its file is in place."""
     if workers == 1:
-        for unit in units:
-            record_unit(unit, order, folder)
-            yield unit
+        try:
+            for unit in units:
+                record_unit(unit, order, folder)
+                yield unit
+        finally:
+            for unit in units[:1]:
+                _simulator(unit.environment, order.render).close()
+            _simulator.cache_clear()
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_draw_with_one) as pool:
@@ -244,6 +249,8 @@ def record_unit(unit: Unit, order: Order, folder: Path) -> None:
             seed = np.random.SeedSequence([*place, *more])
             episodes.append(_run(simulator, policy, seed, order.size, bounds))
             had += len(episodes[-1]["reward"])
+    if order.size == 64:  # one archive
+        episodes = [{key: np.concatenate([x[key] for x in episodes]) for key in episodes[0]}]
     write = write_archive if order.size == 64 else write_shard
     _replace(folder / unit.file, lambda aside: write(aside, episodes, order.comment))
 

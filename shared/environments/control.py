@@ -166,6 +166,10 @@ class ControlSimulator:
                 f"libegl1 and libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
             ) from error
 
+    def close(self) -> None:
+        """Free the drawing context."""
+        self.physics.free()
+
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Generalised positions and velocities, float64; views that the next step overwrites."""
         return self.physics.data.qpos, self.physics.data.qvel
