@@ -4,6 +4,8 @@ Its own state cannot be read.  An episode's start and actions are kept instead, 
 where one is restored: the same state, if the simulator draws nothing but from its seed.
 """
 
+from typing import Any
+
 import numpy as np
 
 from shared.environments.checked import CheckedSimulator, step_limit
@@ -37,7 +39,8 @@ class OpenSimulator:
         self._environment = CheckedSimulator(environment, task)
         self.observation_size, self.action_size = task.observation_size, task.action_size
         self.horizon, self.elapsed = step_limit(task), 0
-        low, high = environment.action_space.low, environment.action_space.high
+        space: Any = environment.action_space
+        low, high = space.low, space.high
         plain = (np.isinf(low) | (low == -1)).all() and (np.isinf(high) | (high == 1)).all()
         self.units = Units(None if plain else (np.float32(low), np.float32(high)))
         self._seed, self._observation = 0, np.zeros(self.observation_size)

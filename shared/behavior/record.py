@@ -40,13 +40,14 @@ import numpy as np
 
 from shared.behavior import ant, waypoints
 from shared.behavior.episodes import Segment, stream_blocks
+from shared.behavior.open_simulator import OpenSimulator
 from shared.behavior.policies import (
     load_behavior,
     training_snapshots,
     weights_name,
     weights_sha256,
 )
-from shared.behavior.simulator import ENVIRONMENTS, is_control, make_simulator
+from shared.behavior.simulator import ENVIRONMENTS, is_control
 from shared.data import catalog
 from shared.data.files.writers import write_d4rl
 from shared.environments import tasks
@@ -175,8 +176,10 @@ def command_range(environment: str) -> dict[str, np.ndarray]:
     """What a file declares of the commands of a task that acts in units of its own."""
     if task_part(environment) is None or is_control(environment):
         return {}
-    units = make_simulator(environment).units.action_range
-    return {} if units is None else {"action_low": units[0], "action_high": units[1]}
+    simulator = OpenSimulator(environment)
+    bounds = simulator.units.action_range
+    simulator.close()
+    return {} if bounds is None else {"action_low": bounds[0], "action_high": bounds[1]}
 
 
 def in_units(actions: np.ndarray, bounds: dict[str, np.ndarray]) -> np.ndarray:

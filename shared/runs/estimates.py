@@ -64,7 +64,7 @@ class Costs(NamedTuple):
 
 def costs(plan: Plan, sizes: Environment | Spec) -> Costs:
     """What the run of `plan` costs, on states or on pixels, of a task or data of these sizes."""
-    data = _stand_in(plan, sizes)
+    data = stand_in(plan, sizes)
     frames = data.pixels is not None
     dataset = data.to_device(**({"where": "device"} if frames else {}))
     state = program.state_shapes(plan.build(), data.spec, plan.seeds)
@@ -90,7 +90,7 @@ def updates(plan: Plan, data: FrameData | RowData, dataset) -> Iterator[tuple[Ph
 
 def temporaries(plan: Plan, sizes: Environment | Spec) -> int:
     """Bytes that the largest update of one seed holds besides state and data."""
-    data = _stand_in(plan, sizes)
+    data = stand_in(plan, sizes)
     dataset = data.to_device(**({} if data.pixels is None else {"where": "device"}))
     return max(
         (
@@ -143,23 +143,23 @@ def shapes_of(plan: Plan, environment: Environment) -> tuple:
     return (plan.algorithm, plan.seeds, plan.settings.online_steps, *seen, *sizes, *settings)
 
 
-def _stand_in(plan: Plan, sizes: Environment | Spec) -> FrameData | RowData:
-    """A data set of the right sizes, of two episodes without content."""
+def stand_in(plan: Plan, sizes: Environment | Spec, length: int = LENGTH) -> FrameData | RowData:
+    """A data set of the right sizes, of two episodes of `length` without content."""
     size, action_size = plan.settings.frame_size, sizes.action_size
     if isinstance(sizes, Spec) and sizes.is_pixels:
         size = sizes.observation_shape[0]
-    episode, about = np.repeat(np.arange(2), LENGTH), {"name": "", "path": Path(), "sha256": ""}
+    episode, about = np.repeat(np.arange(2), length), {"name": "", "path": Path(), "sha256": ""}
     about |= {"source": "yours", "environment": None, "attributes": {}}
-    about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, LENGTH)}
+    about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, length)}
     about |= {"episode_finished": np.ones(2, bool)}
-    reward, terminal = np.zeros(2 * LENGTH, np.float32), np.zeros(2 * LENGTH, bool)
-    action = np.zeros((2 * LENGTH, action_size), np.float32)
+    reward, terminal = np.zeros(2 * length, np.float32), np.zeros(2 * length, bool)
+    action = np.zeros((2 * length, action_size), np.float32)
     if plan.settings.observation == "pixels":
-        image = np.zeros((2 * LENGTH, size, size, 3), np.uint8)
+        image = np.zeros((2 * length, size, size, 3), np.uint8)
         frames = Frames(image, None, action, reward, terminal, episode)
-        about["episode_lengths"] = np.full(2, LENGTH - 1)  # the last frame has no action
+        about["episode_lengths"] = np.full(2, length - 1)  # the last frame has no action
         return FrameData(frames=frames, **about)
-    observation = np.zeros((2 * LENGTH, sizes.observation_size), np.float32)
+    observation = np.zeros((2 * length, sizes.observation_size), np.float32)
     transitions = Transition(observation, action, reward, terminal, observation)
     return RowData(transitions=transitions, episode=episode, **about)
 
