@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,12 @@ _simulator = cache(make_simulator)
 
 
 class Segment(NamedTuple):
-    """`rows` consecutive rows of a data set that come from one policy."""
+    """`rows` consecutive rows of a data set that come from one policy, of one's own `weights`."""
 
     environment: str
     policy: str
     rows: int
+    weights: Path | None = None
 
 
 def stream_blocks(
@@ -67,18 +69,21 @@ def _end_with_parent() -> None:
 
 def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:
     """Run the numbered episodes of segment `index`; what a worker executes."""
-    run = _recorder(segment.environment, segment.policy)
+    run = _recorder(segment.environment, segment.policy, segment.weights)
     return [run(np.random.SeedSequence([seed, index, i])) for i in episodes]
 
 
 @cache
-def _recorder(environment: str, policy: str) -> Callable[[np.random.SeedSequence], Episode]:
+def _recorder(
+    environment: str, policy: str, weights: Path | None
+) -> Callable[[np.random.SeedSequence], Episode]:
     """What records the episode of a seed."""
     if policy == waypoints.POLICY:
         return partial(waypoints.run_walk, make_environment(environment))
     if policy in ant.POLICIES:
         return partial(ant.run_trip, make_environment(environment), policy)
-    return partial(run_episode, _simulator(environment), load_behavior(environment, policy))
+    own = load_behavior(environment, policy, weights)
+    return partial(run_episode, _simulator(environment), own)
 
 
 def _serial(segment: Segment, seed: int, index: int) -> Generator[list[Episode], None, None]:

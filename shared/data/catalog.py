@@ -21,6 +21,7 @@ import re
 from dataclasses import dataclass
 
 from shared.entry_points import registered
+from shared.environments.open_tasks import KINDS, task_part
 from shared.environments.tasks import ENVIRONMENTS, Environment, environments, nearest
 from shared.errors import ConfigError, DataError
 
@@ -55,7 +56,14 @@ class Entry:
         """Is it of the table on this page, not of another package?"""
         return self.suite in SUITES
 
+    @property
+    def is_recorded(self) -> bool:
+        """Is it a set that only this project's own policies can record?"""
+        return self.suite in KINDS
 
+
+OPEN_ROWS = 100_000
+"""Of a set that is recorded of a task which goes by its own package's name (`open_tasks`)."""
 QUALITIES = ("random", "medium", "medium-replay", "full-replay", "medium-expert", "expert")
 VD4RL_QUALITIES = ("random", "medium_replay", "medium", "medium_expert", "expert")
 _REPLAY_ROWS = {"hopper": 402_000, "halfcheetah": 202_000, "walker2d": 302_000}
@@ -163,6 +171,8 @@ def lookup(name: str) -> Entry:
     known = datasets()
     if name in known:
         return known[name]
+    if (task := task_part(name)) is not None and name != task:
+        return _open_entry(task, name.removeprefix(f"{task}-"))
     plain = re.sub(r"-v\d+$", "", name)
     if plain in known and known[plain].version:
         version = known[plain].version
@@ -170,6 +180,23 @@ def lookup(name: str) -> Entry:
             return known[plain]
         raise DataError(f"data set '{name}' holds other data than '{plain}-{version}'; use that.")
     raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, known)}'?")
+
+
+def _open_entry(task: str, quality: str) -> Entry:
+    """What this project can record of a task by its own package's name."""
+    environment, kind = environments()[task], task.partition("/")[0]
+    qualities = VD4RL_QUALITIES if kind == "dm_control" else QUALITIES
+    if quality not in qualities:
+        raise DataError(
+            f"'{task}-{quality}' is no data set; choose a quality of {', '.join(qualities)}."
+        )
+    name = f"{environment.name}-{quality}"  # a known task has its own name here
+    return CATALOG.get(name) or Entry(name, kind, "", "", environment, OPEN_ROWS)
+
+
+def recorded_entry(name: str) -> Entry | None:
+    """The data set that a recording says it is, if it is known."""
+    return lookup(name) if task_part(name) is not None else datasets().get(name)
 
 
 def lookup_own(name: str) -> Entry:
@@ -181,7 +208,7 @@ def lookup_own(name: str) -> Entry:
     task = environments().get(name)
     if task is None or name in datasets():
         return lookup(name)
-    return Entry(name, "", "", "", task, 0)
+    return Entry(task.name, "", "", "", task, 0)
 
 
 def canonical_name(name: str) -> str:

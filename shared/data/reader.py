@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.data.catalog import Entry, datasets, lookup_own, official_entry
+from shared.data.catalog import Entry, lookup_own, official_entry, recorded_entry
 from shared.data.checks.ends import flag_offset
 from shared.data.checks.finite import filled
 from shared.data.checks.material import Material
@@ -126,7 +126,7 @@ def examine(
     columns, faults, bounds = source.columns, list(source.faults), None
     collected = source.attributes.get("source") == "collected"
     if collected:
-        told = datasets().get(str(source.attributes.get("dataset")))
+        told = recorded_entry(str(source.attributes.get("dataset")))
     else:
         told = source.known or (official_entry(path.name) if entry is None else None)
     if entry is not None and told is not None and not _agrees(told, entry):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared.environments.open_tasks import task_part
 from shared.environments.tasks import Environment, environments, nearest
 from shared.errors import DataError
 
@@ -34,5 +35,7 @@ def normalized_score(environment: str, return_):
 
 def _task_of(name: str) -> Environment | None:
     """The task of this name, or the one whose name a data set's begins with."""
+    if (task := task_part(name)) is not None:
+        return environments().get(task)
     fitting = [task for task in environments() if name == task or name.startswith(f"{task}-")]
     return environments()[max(fitting, key=len)] if fitting else None

@@ -22,7 +22,7 @@ from shared.data.recording.units import Options
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.states import states_of
 from shared.datasets.dataset import Dataset
-from shared.environments.simulators import has_simulator
+from shared.environments.simulators import can_draw, has_simulator
 from shared.errors import ConfigError, DataError
 from shared.loading.fetch import Unreachable, fetch_unless_recent
 from shared.loading.places import folder_advice, official_path
@@ -85,6 +85,8 @@ def resolve(request: DataRequest, progress: Progress | None, workers: int) -> Fo
     if request.name is None:
         raise ConfigError("name a data set with --env (see 'data list'), or your own with --data.")
     entry = pixel_entry(request.name) if request.observation == "pixels" else lookup(request.name)
+    if entry.is_recorded:
+        return _stand_in(request, entry, progress, workers, None)
     if not entry.is_ours:
         return _added(request, entry, progress)
     reason = None
@@ -111,8 +113,11 @@ def _own(request: DataRequest) -> Found:
     if request.name is None:
         return Found(path, None, form_of(path) == "vd4rl", official)
     entry = lookup_own(request.name)
-    if request.observation == "pixels" and entry.environment.simulator:
-        pixel_entry(request.name)  # what scores it must show frames
+    task = entry.environment
+    if request.observation == "pixels" and task.simulator and not can_draw(task):
+        raise ConfigError(
+            f"what scores '{task.name}' shows no frames; leave out --observation pixels, or --env."
+        )
     if path.is_dir() and entry.file:
         names = (official_path(entry, path), path / entry.file, path / Path(entry.file).name)
         found = [name for name in names if name.is_file()]

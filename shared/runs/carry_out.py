@@ -14,6 +14,7 @@ from shared.errors import ConfigError, RunError
 from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
+from shared.runs import fitting
 from shared.runs.frozen_model import FrozenModel, load_model_again
 from shared.runs.longer import lengthen, planned
 from shared.runs.plan import Plan
@@ -101,6 +102,7 @@ def new_run(
 
 def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, prepare) -> None:
     """Train the plan of an open run from where it stands; its status tells how that ended."""
+    plan = fitting.fitted(plan, run.record)
     with recording([run]), ExitStack() as stack:
         mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path, plan.to_dict()))
         for mirror in mirrors:

@@ -27,7 +27,7 @@ FORMS = ("d4rl", "npz", "minari", "vd4rl")
 """That are written, too."""
 ROBOT = "robot"
 """A LeRobot folder or a YAML."""
-_FRAME_KEYS = {"image", "is_first", "step_type"}
+_FRAME_KEYS = {"image", "is_first", "step_type", "pixels"}
 """Any of these at the root of a file makes it V-D4RL's."""
 
 
