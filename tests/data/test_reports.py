@@ -358,9 +358,7 @@ def test_other_formats_get_the_advice_that_fits(tmp_path, content):
     path = tmp_path / "log"
     path.write_bytes(content)
     named, rows = "write a small YAML that names", "write its columns to HDF5 as 'observations'"
-    words = (
-        rosbag if content.startswith(b"#ROSBAG") else "write a small YAML that names its columns"
-    )
+    words = rows if content.startswith(b"#ROSBAG") else named
     with pytest.raises(DataError, match=words) as caught:
         read_states(path)
     assert "\n" not in str(caught.value)
