@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.data.catalog import Entry, datasets, lookup_own, official_entry
+from shared.data.catalog import Entry, lookup, lookup_own, official_entry
 from shared.data.checks.ends import flag_offset
 from shared.data.checks.finite import filled
 from shared.data.checks.material import Material
@@ -119,11 +119,12 @@ def examine(
     path = Path(path)
     entry = None if name is None else lookup_own(name)
     # What a simulator shows is not shifted, so neither is what is compared with it.
-    source = read_source(path, shift=entry is None or not entry.environment.simulator)
+    shift = entry is None or not entry.environment.simulator
+    source = read_source(path, shift=shift, used_as=None if entry is None else entry.name)
     columns, faults, bounds = source.columns, list(source.faults), None
     collected = source.attributes.get("source") == "collected"
     if collected:
-        told = datasets().get(str(source.attributes.get("dataset")))
+        told = _entry_told(source.attributes)
     else:
         told = source.known or (official_entry(path.name) if entry is None else None)
     if entry is not None and told is not None and not _agrees(told, entry):
@@ -182,6 +183,14 @@ def _mended(
     return columns, told
 
 
+def _entry_told(attributes: Attributes) -> Entry | None:
+    """The data set that a collected file says it is, if there is one of this name."""
+    try:
+        return lookup(str(attributes.get("dataset")))
+    except DataError:
+        return None
+
+
 def _agrees(told: Entry, used: Entry) -> bool:
     """May a file of one data set be used as another, or as one of a task?"""
-    return told == used if used.file else told.environment == used.environment
+    return told.file == used.file if used.file else told.environment == used.environment

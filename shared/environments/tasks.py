@@ -5,6 +5,9 @@ Another package adds its own by an entry point, whose name is that of the object
     [project.entry-points."latent_policies.environments"]
     my-robot = "my_package.robots:ROBOT"      # an `Environment`
 
+OGBench's tasks are scored by their success; those that the table does not list are known by name
+(`find_task`).
+
 Source of the reference returns: D4RL (Fu et al., 2020), Apache-2.0; V-D4RL (Lu et al., 2022), MIT.
 """
 
@@ -15,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from shared.entry_points import registered
+from shared.environments import ogbench_names
 
 CONTINUING = "continuing"
 """One endless trajectory: neither terminals nor timeouts are set (maze2d).
@@ -37,6 +41,8 @@ class Environment:
         horizon: environment steps of an episode without a terminal, after which it is cut;
             0 leaves that to the simulator.
         quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
+        by_success: a terminal is a success, and the score of an episode is 100 if it has one;
+            then `minimum` and `maximum` are shares of successes, and a return has no score.
     """
 
     name: str
@@ -47,6 +53,15 @@ class Environment:
     observation_size: int
     action_size: int
     quirk: str = ""
+    by_success: bool = False
+
+
+def _of_ogbench(name: ogbench_names.Name) -> Environment:
+    sizes = ogbench_names.DOMAINS[name.domain]
+    widths = sizes.observation_size, sizes.action_size
+    return Environment(
+        str(name), "OGBench", 0.0, 1.0, sizes.horizon, *widths, TERMINALS_INSIDE, True
+    )
 
 
 _ENVIRONMENTS = (
@@ -72,6 +87,7 @@ _ENVIRONMENTS = (
     Environment("walker_walk", "dm_control/walker-walk", 0.0, 1000.0, 500, 24, 6),
     Environment("cheetah_run", "dm_control/cheetah-run", 0.0, 1000.0, 500, 17, 6),
     Environment("humanoid_walk", "dm_control/humanoid-walk", 0.0, 1000.0, 500, 67, 21),
+    *(_of_ogbench(name) for name in map(ogbench_names.parse, ogbench_names.LISTED) if name),
 )
 ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
 
@@ -85,6 +101,17 @@ def environments() -> dict[str, Environment]:
     """
     group = "latent_policies.environments"
     return ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment)
+
+
+def find_task(name: str | None) -> Environment | None:
+    """The task of this name, listed or not; None if there is none."""
+    known = environments()
+    if name is None or name in known:
+        return known.get(name or "")
+    of_ogbench = ogbench_names.parse(name)
+    if of_ogbench is None:
+        return None
+    return known.get(str(of_ogbench)) or _of_ogbench(of_ogbench)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

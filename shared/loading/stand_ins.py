@@ -49,7 +49,14 @@ def collect(
         with exclusive(path):
             if force or not path.exists():
                 part = path.with_name(f"{path.name}.part")
-                record(name, rows, seed=seed, path=part, workers=workers, progress=tell)
+                record(
+                    lookup(name).recording,
+                    rows,
+                    seed=seed,
+                    path=part,
+                    workers=workers,
+                    progress=tell,
+                )
                 write_note(part, sha256_of(part), name=path.name)
                 os.replace(part, path)
     except OSError as error:
