@@ -1,4 +1,4 @@
-"""Finished episodes of a recording under way, one file each, so that a kill costs the last ones only.
+"""Finished episodes of a recording under way, one file each: a kill costs the last ones only.
 
 The folder says which recording it is of; that of another one (another seed, other package
 versions) is emptied.
@@ -22,7 +22,7 @@ _RECORD = "recording.json"
 
 @contextlib.contextmanager
 def keeping(folder: Path, recording: dict) -> Iterator[Path]:
-    """A folder for the episodes of `recording`; it is removed when all is done, not on a failure."""
+    """A folder for the episodes of `recording`, removed when all is done, not on a failure."""
     told = json.dumps(recording, sort_keys=True)
     note = folder / _RECORD
     if not note.exists() or note.read_text() != told:

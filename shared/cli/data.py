@@ -143,8 +143,10 @@ def collect_command(
 ) -> None:
     """Record the data set NAME from the real simulator; a stand-in, not D4RL.
 
-    OGBench's are played by its own scripted oracles, once for all tasks of a file; such a recording
-    goes on where it was stopped.  With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
+    OGBench's are played by its own scripted oracles, once for all tasks of a file; such a
+    recording goes on where it was stopped.
+
+    With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
     layout, with a contact sheet; a recording that was stopped goes on.
     """
     from shared.data.catalog import lookup

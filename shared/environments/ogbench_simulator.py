@@ -1,9 +1,8 @@
 """OGBench's tasks (Park et al., 2025), in the simulators of the benchmark's own package.
 
-`ogbench.make_env_and_datasets` makes them, as its authors ask (a task that gymnasium's registry
-makes under the same name is the goal-conditioned one).  What is added here is that a seed repeats an
-episode: the package draws from NumPy's global generator and from action spaces that are seeded by
-the clock.
+`ogbench.make_env_and_datasets` makes them, as its authors ask.  What is added here is that a seed
+repeats an episode: the package draws from NumPy's global generator and from action spaces that are
+seeded by the clock.
 
 Its single tasks pay -1 a step (the manipulation tasks: for every part that is not as it shall be)
 and 0 once all is done, judged on what was observed *before* the action; that ends the episode, and
@@ -38,7 +37,7 @@ def package():
         import ogbench
     except ImportError as error:
         raise ConfigError(
-            "OGBench's tasks need its package; install it with pip install 'latent-policies[ogbench]'."
+            "OGBench's tasks need its package: pip install 'latent-policies[ogbench]'."
         ) from error
     return ogbench
 
@@ -94,13 +93,13 @@ class GlobalRandom:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[None]:
         """Within, the global generator goes on from where the last such block left it."""
-        before = np.random.get_state()
-        np.random.set_state(self._state)
+        before = np.random.get_state()  # noqa: NPY002
+        np.random.set_state(self._state)  # noqa: NPY002
         try:
             yield
         finally:
-            self._state = np.random.get_state()
-            np.random.set_state(before)
+            self._state = np.random.get_state()  # noqa: NPY002
+            np.random.set_state(before)  # noqa: NPY002
 
 
 class OGBench:

@@ -41,13 +41,13 @@ def test_rows_hold_what_was_seen_and_done_and_where_the_simulator_was(played):
 
 def test_an_episode_depends_on_its_seed_alone(played):
     player, rows = played
-    before = np.random.get_state()[1].tolist()
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
     other = player.play(np.random.SeedSequence([0, 0, 2]))
     again = player.play(np.random.SeedSequence([0, 0, 1]))
     for key, x in rows.items():
         np.testing.assert_array_equal(again[key], x, err_msg=key)
     assert (other["observations"] != rows["observations"]).any()
-    assert np.random.get_state()[1].tolist() == before
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def _distances(maze, start):

@@ -1,4 +1,4 @@
-"""OGBench's tasks: names, sizes and horizons of its package, repeatable starts, success as score."""
+"""OGBench's tasks: names, sizes, horizons, repeatable starts, success as score."""
 
 import gymnasium
 import numpy as np
@@ -15,8 +15,8 @@ from shared.training.evaluation import evaluate
 
 
 def test_users_names_mean_a_file_and_a_task():
-    same = ("cube-single-play", "cube-single-play-v0", "cube-single-play-singletask-v0",
-            "cube-single-play-singletask-task2", "cube-single-play-singletask-task2-v0")  # fmt: skip
+    ends = ("", "-v0", "-singletask-v0", "-singletask-task2", "-singletask-task2-v0")
+    same = [f"cube-single-play{end}" for end in ends]
     assert {str(parse(name)) for name in same} == {"cube-single-play"}
     assert {lookup(name).name for name in same} == {"cube-single-play"}
     other = lookup("cube-single-noisy-singletask-task5-v0")
@@ -58,7 +58,7 @@ def test_sizes_and_default_tasks_are_those_of_the_package(domain):
 @pytest.mark.parametrize("name", ["cube-single-play", "pointmaze-teleport-navigate"])
 def test_a_seed_repeats_an_episode_and_leaves_the_global_generator_alone(name):
     size, seen = find_task(name).action_size, []
-    before = np.random.get_state()[1].tolist()
+    before = np.random.get_state()[1].tolist()  # noqa: NPY002
     for warm in (False, True):
         task, generator = make_checked(name), np.random.default_rng(0)
         if warm:
@@ -68,7 +68,7 @@ def test_a_seed_repeats_an_episode_and_leaves_the_global_generator_alone(name):
         rows += [task.step(generator.uniform(-1, 1, size))[0] for _ in range(12)]
         seen.append(rows)
     np.testing.assert_array_equal(*seen)
-    assert np.random.get_state()[1].tolist() == before
+    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
 def test_success_ends_the_episode_and_scores_100():

@@ -8,7 +8,6 @@ from shared.environments.simulators import make_environment
 from shared.environments.tasks import ENVIRONMENTS
 from shared.errors import ConfigError
 
-
 NAMES = [name for name, task in ENVIRONMENTS.items() if task.simulator != "OGBench"]
 """OGBench's are in test_ogbench.py."""
 

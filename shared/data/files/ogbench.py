@@ -8,8 +8,8 @@ and puzzles, `button_states`: what was done, for no task in particular.
     rewards     and masks of a task are computed from the states; a mask of 0 is a success and our
                 terminal, and the trajectory goes on after it
 
-What the benchmark's loader makes of a file may be stored, too: `rewards` and `masks` then are as they
-stand, and there are `next_observations`, or `valids`, which are 0 in the rows without a successor.
+What the benchmark's loader makes of a file may be stored, too: `rewards` and `masks` then are as
+they stand, and there are `next_observations`, or `valids`, which are 0 in rows without a successor.
 
 Source of the facts: OGBench (Park et al., 2025), MIT.
 """
@@ -103,12 +103,11 @@ def _judged(
         )
     for key in _STATES:
         if key in arrays and not np.isfinite(arrays[key]).all():
-            row = int(
-                np.flatnonzero(~np.isfinite(arrays[key].reshape(len(arrays[key]), -1)).all(1))[0]
-            )
+            rows = arrays[key].reshape(len(arrays[key]), -1)
+            row = int(np.isfinite(rows).all(axis=1).argmin())
             raise DataError(
-                f"{where}: key '{key}' is not finite in row {row:,}, so success there is not known; "
-                "leave the episode out."
+                f"{where}: key '{key}' is not finite in row {row:,}, so nobody knows of success "
+                "there; leave the episode out."
             )
     try:
         rewards, masks = judge(task, {key: arrays[key] for key in _STATES if key in arrays})
