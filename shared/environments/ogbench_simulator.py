@@ -27,7 +27,7 @@ MANIPULATION_RATE = 20
 """Environment steps a second of the robot arm; the package does not say it in its metadata."""
 
 
-def package():
+def package() -> Any:
     """The package `ogbench`.
 
     Raises:
@@ -42,7 +42,7 @@ def package():
     return ogbench
 
 
-def make(name: str, **options: Any):
+def make(name: str, **options: Any) -> Any:
     """The bare environment of an OGBench name, without wrappers; drawing needs a headless GL.
 
     Arguments:
