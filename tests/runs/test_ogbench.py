@@ -1,5 +1,7 @@
 """A run on OGBench: the task of its name, success as score, and published figures beside it."""
 
+import json
+
 import numpy as np
 from rich.console import Console
 
@@ -12,6 +14,7 @@ from shared.comparison.rows import make_notes
 from shared.data.files.ogbench import write_ogbench
 from shared.data.reader import examine
 from shared.data.report.tables import print_report
+from shared.loading.request import DataRequest
 
 TASK = "pointmaze-medium-navigate-singletask-task4"
 
@@ -29,6 +32,10 @@ def test_a_run_is_scored_by_success(tmp_path):
     )  # fmt: skip
     run = read_run(folder)
     assert (run.environment, run.source) == (TASK, "collected")
+    # Its data, if they were gone, would be recorded as long again: the last row is no transition.
+    record = json.loads((folder / "run.json").read_text())
+    record["data"]["path"] = str(tmp_path / "gone.npz")
+    assert record["data"]["rows"] == 59 and DataRequest.of_record(record).rows == 60
     assert {episode.score for episode in run.episodes} <= {0.0, 100.0}
     assert all(e.return_ == -1000 for e in run.episodes if e.score == 0)
     assert "success in the last evaluation" in sentences(run)[0]
