@@ -2,7 +2,7 @@
 
     values     V(s_t) to the upper expectile of the lambda return G_t of the data's actions
     imitation  min  w_t · |a_t - decoder(u_t)|,  w_t = exp(A_t / temperature),
-               u_t ~ policy in its box
+               u_t ~ policy in its box; `squared`: the mean square in its place
 
 A_t is the advantage G_t - V(s_t), or the merit of the row's whole episode.
 
@@ -67,6 +67,7 @@ def recorded_losses(
     *,
     expectile: Scalar,
     temperature: Scalar,
+    squared: bool,
     discount: Scalar,
     lambda_: Scalar,
     key: PRNGKeyArray,
@@ -83,6 +84,7 @@ def recorded_losses(
         recorded: the windows; with merits, these say what is imitated.
         expectile: of the values.
         temperature: of the advantages, in the values' own units, or of the merits.
+        squared: of two actions for one state the mean, not the median, is imitated.
         discount: of the returns.
         lambda_: of the returns.
         key: draws the policy's actions.
@@ -98,7 +100,8 @@ def recorded_losses(
 
     def distance(feature, action, key):
         u = agent.actor.sample(feature, space.box(feature, support), key=key)
-        return jnp.mean(jnp.abs(action - space.decode(feature, u)))
+        error = action - space.decode(feature, u)
+        return jnp.mean(error**2 if squared else jnp.abs(error))
 
     keys = jax.random.split(key, weight.shape)
     distances = jax.vmap(jax.vmap(distance))(features, batch.window.action, keys)

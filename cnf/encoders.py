@@ -22,6 +22,7 @@ from shared.algorithm import Phase, Reusable
 from shared.models.flow import ConditionalFlow, saturated_fraction
 from shared.models.latent_actions import AbstractLatentActionSpace
 from shared.models.learner import Learner, descend
+from shared.types import is_zero
 
 SEARCH_LEARNING_RATE = (1e-5, 3e-3)
 SEARCH_WEIGHT_DECAY = (0.0, 1e-2)
@@ -97,6 +98,7 @@ def make_encoder(
         layers=algorithm.flow_layers,
         hidden_size=algorithm.flow_hidden_size,
         base=algorithm.base,
+        margin=algorithm.flow_margin,
         key=key,
     )
 
@@ -107,10 +109,19 @@ def make_optimizer(clip: float | None, rate, decay) -> optax.GradientTransformat
     return optax.chain(optax.clip_by_global_norm(math.inf if clip is None else clip), adamw)
 
 
-def encoder_loss(model: AbstractLatentActionSpace, s, a, weights, *, key):
-    """Weighted mean of the space's own loss over a batch."""
+def encoder_loss(model: AbstractLatentActionSpace, s, a, weights, center_weight, *, key):
+    """Weighted mean over a batch of the space's own loss.
+
+    A `center_weight` w above 0 adds w |a - D(s, 0)|²: the centre of the box decodes to what
+    cloning would do.  Likelihood counts an error in units of how much actions vary, and so it is
+    precise in the middle of a gait and careless where a robot starts, which all must cross.
+    """
     keys = jax.random.split(key, s.shape[0])
     losses = jax.vmap(lambda s, a, k: model.loss(s, a, key=k))(s, a, keys)
+    if not is_zero(center_weight):
+        space, center = model.frozen(), jnp.zeros(model.latent_size)
+        error = a - jax.vmap(lambda s: space.decode(s, center))(s)
+        losses = losses + center_weight * jnp.sum(error**2, axis=1)
     return jnp.sum(weights * losses) / jnp.sum(weights)
 
 
@@ -141,14 +152,20 @@ def _draw(algorithm, dataset, *, key):
 
 
 def _update(algorithm, state, batch, *, key):
-    s = jax.vmap(state.normalizer)(batch.observation)
+    s, a = jax.vmap(state.normalizer)(batch.observation), batch.action
+    if not is_zero(algorithm.pretrain_noise):
+        key, *own = jax.random.split(key, 3)
+        s, a = (
+            x + algorithm.pretrain_noise * jax.random.normal(k, x.shape)
+            for x, k in zip((s, a), own, strict=True)
+        )
     optimizer = make_optimizer(algorithm.pretrain_clip, 0.0, 0.0)
 
     def one(member, size, key):
         weights = (jnp.arange(s.shape[0]) < size).astype(s.dtype)
 
         def loss(model):
-            value = encoder_loss(model, s, batch.action, weights, key=key)
+            value = encoder_loss(model, s, a, weights, algorithm.center_weight, key=key)
             return value, {"train_nll": value}
 
         return descend(member, optimizer, loss)
@@ -176,7 +193,7 @@ def _validate(algorithm, state, dataset, *, key):
     weights = dataset.returns._replace(temperature=algorithm.return_weighting).row_weights(index)
 
     def one(model):
-        return encoder_loss(model, s, batch.action, weights, key=key)
+        return encoder_loss(model, s, batch.action, weights, algorithm.center_weight, key=key)
 
     pretraining = state.pretraining
     models = pretraining.members.model

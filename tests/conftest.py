@@ -5,10 +5,15 @@ jaxtyping import hook (`--jaxtyping-packages` in pyproject.toml), and every
 warning is an error but the few named below.
 """
 
+import ctypes
+import gc
+import math
+import mmap
 import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 # Before JAX, MuJoCo and matplotlib are imported.  Test processes run side by side, so one
 # thread each; results must not depend on the number of cores either.
@@ -19,11 +24,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 XLA_FLAGS = ["--xla_cpu_multi_thread_eigen=false", "--xla_backend_optimization_level=0"]
 if version("jaxlib").startswith("0.10."):
     XLA_FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+    # A program is one module of LLVM: up to 32 of them are for as many threads.
+    XLA_FLAGS.append("--xla_cpu_parallel_codegen_split_count=1")
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("LP_NUM_THREADS", "1")
-# Not the cache of compiled programs of the user: tests compile anew.
+# Not the cache of compiled programs of the user: child processes compile anew (some are killed
+# while they write), and this one keeps what one file compiled for the next.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = ""
+PROGRAMS = TemporaryDirectory(prefix="programs-")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if sys.platform == "linux":
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -33,6 +42,9 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_compilation_cache_dir", PROGRAMS.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 THIRD_PARTY_WARNINGS = (
     # distrax 0.1.9 reads a name that JAX 0.10 deprecated.
@@ -47,11 +59,19 @@ def pytest_configure(config):
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_unconfigure():
+    PROGRAMS.cleanup()
+
+
 HEAVIEST = (
-    "contract/test_contract.py", "clap/test_contract.py", "clap/test_pixels.py",
-    "clap/test_dreamers.py", "clap/test_mopo.py",
-    "clap/test_reuse.py", "training/test_online.py", "training/test_loop.py",
-    "cnf/test_cnf.py", "cnf/test_reference.py", "models/test_flow.py", "runs/test_suites.py",
+    "contract/test_contract.py", "clap/test_contract.py", "test_docs.py", "clap/test_pixels.py",
+    "clap/test_mopo.py", "clap/test_dreamers.py", "studies/test_killed.py",
+    "runs/test_suites.py", "training/test_online.py", "training/test_loop.py",
+    "clap/test_reuse.py", "cnf/test_pixels.py", "clap/test_features.py", "runs/test_longer.py",
+    "runs/test_q_errors.py", "export/test_export.py", "choice/test_choose.py",
+    "cnf/test_cnf.py", "cnf/test_reference.py", "models/test_flow.py", "runs/test_interrupt.py",
+    "environments/test_video.py", "clap/model/test_world_model.py", "behavior/test_pixels.py",
+    "runs/test_values.py", "runs/test_config.py",
 )  # fmt: skip
 """Files that take longest, the longest first."""
 
@@ -63,11 +83,35 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+def pytest_collection_finish():
+    """What is imported stays: the collector need not look through it, nor come so often.
+
+    It took an eighth of the suite's time, for tracing makes many objects that live on.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+MUCH_MEMORY = 3 << 29
+"""Bytes of this process; all compiled programs together would take several times as much."""
+
+
 @pytest.fixture(scope="module", autouse=True)
-def forget_programs():
-    """The compiled programs of a file go with it: all of them together take gigabytes."""
+def forget_programs(request):
+    """Compiled programs go when they fill the memory, or may hold what a file has patched."""
     yield
-    jax.clear_caches()
+    if "patch.setattr(" in request.path.read_text("utf-8") or memory() > MUCH_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        if sys.platform == "linux":  # what was freed goes back to the system, or it would count on
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def memory() -> float:
+    """Bytes that this process holds; where they cannot be known, too many."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * mmap.PAGESIZE if pages.exists() else math.inf
 
 
 @pytest.fixture(scope="session")

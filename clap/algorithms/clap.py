@@ -114,6 +114,9 @@ class CLAP(AbstractDreamer):
     imitation_by: Literal["advantage", "episode"] = hyperparameter(
         "what did well: single actions by their values, or whole episodes by their return"
     )
+    imitation_distance: Literal["absolute", "squared"] = hyperparameter(
+        "distance between recorded and decoded action in the imitation"
+    )
     imitation_temperature: Positive = hyperparameter(
         "of the imitated advantages, in units of values; of episodes, in standard deviations"
     )
@@ -237,6 +240,7 @@ class CLAP(AbstractDreamer):
             return loss, metrics
         space = state.world_model.model.actions.frozen()
         options |= {"expectile": self.expectile, "temperature": self.imitation_temperature}
+        options["squared"] = self.imitation_distance == "squared"
         options["key"] = jax.random.fold_in(key, 1)
         seen = features, recorded
         values, imitation, more = recorded_losses(

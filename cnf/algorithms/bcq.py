@@ -80,6 +80,7 @@ class BCQ(AbstractAlgorithm):
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members, density_samples = "vae", 1, 1
     pretrain_weight_decay, pretrain_clip = 0.0, None
+    pretrain_noise, center_weight = 0.0, 0.0
 
     title = "BCQ: the best of perturbed VAE samples"
     paper = "Fujimoto et al. 2019, Off-Policy Deep RL without Exploration (arXiv:1812.02900)"

@@ -93,6 +93,7 @@ class BEAR(AbstractAlgorithm):
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members, density_samples = "vae", 1, 1
     pretrain_weight_decay, pretrain_clip = 0.0, None
+    pretrain_noise, center_weight = 0.0, 0.0
 
     title = "BEAR: support matching by maximum mean discrepancy"
     paper = "Kumar et al. 2019, Bootstrapping Error Reduction (arXiv:1906.00949)"

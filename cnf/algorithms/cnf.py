@@ -28,6 +28,12 @@ Differences from the paper:
     - The flow's conditioners have ReLU activations; the authors' have PReLU, with learned slopes.
     - Actor and critics have two hidden layers outside of maze2d, where the paper chooses between
       two and three for every data set.
+    - `flow_margin` and `pretrain_noise` (0 in the paper): a margin beyond ±1 makes saturated
+      actions ordinary points of the flow, and noise on what it is trained on (Rothfuss et al.
+      2019) keeps its density, and so its decoder, smooth between and just beyond the data.
+    - `distance: squared` puts the mean square in the place of the absolute distance of (6): of
+      two actions that the data hold for one state the policy then takes the mean, as cloning
+      does, where the median of few rows jumps from one to the other.
     - The advantage uses a policy sample of its own (`baseline_sample: separate`, the
       authors' code); Algorithm 2 as printed shares one (`shared`), which saves a decode.
     - The random search over learning rate, weight decay and batch size is one
@@ -53,11 +59,12 @@ from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
-from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
 
 REUSABLE_FLOW = reusable_encoder(
-    *("encoder", "base", "flow_layers", "flow_hidden_size", "normalize_observations"),
-    *("pretrain_weight_decay", "pretrain_clip", "search_members"),
+    *("encoder", "base", "flow_layers", "flow_hidden_size", "flow_margin"),
+    *("normalize_observations", "pretrain_weight_decay", "pretrain_clip", "pretrain_noise"),
+    *("center_weight", "search_members"),
 )
 
 
@@ -84,6 +91,7 @@ class CNF(AbstractAlgorithm):
     learn_in: Literal["action", "latent"] = hyperparameter("space of the actor loss")
     flow_layers: Size = hyperparameter("layers of the flow")
     flow_hidden_size: Size = hyperparameter("width of the flow's conditioners")
+    flow_margin: DropRate = hyperparameter("share of the action range kept free beyond its ends")
     vae_hidden_sizes: Sizes = hyperparameter("hidden layers of the VAE")
     pretrain_steps: Count = hyperparameter("updates of the encoder")
     pretrain_batch_size: Size = hyperparameter("rows a pretraining update")
@@ -91,6 +99,12 @@ class CNF(AbstractAlgorithm):
     pretrain_weight_decay: Amount = hyperparameter("decoupled weight decay of the encoder")
     pretrain_clip: Positive | None = hyperparameter(
         "ceiling of the encoder's gradient norm; null = none"
+    )
+    pretrain_noise: Amount = hyperparameter(
+        "standard deviation of noise on normalised observations and on actions in pretraining"
+    )
+    center_weight: Amount = hyperparameter(
+        "weight of the squared error of the action at the box's centre in pretraining; 0 = none"
     )
     search_members: Size = hyperparameter(
         "encoders trained side by side in the random search; 1 = none"
@@ -123,6 +137,12 @@ class CNF(AbstractAlgorithm):
     tau: Rate = hyperparameter("Polyak rate of the target critics")
     temperature: Positive = hyperparameter("lambda of the advantage weights")
     normalize_advantages: bool = hyperparameter("standardise the advantages of a batch")
+    advantage_limit: Positive | None = hyperparameter(
+        "largest size of an advantage in the weights, standardised or not; null = any"
+    )
+    distance: Literal["absolute", "squared"] = hyperparameter(
+        "distance between recorded and decoded action in the actor loss"
+    )
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
@@ -142,10 +162,12 @@ class CNF(AbstractAlgorithm):
         return REUSABLE_VAE if self.encoder == "vae" else REUSABLE_FLOW
 
     def __check_init__(self):
-        if self.encoder == "vae" and (self.pretrain_weight_decay > 0 or self.pretrain_clip):
+        of_flow = ("pretrain_weight_decay", "pretrain_clip", "pretrain_noise", "center_weight")
+        given = {name: getattr(self, name) for name in of_flow}
+        if self.encoder == "vae" and any(given.values()):
+            values = ", ".join(f"{name} {value}" for name, value in given.items())
             raise ConfigError(
-                f"encoder is 'vae', but pretrain_weight_decay {self.pretrain_weight_decay:g} and "
-                f"pretrain_clip {self.pretrain_clip} are a flow's; choose the algorithm cnf-vae, "
+                f"encoder is 'vae', but {values} are a flow's; choose the algorithm cnf-vae, "
                 "which trains it as PLAS does."
             )
         bounded = self.encoder == "flow" and self.base == "uniform"
@@ -261,9 +283,13 @@ class CNF(AbstractAlgorithm):
         q_data, q_policy = jnp.split(jnp.min(q, axis=1), 2)
         advantage = q_data - q_policy
         judged = standardized(advantage) if self.normalize_advantages else advantage
+        if self.advantage_limit is not None:
+            judged = jnp.clip(judged, -self.advantage_limit, self.advantage_limit)
         weight = advantage_weight(judged, self.temperature)
         if imitation is not None:
-            distance = jnp.mean(jnp.abs(a - imitation), axis=1)
+            error = a - imitation
+            size = jnp.abs(error) if self.distance == "absolute" else error**2
+            distance = jnp.mean(size, axis=1)
         else:
             distance = -jax.vmap(lambda s, z: actor.log_prob(s, z, self.box(latent_space, s)))(s, a)
         loss = jnp.mean(weight * distance)

@@ -9,6 +9,8 @@ Algorithm 1.
                                                    + (1 - lambda_) max_i Q'_i(s', a'))
                   min  sum_i (Q_i(s, a) - y)^2                                     (1)
     actor         min  -Q_1(s, D(s, latent_clip · tanh(pi(s))))                    (2)
+                  with `imitation_weight` w > 0
+                  min  -Q_1 / mean |Q_1| + w |a - D(s, latent_clip · tanh(pi(s)))|^2
     targets       Q' <- (1 - tau) Q' + tau Q,  pi' likewise
 
 D = `latent_space` (frozen in the second phase), pi = `actor`, sigma = `latent_clip`.
@@ -20,6 +22,8 @@ Differences from the paper:
     - None in the equations.  The authors' code runs lambda_ = 0.75; the paper says
       1, which is the default here (`--set lambda_=0.75` for the code's).
     - Both terms of the VAE's loss are means, the KL weighs 0.5 (the authors' code).
+    - `imitation_weight` (0 in the paper) is TD3+BC inside the box: values that are still young
+      choose among a box's actions by chance, and the recorded ones hold the policy together.
 """
 
 from typing import NamedTuple
@@ -98,12 +102,16 @@ class PLAS(AbstractAlgorithm):
     )
     tau: Rate = hyperparameter("Polyak rate of actor and critic targets")
     lambda_: Share = hyperparameter("weight of the smaller target critic; the rest is the larger")
+    imitation_weight: Amount = hyperparameter(
+        "weight of the squared error to recorded actions in the actor loss; 0 = none"
+    )
     exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members, density_samples = "vae", 1, 1
     pretrain_weight_decay, pretrain_clip = 0.0, None
+    pretrain_noise, center_weight = 0.0, 0.0
 
     title = "PLAS: policy in the latent action space of a conditional VAE"
     paper = "Zhou et al. 2020, PLAS (arXiv:2011.07213)"
@@ -169,7 +177,7 @@ class PLAS(AbstractAlgorithm):
         actor, actor_metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(m, state.latent_space, critic.model, s),
+            lambda m: self.actor_loss(m, state.latent_space, critic.model, s, batch.action),
             average=self.actor_average,
         )
         state = state._replace(
@@ -187,11 +195,20 @@ class PLAS(AbstractAlgorithm):
         next_value = self.lambda_ * jnp.min(q) + (1 - self.lambda_) * jnp.max(q)
         return td_target(scaled(reward, state.reward_scale), terminal, next_value, self.discount)
 
-    def actor_loss(self, actor, latent_space, critic, s):
-        """Equation 2 over a batch; the gradient passes through the frozen decoder."""
+    def actor_loss(self, actor, latent_space, critic, s, a):
+        """Equation 2 over a batch; the gradient passes through the frozen decoder.
+
+        With imitation Q is in units of its mean size, which carries no gradient.
+        """
         policy_action = jax.vmap(self.action, (None, None, 0))(actor, latent_space, s)
-        loss = -jnp.mean(jax.vmap(critic.first)(s, policy_action))
-        return loss, {"actor_loss": loss}
+        q = jax.vmap(critic.first)(s, policy_action)
+        if is_zero(self.imitation_weight):
+            loss = -jnp.mean(q)
+            return loss, {"actor_loss": loss}
+        scale = jax.lax.stop_gradient(jnp.mean(jnp.abs(q)))
+        cloning_error = jnp.mean((policy_action - a) ** 2)
+        loss = -jnp.mean(q) / scale + self.imitation_weight * cloning_error
+        return loss, {"actor_loss": loss, "cloning_error": cloning_error}
 
     critic_value = smallest_critic
 

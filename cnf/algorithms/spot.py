@@ -27,6 +27,8 @@ Differences from the paper:
       here both have the same scale, so that one `lambda_` fits both.
     - In AntMaze the authors start the last layers from smaller weights.
     - The first update already moves the actor (TD3 counts from one).
+    - `imitation_weight` w (0 in the paper) adds w |a - pi(s)|^2 to (7): the density alone is
+      level wherever the data reach, and there values that are still young choose by chance.
 """
 
 from typing import NamedTuple
@@ -47,6 +49,7 @@ from shared.models.losses import smoothed_action, td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
 from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
+from shared.types import is_zero
 
 
 class State(NamedTuple):
@@ -95,6 +98,9 @@ class SPOT(AbstractAlgorithm):
     noise_clip: Amount = hyperparameter("ceiling of the target action's noise")
     policy_delay: Size = hyperparameter("updates of the critics for one of actor and targets")
     lambda_: Amount = hyperparameter("weight of the density penalty")
+    imitation_weight: Amount = hyperparameter(
+        "weight of the squared error to recorded actions in the actor loss; 0 = none"
+    )
     density_samples: Size = hyperparameter("L, samples behind log p; 1 = evidence lower bound")
     dropout: DropRate = hyperparameter("share of the actor's hidden units dropped in training")
     exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
@@ -107,6 +113,7 @@ class SPOT(AbstractAlgorithm):
     # The answers of this paper to what else the shared pretraining asks.
     encoder, search_members = "vae", 1
     pretrain_weight_decay, pretrain_clip = 0.0, None
+    pretrain_noise, center_weight = 0.0, 0.0
 
     title = "SPOT: TD3 regularised by a VAE's behaviour density"
     reusable = reusable_encoder("vae_hidden_sizes", "density_samples", "normalize_observations")
@@ -164,16 +171,16 @@ class SPOT(AbstractAlgorithm):
 
     def update(self, state, batch, *, key, step):
         """One critic update; every `policy_delay`-th also moves the actor and the targets."""
-        return self.learn(state, batch, self.lambda_, self.discount, key=key, step=step)
+        return self.learn(state, batch, 1.0, self.discount, key=key, step=step)
 
     def fine_tune(self, state, batch, *, key, step):
         """The same online, `step` steps into the simulator."""
         left = 1 - jnp.asarray(step, jnp.float32) / self.lambda_decay_steps
-        lambda_ = self.lambda_ * jnp.maximum(self.lambda_floor, left)
-        return self.learn(state, batch, lambda_, self.fine_tuning_discount, key=key, step=step)
+        hold = jnp.maximum(self.lambda_floor, left)
+        return self.learn(state, batch, hold, self.fine_tuning_discount, key=key, step=step)
 
-    def learn(self, state, batch, lambda_, discount, *, key, step):
-        """An update with this weight of the penalty and this discount."""
+    def learn(self, state, batch, hold, discount, *, key, step):
+        """An update with this share of what holds the policy to the data, and this discount."""
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
         k_noise, k_dropout, k_actor = jax.random.split(key, 3)
@@ -187,7 +194,10 @@ class SPOT(AbstractAlgorithm):
         )
         state = state._replace(critic=critic)
         state = jax.lax.cond(
-            step % self.policy_delay == 0, self.improve, lambda x, *_: x, state, lambda_, s, k_actor
+            step % self.policy_delay == 0,
+            self.improve,
+            lambda x, *_: x,
+            *(state, hold, s, batch.action, k_actor),
         )
         return state, metrics | state.actor_metrics
 
@@ -200,13 +210,13 @@ class SPOT(AbstractAlgorithm):
         reward = scaled(reward, state.reward_scale) + self.reward_shift
         return td_target(reward, terminal, next_value, discount)
 
-    def improve(self, state, lambda_, s, key):
+    def improve(self, state, hold, s, a, key):
         """The delayed part of an update: actor, then both targets."""
         actor, metrics = descend(
             state.actor,
             self.actor_optimizer,
             lambda m: self.actor_loss(
-                m, state.latent_space, state.critic.model, lambda_, s, key=key
+                m, state.latent_space, state.critic.model, hold, s, a, key=key
             ),
             average=self.actor_average,
         )
@@ -217,8 +227,11 @@ class SPOT(AbstractAlgorithm):
             actor_metrics=metrics,
         )
 
-    def actor_loss(self, actor, latent_space, critic, lambda_, s, *, key):
-        """Equation 7 over a batch; the scale of Q carries no gradient."""
+    def actor_loss(self, actor, latent_space, critic, hold, s, a, *, key):
+        """Equation 7 over a batch; the scale of Q carries no gradient.
+
+        `hold` is the share of penalty and imitation that is left (online it falls).
+        """
         k_dropout, k_density = (jax.random.split(k, s.shape[0]) for k in jax.random.split(key))
         policy_action = jax.vmap(lambda s, k: actor(s, key=k))(s, k_dropout)
         q = jax.vmap(critic.first)(s, policy_action)
@@ -226,7 +239,10 @@ class SPOT(AbstractAlgorithm):
         penalty = jnp.mean(
             jax.vmap(density_penalty, (None, 0, 0, 0))(latent_space, s, policy_action, k_density)
         )
-        loss = -jnp.mean(q) / scale + lambda_ * penalty
+        anchor = self.lambda_ * penalty
+        if not is_zero(self.imitation_weight):
+            anchor = anchor + self.imitation_weight * jnp.mean((policy_action - a) ** 2)
+        loss = -jnp.mean(q) / scale + hold * anchor
         return loss, {"actor_loss": loss, "density_penalty": penalty}
 
     critic_value = smallest_critic

@@ -83,17 +83,15 @@ def _print_plan(suite: str, asked, plans: dict, states: dict) -> None:
     for k, column in enumerate(("data set", "state", "data", unit, "updates", "time", "memory")):
         justify = "left" if k < 3 else "right"
         table.add_column(column, justify=justify, overflow="fold", no_wrap=k == 0)
-    total, known = 0.0, {}
+    total = 0.0
     for name, plan in plans.items():
         entry = lookup(name)
         source = suites.foresee_source(
             entry, asked.data.source, asked.data.root, plan.settings.rows
         )
         rows = entry.rows if "official" in source else min(plan.settings.rows, entry.rows)
-        key = estimates.shapes_of(plan, entry.environment)
-        if key not in known:
-            known[key] = estimates.costs(plan, entry.environment)
-        seconds, (device, host) = known[key].seconds(rate), known[key].memory(rows)
+        cost = estimates.costs_of_task(plan, entry.environment)
+        seconds, (device, host) = cost.seconds(rate), cost.memory(rows)
         total += seconds if states[name] != "finished" else 0.0
         phases = program.phases_of(plan.build(), plan.settings.online_steps)
         updates = ", ".join(f"{p.name} {p.steps:,}" for p in phases)

@@ -18,6 +18,11 @@ def bounded(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     return jnp.clip(x, -1 + EDGE, 1 - EDGE)
 
 
+def clipped(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Clip to ±1 with the gradient of the identity, so that what went too far can come back."""
+    return jax.lax.stop_gradient(jnp.clip(x, -1.0, 1.0)) + (x - jax.lax.stop_gradient(x))
+
+
 @jax.custom_vjp
 def held(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Clip to ±atanh(1 - 2 EDGE), keeping every gradient that leads back inside.

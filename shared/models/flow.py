@@ -9,10 +9,16 @@ ablation).  Eq. 4, with everything kept in the unbounded x so that it is exact:
     log p(x_K) = −n log 2 + Σ log(1 − tanh² x_K)       uniform base
                = −n/2 log 2π − ½ ‖x_K‖²                normal base
 
-Differences from the paper: odd action sizes are split unevenly instead of
-padded (padding makes the likelihood unbounded), and the two tanh terms are
-written with softplus so that their gradients survive at the edge.
+With a `margin` m > 0 the flow sees (1 - m)·a in the place of a.  Motors are often driven at their
+limits, and these many equal values, far out at atanh(1 - EDGE), would be all that the density is
+about; so they are ordinary points.  Latents that would lead beyond ±1 decode to ±1.
+
+Differences from the paper: the margin; odd action sizes are split unevenly instead of padded
+(padding makes the likelihood unbounded); and the two tanh terms are written with softplus so
+that their gradients survive at the edge.
 """
+
+import math
 
 import equinox as eqx
 import jax
@@ -27,7 +33,7 @@ from shared.models.bijections import (
     kept_entries,
     prepared,
 )
-from shared.models.distributions import EDGE, bounded, log_one_minus_tanh_squared
+from shared.models.distributions import EDGE, bounded, clipped, log_one_minus_tanh_squared
 from shared.models.latent_actions import AbstractLatentActionSpace, centered_box
 from shared.types import Box, Scalar
 
@@ -44,6 +50,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
         layers: K, the number of layers.
         hidden_size: width of the two hidden layers of every conditioner.
         base: density of the latent, `"uniform"` on (-1, 1)^n or `"normal"`.
+        margin: m, the share of (-1, 1) that is kept free beyond the largest actions, below 1.
         key: initialises the weights.
 
     Raises:
@@ -53,6 +60,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
     stack: FlowLayer
     latent_size: int = eqx.field(static=True)
     base: str = eqx.field(static=True)
+    margin: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -62,6 +70,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
         layers: int,
         hidden_size: int,
         base: str = "uniform",
+        margin: float = 0.0,
         key: PRNGKeyArray,
     ):
         _check(layers, base)
@@ -72,6 +81,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
         self.stack = eqx.filter_vmap(make)(jax.random.split(key, layers))
         self.latent_size = action_size
         self.base = base
+        self.margin = margin
 
     def encode(
         self,
@@ -109,7 +119,8 @@ class ConditionalFlow(AbstractLatentActionSpace):
             base = jnp.sum(log_one_minus_tanh_squared(x_base) - jnp.log(2.0))
         else:
             base = jnp.sum(-0.5 * (x_base**2 + jnp.log(2 * jnp.pi)))
-        return base + log_det - jnp.sum(log_one_minus_tanh_squared(x_data))
+        scale = self.latent_size * math.log1p(-self.margin)
+        return base + log_det - jnp.sum(log_one_minus_tanh_squared(x_data)) + scale
 
     def box(
         self, condition: Float[Array, "condition"], half_width: Scalar | None = None
@@ -139,7 +150,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
             x, _ = jax.vmap(layer)(x, conditions)
             return x, (shift, log_scale)
 
-        x = jnp.arctanh(bounded(actions))
+        x = self._unbounded(actions)
         _, statistics = jax.lax.scan(step, x, prepared(self._masked()))
         return eqx.tree_at(lambda f: (f.stack.shift, f.stack.log_scale), self, statistics)
 
@@ -152,6 +163,9 @@ class ConditionalFlow(AbstractLatentActionSpace):
         masked = self.stack.coupling.masked(kept_entries(layers, size))
         return eqx.tree_at(lambda stack: stack.coupling, self.stack, masked)
 
+    def _unbounded(self, action):
+        return jnp.arctanh(bounded((1 - self.margin) * action))
+
     def _forward(self, condition, action):
         """x₀, x_K and log|det dx_K/dx₀|."""
 
@@ -160,7 +174,7 @@ class ConditionalFlow(AbstractLatentActionSpace):
             x, change = layer(x, condition)
             return (x, log_det + change), None
 
-        start = jnp.arctanh(bounded(action))
+        start = self._unbounded(action)
         carry = (start, constant_log_det(self.stack))
         (end, log_det), _ = jax.lax.scan(step, carry, prepared(self._masked()))
         return start, end, log_det
@@ -202,7 +216,8 @@ class FrozenFlow(AbstractLatentActionSpace):
         x, _ = jax.lax.scan(
             lambda x, layer: (layer(x, condition), None), x, prepared(self.stack), reverse=True
         )
-        return jnp.tanh(x)
+        action = jnp.tanh(x) / (1 - self.flow.margin)
+        return clipped(action) if self.flow.margin else action
 
     def log_prob(
         self,

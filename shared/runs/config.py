@@ -32,7 +32,6 @@ test compares it, `scripts/resolved` writes it again.
 """
 
 import contextlib
-import copy
 import dataclasses
 import functools
 import typing
@@ -54,18 +53,16 @@ SECTIONS = (*PARTS, "pixels")
 
 
 def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
-    """The YAML document of an algorithm: the packaged one, or a user's own `file`."""
+    """The YAML document of an algorithm: the packaged one, or a user's own `file`.
+
+    It is the same object at every call: read it, never change it.
+    """
     source = file if file is not None else resources.files("configs") / f"{algorithm}.yaml"
     try:
-        document = copy.deepcopy(_parse(source.read_text()))
+        return _parse(source.read_text(), str(source))
     except (OSError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{source}: cannot be read as YAML ({reason}); mend the file.") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"{source}: must be a mapping with the key 'defaults'.")
-    _check_sections(document, SECTIONS, str(source))
-    _check_sections(document["pixels"], PARTS, f"{source}: pixels")
-    return document
 
 
 def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: str) -> None:
@@ -81,8 +78,13 @@ def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: 
 
 
 @functools.lru_cache(maxsize=64)
-def _parse(text: str) -> Any:
-    return yaml.safe_load(text)
+def _parse(text: str, where: str) -> dict[str, Any]:
+    document = yaml.safe_load(text)
+    if not isinstance(document, dict):
+        raise ConfigError(f"{where}: must be a mapping with the key 'defaults'.")
+    _check_sections(document, SECTIONS, where)
+    _check_sections(document["pixels"], PARTS, f"{where}: pixels")
+    return document
 
 
 def resolve(
@@ -138,6 +140,7 @@ def common_values(owners: tuple[type, ...]) -> dict[str, Any]:
     return load_values("encoding")["defaults"] if Encoding in owners else {}
 
 
+@functools.lru_cache(maxsize=128)
 def _hints(owners: tuple[type, ...]) -> dict[str, Any]:
     """The annotated fields of several classes by name."""
     found = {}

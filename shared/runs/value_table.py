@@ -52,13 +52,15 @@ def rows_of_algorithm(family: str, name: str) -> Iterator[tuple[str, ...]]:
         defaults = config.common_values(owners) | document["defaults"]
         defaults = config.check(owners, defaults, where=name)
         for preset in ("paper", *document["presets"]):
-            plans = {
-                dataset: make_plan(
-                    family, name, dataset, preset=preset, overrides={"observation": observation}
-                ).hyperparameters
+            options = {"preset": preset, "pixels": observation == "pixels", "file": found.values}
+            values = {
+                dataset: config.resolve(found, name, dataset=dataset, **options)
                 for dataset in names(observation)
             }
-            yield from _rows((name, observation, preset), plans, defaults)
+            for dataset in {tuple(own.items()): key for key, own in values.items()}.values():
+                seen = {"observation": observation}  # values of their own must make an algorithm
+                make_plan(family, name, dataset, preset=preset, overrides=seen)
+            yield from _rows((name, observation, preset), values, defaults)
 
 
 def _rows_of_runs() -> Iterator[tuple[str, ...]]:

@@ -28,15 +28,13 @@ class Cost(NamedTuple):
 
 def costs_of(jobs: Sequence[Job]) -> dict[Path, Cost]:
     """Folder -> cost; nothing for data whose sizes are not known before they are read."""
-    rate, traced, found = estimates.product_rate(), {}, {}
+    rate, found = estimates.product_rate(), {}
     for job in jobs:
         entry = None if job.data.name is None else lookup_own(job.data.name)
         if entry is None:
             continue
-        key = estimates.shapes_of(job.plan, entry.environment)
-        if key not in traced:
-            traced[key] = estimates.costs(job.plan, entry.environment)
-        found[job.folder] = _cost(job, entry, traced[key], rate)
+        cost = estimates.costs_of_task(job.plan, entry.environment)
+        found[job.folder] = _cost(job, entry, cost, rate)
     return found
 
 

@@ -15,6 +15,7 @@ from shared.datasets.sequences import to_sequences
 from shared.errors import NonFiniteError
 from shared.record.run_folder import RunFolder
 from shared.runs.plan import make_plan
+from shared.testing.contract import CAPACITY
 from shared.training import loop, program
 from shared.training.evaluation import evaluate
 from shared.training.views import source_of
@@ -209,7 +210,9 @@ def test_a_reward_that_is_nan_stops_with_the_name_of_its_term(trained, hopper_ra
     data = dataclasses.replace(hopper_random, transitions=transitions).to_device()
     keys = program.seed_keys(plan.seeds)
     state = program.init_state(algorithm, hopper_random.spec, plan.seeds)
-    _, history = program.run_updates(algorithm, 0, 12, state, data, keys, 0, 8)
+    _, history = program.run_updates(
+        algorithm, 0, CAPACITY, state, data, keys, 0, 8, view=None
+    )  # the program of `trained`
     run = RunFolder.create(tmp_path / "run", config={}, record={})
     history = {name: np.asarray(values)[:8] for name, values in history.items()}
     with run, pytest.raises(NonFiniteError) as caught:

@@ -30,8 +30,10 @@ def make_window():
     return jax.random.normal(k[2], (1, T, FEATURE)), jax.tree.map(lambda x: x[None], batch)
 
 
-@pytest.mark.parametrize("merit", [None, [[0.5, -1.0, 2.0, 0.0, 0.0]]])
-def test_recorded_losses_against_a_loop(merit):
+@pytest.mark.parametrize(
+    ("merit", "squared"), [(None, False), ([[0.5, -1.0, 2.0, 0.0, 0.0]], True)]
+)
+def test_recorded_losses_against_a_loop(merit, squared):
     features, batch = make_window()
     k_space, k_actor, k_values = jax.random.split(jax.random.key(1), 3)
     space = GaussianLatentActions(FEATURE, ACTION, U, (6,), action_std=0.2, key=k_space)
@@ -53,6 +55,7 @@ def test_recorded_losses_against_a_loop(merit):
             Recorded(batch, None if merit is None else jnp.asarray(merit)),
             expectile=EXPECTILE,
             temperature=TEMPERATURE,
+            squared=squared,
             discount=DISCOUNT,
             lambda_=LAMBDA,
             key=key,
@@ -74,7 +77,8 @@ def test_recorded_losses_against_a_loop(merit):
             value_loss += 2 * (EXPECTILE if surplus > 0 else 1 - EXPECTILE) * surplus**2 / 3
         feature = features[0, t]
         u = agent.actor.sample(feature, space.box(feature, 1.5), key=keys[t])
-        distance = np.abs(batch.window.action[0, t] - space.decode(feature, u)).mean()
+        error = np.abs(batch.window.action[0, t] - space.decode(feature, u))
+        distance = (error**2 if squared else error).mean()
         advantage = (earned[t] - v[t]) / 3 if merit is None else merit[0][t]
         cloned += np.exp(advantage / TEMPERATURE) * distance / 3
     np.testing.assert_allclose(values, value_loss, rtol=1e-4)

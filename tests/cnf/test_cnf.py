@@ -48,9 +48,13 @@ def test_the_target_is_equation_8(base):
         np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("baseline", ["separate", "shared"])
-def test_the_actor_loss_is_equations_6_and_7(baseline):
-    algorithm, state, batch = slow.setup("cnf", baseline_sample=baseline, temperature=0.5)
+@pytest.mark.parametrize(
+    ("baseline", "distance"), [("separate", "absolute"), ("shared", "squared")]
+)
+def test_the_actor_loss_is_equations_6_and_7(baseline, distance):
+    algorithm, state, batch = slow.setup(
+        "cnf", baseline_sample=baseline, distance=distance, temperature=0.5
+    )
     actor, critic = state.actor.model, state.critic.model
     s, a = slow.normalized(state, batch.observation), np.asarray(batch.action)
     key, losses = jax.random.key(3), []
@@ -63,7 +67,8 @@ def test_the_actor_loss_is_equations_6_and_7(baseline):
             slow.critics(critic, s[i], a[i]).min() - slow.critics(critic, s[i], judged).min()
         )
         weight = min(np.exp(advantage / 0.5), 100.0)
-        losses.append(weight * np.abs(a[i] - imitation).mean())
+        error = np.abs(a[i] - imitation)
+        losses.append(weight * (error if distance == "absolute" else error**2).mean())
     arguments = (jnp.asarray(s, jnp.float32), jnp.asarray(a))
     loss = jax.jit(algorithm.actor_loss)
     actual, _ = loss(actor, critic, state.latent_space, *arguments, key=key)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
+from tiny import tiny_plan
 
 
 @pytest.fixture(scope="module", params=[0.0, 0.3], ids=["PLAS", "PLAS+P"])
@@ -41,9 +42,20 @@ def test_the_actor_loss(case):
     algorithm, state, batch = case
     s = slow.normalized(state, batch.observation)
     actor, critic, vae = state.actor.model, state.critic.model, state.latent_space
-    loss, _ = algorithm.actor_loss(actor, vae, critic, s)
-    q = [slow.critics(critic, x, act(actor, vae, x))[0] for x in s]
+    loss, _ = algorithm.actor_loss(actor, vae, critic, s, batch.action)
+    actions = np.array([act(actor, vae, x) for x in s])
+    q = [slow.critics(critic, x, a)[0] for x, a in zip(s, actions, strict=True)]
     np.testing.assert_allclose(loss, -np.mean(q), rtol=1e-4, atol=1e-6)
+
+    perturbation = algorithm.max_perturbation
+    imitating = tiny_plan(
+        "plas", max_perturbation=perturbation, latent_clip=0.5, imitation_weight=2.0
+    ).build()
+    loss, metrics = imitating.actor_loss(actor, vae, critic, s, batch.action)
+    error = np.mean((actions - batch.action) ** 2)
+    np.testing.assert_allclose(metrics["cloning_error"], error, rtol=1e-4)
+    expected = -np.mean(q) / np.mean(np.abs(q)) + 2.0 * error
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
 def test_the_decoder_stays_frozen(case):

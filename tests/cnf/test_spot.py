@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import slow
+from tiny import tiny_plan
 
 from cnf.algorithms.spot import density_penalty
 
@@ -68,16 +69,21 @@ def test_the_actor_loss(case):
     algorithm, state, batch = case
     s = slow.normalized(state, batch.observation)
     vae, key = state.latent_space, jax.random.key(5)
-    loss, metrics = algorithm.actor_loss(
-        state.actor.model, vae, state.critic.model, 0.7, s, key=key
-    )
+    arguments = state.actor.model, vae, state.critic.model
+    loss, metrics = algorithm.actor_loss(*arguments, 1.0, s, batch.action, key=key)
     keys = jax.random.split(jax.random.split(key)[1], slow.ROWS)
     actions = [actor(state.actor.model, x) for x in s]
     q = [slow.critics(state.critic.model, x, a)[0] for x, a in zip(s, actions, strict=True)]
     penalties = [penalty(vae, x, a, k) for x, a, k in zip(s, actions, keys, strict=True)]
     np.testing.assert_allclose(metrics["density_penalty"], np.mean(penalties), rtol=1e-4)
-    expected = -np.mean(q) / np.mean(np.abs(q)) + 0.7 * np.mean(penalties)
-    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+    of_values = -np.mean(q) / np.mean(np.abs(q))
+    np.testing.assert_allclose(loss, of_values + 0.7 * np.mean(penalties), rtol=1e-4)
+
+    # Online half of what holds the policy may be left: of the penalty and of the imitation.
+    imitating = tiny_plan("spot", dropout=0.0, lambda_=0.7, imitation_weight=2.0).build()
+    loss, _ = imitating.actor_loss(*arguments, 0.5, s, batch.action, key=key)
+    anchor = 0.7 * np.mean(penalties) + 2.0 * np.mean((np.array(actions) - batch.action) ** 2)
+    np.testing.assert_allclose(loss, of_values + 0.5 * anchor, rtol=1e-4)
 
 
 def test_both_densities_have_one_scale(case):

@@ -93,15 +93,40 @@ def test_frozen_is_the_same_map(case):
     np.testing.assert_allclose(case["frozen_log_prob"], case["log_prob"], atol=1e-5)
 
 
-@pytest.mark.parametrize("size,base", [(1, "uniform"), (2, "uniform"), (2, "normal")])
-def test_density_integrates_to_one(size, base):
-    flow = make_flow(size, base)
+def test_a_margin_makes_saturated_actions_ordinary_points():
+    flow, plain = make_flow(2, "normal", margin=0.2), make_flow(2, "normal")
+    conditions, actions = make_batch(2, 64, seed=3)
+    actions = actions.at[:16].set(jnp.sign(actions[:16]))
+
+    @eqx.filter_jit
+    def compute(flow, plain):
+        def one(condition, action):
+            latent = flow.encode(condition, action)
+            beyond = flow.decode(condition, jnp.full(2, 30.0))
+            return latent, flow.decode(condition, latent), beyond, plain.encode(condition, action)
+
+        return jax.vmap(one)(conditions, actions)
+
+    latent, back, beyond, far = compute(flow, plain)
+    np.testing.assert_allclose(back, actions, atol=1e-5)
+    assert np.max(np.abs(latent)) < np.max(np.abs(far))
+    assert np.max(np.abs(beyond)) == 1  # decodes to the limit
+
+
+@pytest.mark.parametrize(
+    "size,base,margin",
+    [(1, "uniform", 0.0), (2, "uniform", 0.0), (2, "normal", 0.0), (1, "uniform", 0.2)],
+)
+def test_density_integrates_to_one(size, base, margin):
+    flow = make_flow(size, base, margin=margin)
     condition = jnp.linspace(-1, 1, CONDITION_SIZE)
     # A grid in x = atanh(a), which is where the mass is smooth; da = (1 - a²) dx.
     x, step = np.linspace(-5.75, 5.75, 2000 if size == 1 else 400, retstep=True, dtype=np.float32)
     grid = np.stack(np.meshgrid(*[x] * size), -1).reshape(-1, size)
-    density = batched(lambda a: flow.log_prob(condition, a))(jnp.tanh(grid))
-    weight = np.prod((1 - np.tanh(grid.astype(np.float64)) ** 2) * float(step), axis=1)
+    # With a margin the density reaches beyond ±1.
+    reach = 1 / (1 - margin)
+    density = batched(lambda a: flow.log_prob(condition, a))(reach * jnp.tanh(grid))
+    weight = np.prod(reach * (1 - np.tanh(grid.astype(np.float64)) ** 2) * float(step), axis=1)
     assert np.sum(np.exp(density) * weight) == pytest.approx(1, abs=2e-3)
 
 

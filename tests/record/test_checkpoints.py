@@ -278,29 +278,40 @@ def test_saving_a_few_megabytes_is_quick_and_silent(checkpoints, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-CHILD = """
-import sys
+TRAINERS = """
+import os, sys, warnings
 from pathlib import Path
 import numpy as np
+import orbax.checkpoint
 from shared.record.checkpoints import Checkpoints
 
 def state(step):
     generator = np.random.default_rng(step)
     return {f"w{i}": generator.normal(size=(64, 64)).astype(np.float32) for i in range(8)}
 
-checkpoints, step = Checkpoints(Path(sys.argv[1]), keep=2), 0
-if checkpoints.latest:
-    restored, progress = checkpoints.restore(state(0))
-    step = progress["step"]
-    assert all((restored[name] == value).all() for name, value in state(step).items())
-while True:
-    step += 1
-    progress = {"phase": "policy", "phase_index": 0, "step": step, "global_step": step}
-    checkpoints.save(state(step), progress)
-    print("saved", flush=True)
-    if step % 5 == 0:
-        checkpoints.mark_best(checkpoints.latest, 1.0, {})
+def train():
+    checkpoints, step = Checkpoints(Path(sys.argv[1]), keep=2), 0
+    if checkpoints.latest:
+        restored, progress = checkpoints.restore(state(0))
+        step = progress["step"]
+        assert all((restored[name] == value).all() for name, value in state(step).items())
+    while True:
+        step += 1
+        progress = {"phase": "policy", "phase_index": 0, "step": step, "global_step": step}
+        checkpoints.save(state(step), progress)
+        print("saved", os.getpid(), flush=True)
+        if step % 5 == 0:
+            checkpoints.mark_best(checkpoints.latest, 1.0, {})
+
+warnings.filterwarnings("ignore", message=".*fork")  # JAX has no threads before its first array
+for _ in sys.stdin:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("ended", flush=True)
+    else:
+        train()
 """
+"""A process for every line it is told; what takes long to import is imported once."""
 
 
 def child_state(step: int) -> dict:
@@ -310,15 +321,18 @@ def child_state(step: int) -> dict:
 
 def test_kill_nine_at_any_moment_leaves_an_intact_checkpoint(tmp_path):
     generator, interrupted, last = random.Random(0), 0, 0
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    command = [sys.executable, "-c", TRAINERS, str(tmp_path)]
+    trainers = subprocess.Popen(command, cwd=ROOT, **pipes)
+    assert trainers.stdin is not None and trainers.stdout is not None
     for _ in range(10):
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
-        )
-        assert child.stdout is not None and child.stdout.readline() == b"saved\n"
+        print("train", file=trainers.stdin)
+        told = trainers.stdout.readline().split()
+        assert told[:1] == ["saved"]
         time.sleep(generator.uniform(0.0, 0.3))
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        os.kill(int(told[1]), signal.SIGKILL)
+        while trainers.stdout.readline() != "ended\n":
+            assert trainers.poll() is None
         interrupted += any(
             path.name.startswith((".tmp-", ".trash-")) for path in tmp_path.iterdir()
         )
@@ -330,6 +344,8 @@ def test_kill_nine_at_any_moment_leaves_an_intact_checkpoint(tmp_path):
         assert checkpoints.read_progress()["step"] >= last
         last = checkpoints.read_progress()["step"]
     assert interrupted > 0 and last > 10
+    trainers.communicate()
+    assert trainers.returncode == 0
 
 
 def fill_disk(folder: Path) -> None:

@@ -19,8 +19,15 @@ LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler
 MAIN = LISTEN + "import sys; from cnf.cli import main; main(sys.argv[1:])"
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Where the processes find what others of them compiled."""
+    place = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("programs"))}
+    return place | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
 @pytest.fixture
-def begin():
+def begin(programs):
     """`begin(*words)`: a `cnf train` of its own, in a group of its own; ended with the test."""
     processes = []
 
@@ -30,7 +37,7 @@ def begin():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **programs},
             start_new_session=True,
         )
         processes.append(process)

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from functools import partial
 
 import jax
 import numpy as np
@@ -127,10 +126,17 @@ def test_schedules_are_those_that_depend_on_the_steps(family, name, hopper_rando
 
 
 def _update(algorithm, data) -> str:
-    """The program of one update of the last phase, without addresses of functions."""
-    index, dataset = len(algorithm.phases()) - 1, data.to_device()
-    state, keys = program.state_shapes(algorithm, data.spec, (0,)), program.seed_keys((0,))
-    rows, view = program.shape_of(algorithm, index, state, dataset)
-    update = partial(program.run_updates, algorithm, index, 1)
-    found = jax.make_jaxpr(update)(state, rows, keys, 0, 1, None, view)
+    """The program of one update of the last phase and one seed, without addresses of functions."""
+    index = len(algorithm.phases()) - 1
+    phase = algorithm.phases()[index]
+    state = program.state_shapes(algorithm, data.spec, (0,))
+    rows, view = program.shape_of(algorithm, index, state, data.to_device())
+    one = (jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for x in jax.tree.leaves((state, view)))
+    state, view = jax.tree.unflatten(jax.tree.structure((state, view)), one)
+
+    def update(state, rows, view, key, step):
+        batch = phase.draw(program.seen(rows, view), key=key)
+        return phase.update(state, batch, key=key, **{"step": step} if phase.takes_step else {})
+
+    found = jax.make_jaxpr(update)(state, rows, view, jax.random.key(0), 1)
     return re.sub(r"0x[0-9a-f]+", "", str(found))

@@ -72,12 +72,14 @@ def kill_at_rows(job, rows):
     assert killed, "the run ended before its time"
 
 
-@pytest.fixture
-def kept(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
     """Where the workers keep compiled programs."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    return tmp_path / "programs"
+    folder = tmp_path_factory.mktemp("programs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(folder))
+        patch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        yield folder
 
 
 @pytest.mark.timeout(900)  # on a busy machine Ray alone takes minutes to start
