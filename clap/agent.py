@@ -103,14 +103,20 @@ class Agent(NamedTuple):
         value_sizes: tuple[int, ...],
         value_members: int,
         *,
+        unseen: int = 0,
         key: PRNGKeyArray,
     ) -> "Agent":
-        """A fresh one, of an actor and `value_members` values with these hidden layers."""
+        """A fresh one, of an actor and `value_members` values with these hidden layers.
+
+        The actor does not see the first `unseen` numbers of a feature.
+        """
 
         def make(*, key):
             k_actor, k_values = jax.random.split(key)
             return cls(
-                BoundedLatentPolicy(feature_size, latent_size, actor_sizes, key=k_actor),
+                BoundedLatentPolicy(
+                    feature_size - unseen, latent_size, actor_sizes, unseen=unseen, key=k_actor
+                ),
                 Values(feature_size, value_sizes, value_members, key=k_values),
             )
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from clap.diagnostics import judge_model, look_at_agent
 from clap.model.latent_actions import AbstractModelActions
@@ -29,7 +29,7 @@ MODEL_KEYS = (
     *("deterministic", "stochastic_kind", "stochastic", "classes", "state_from"),
     *("hidden_sizes", "posterior_size", "learned_std", "kl_balance", "free_nats"),
     *("model_batch_size", "model_learning_rate", "model_cosine_decay", "model_clip"),
-    *("cnn_depth", "cnn_patch", "pixel_std"),
+    *("cnn_depth", "cnn_patch", "cnn_dtype", "frame_stack", "pixel_std"),
 )
 """The hyperparameters that describe a world model."""
 
@@ -40,11 +40,28 @@ def reusable_model(*more: str) -> Reusable:
     return Reusable("model", "model_steps", fields, (*MODEL_KEYS, *more))
 
 
+class LastFrames(NamedTuple):
+    """The last frames of an episode, oldest first along the channels; has there been any?"""
+
+    frames: UInt8[Array, "*batch height width colors"]
+    begun: Bool[Array, "*batch"]
+
+    def then(self, frame: UInt8[Array, "height width 3"]) -> "LastFrames":
+        """With one more; the first one fills the stack."""
+        later = jnp.concatenate([self.frames[..., frame.shape[-1] :], frame], axis=-1)
+        first = jnp.tile(frame, (1, 1, self.frames.shape[-1] // frame.shape[-1]))
+        return LastFrames(jnp.where(self.begun, later, first), jnp.ones((), bool))
+
+
 class Memory(NamedTuple):
-    """The recurrent carry of an episode: the state before, and the action taken there."""
+    """The recurrent carry of an episode: the state before, and the action taken there.
+
+    `seen` is kept where the encoder is shown a stack of frames, else None.
+    """
 
     latent: Latent
     action: Float[Array, "*batch action"]
+    seen: LastFrames | None = None
 
 
 class AbstractDreamer(AbstractAlgorithm):
@@ -83,6 +100,13 @@ class AbstractDreamer(AbstractAlgorithm):
     free_nats: Amount = hyperparameter("nats of the state's KL that are free")
     cnn_depth: Size = hyperparameter("channels of the first convolution; pixels alone")
     cnn_patch: Size = hyperparameter("pixels a side of the patches before it; 1 = none")
+    cnn_dtype: Literal["float32", "bfloat16"] = hyperparameter(
+        "type of the CNN's activations; its parameters are float32"
+    )
+    frame_stack: Size = hyperparameter("last frames that the encoder sees at once; pixels alone")
+    rematerialise: Literal["auto", "off", "on"] = hyperparameter(
+        "compute the CNN's activations again in the gradient; auto = where memory is short"
+    )
     pixel_std: Positive = hyperparameter("standard deviation of every decoded pixel value")
     steps: Count = hyperparameter("updates of what acts, in the frozen model")
     discount: Share = hyperparameter("discount of future rewards")
@@ -103,10 +127,12 @@ class AbstractDreamer(AbstractAlgorithm):
             encoder, more = None, {}
             if spec.is_pixels:
                 width = self.posterior_size or sizes[-1], states.size + (0 if markov else h)
-                pair = pixel_pair(
-                    spec.observation_shape, *width, self.cnn_depth, self.cnn_patch, key=k_pair
+                sizes_of_cnn = self.cnn_depth, self.cnn_patch
+                look = {"stack": self.frame_stack, "dtype": self.cnn_dtype}
+                encoder, decoder = pixel_pair(
+                    spec.observation_shape, *width, *sizes_of_cnn, **look, key=k_pair
                 )
-                encoder, decoder = pair
+                form["frame_stack"] = self.frame_stack
                 more = {"decoder": decoder, "observation_std": self.pixel_std}
             core = RSSM(
                 n_observation, n_action, h, states, sizes, **form, encoder=encoder, key=k_core
@@ -136,7 +162,8 @@ class AbstractDreamer(AbstractAlgorithm):
     @property
     def elbo_options(self) -> dict[str, Any]:
         """Of `WorldModel.elbo_terms`."""
-        return {"balance": self.kl_balance, "free_nats": self.free_nats}
+        again = self.rematerialise == "on"
+        return {"balance": self.kl_balance, "free_nats": self.free_nats, "rematerialise": again}
 
     def model_phase(self, **more: Any) -> Phase:
         """The training of the world model; `more` of the fields of `Phase`."""
@@ -235,8 +262,14 @@ class AbstractDreamer(AbstractAlgorithm):
         )
 
     def initial_memory(self, state):
-        model = state.world_model.model
-        return Memory(model.rssm.initial(), jnp.zeros(model.rssm.from_action.in_features))
+        core, encoder, seen = (
+            state.world_model.model.rssm,
+            state.world_model.model.rssm.encoder,
+            None,
+        )
+        if core.frame_stack > 1:
+            seen = LastFrames(jnp.zeros(encoder.shape, jnp.uint8), jnp.zeros((), bool))
+        return Memory(core.initial(), jnp.zeros(core.from_action.in_features), seen)
 
     def act(self, state, memory, observation, *, key):
         k_state, k_policy = (None, None) if key is None else jax.random.split(key)
@@ -248,16 +281,19 @@ class AbstractDreamer(AbstractAlgorithm):
         core, noise = state.world_model.model.rssm, jnp.zeros_like(memory.latent.stochastic)
         if key is not None:
             noise = core.states.noise(key=key) if self.acts_on_samples else noise
-        latent = self.filtered(state, memory, observation, noise)
-        return core.visible(latent), memory._replace(latent=latent)
+        memory = self.filtered(state, memory, observation, noise)
+        return core.visible(memory.latent), memory
 
     def took(self, memory, action):
         return memory._replace(action=action)
 
-    def filtered(self, state, memory, observation, noise) -> Latent:
-        """The model's state at a new observation; zero noise gives the likeliest one."""
+    def filtered(self, state, memory, observation, noise) -> Memory:
+        """The memory with the state at a new observation; zero noise gives the likeliest one."""
+        if memory.seen is not None:
+            memory = memory._replace(seen=memory.seen.then(observation))
+            observation = memory.seen.frames
         core, s = state.world_model.model.rssm, state.normalizer(observation)
-        return core.filter(memory.latent, memory.action, s, noise)
+        return memory._replace(latent=core.filter(memory.latent, memory.action, s, noise))
 
     def recall(self, state, episodes):
         model = state.world_model.model

@@ -115,6 +115,7 @@ class AbstractAlgorithm(eqx.Module):
         shaped_by: of an algorithm of vectors that learns from pixels behind an encoder, the phases
             that train the encoder, each with the metric that is the loss it descends.
         of_rows: does it draw single rows, as `FrameRows` has them too?
+        learns_from_rewards: is there nothing to learn without any?
         perceives: has it a model of the world, its reusable part, on whose states others may learn?
         values: the YAML file with its defaults; None is `configs/NAME.yaml`, as ours have it.
         chunk: actions chosen at a time; a hyperparameter where there may be several.
@@ -128,6 +129,7 @@ class AbstractAlgorithm(eqx.Module):
     observations: ClassVar[tuple[str, ...]] = ("state",)
     shaped_by: ClassVar[Mapping[str, str]] = {}
     of_rows: ClassVar[bool] = True
+    learns_from_rewards: ClassVar[bool] = True
     perceives: ClassVar[bool] = False
     values: ClassVar[Path | None] = None
     chunk: ClassVar[int] = 1

@@ -32,6 +32,7 @@ WINGS = {
         "training",
     },
     "comparison": {"storage", "environments", "record"},
+    "health": {"storage", "environments", "datasets", "data", "record", "comparison"},
     "choice": {
         *("models", "environments", "datasets", "loading", "record", "training", "runs"),
         "comparison",
@@ -48,7 +49,7 @@ WINGS["cli"] = {*WINGS} - {"testing"}
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
     "ogbench",
-    *("onnx", "onnxruntime", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
+    *("onnx", "onnxruntime", "pyarrow", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
     *("tensorboardX", "wandb"),
 }
 PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

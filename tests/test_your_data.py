@@ -15,7 +15,7 @@ from shared.loading.request import load_data
 from shared.runs.trained import evaluate_run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()
-SCRIPTS = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+SCRIPTS = dict(re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = re.findall(r"^cnf (.*)$", PAGE, re.MULTILINE)
 TINY = "--preset paper --algo bc --steps 8 --set steps_per_call=4 --set hidden_sizes=[8] "
 TINY += "--set batch_size=16"
@@ -36,16 +36,23 @@ def workshop(tmp_path_factory):
         patch.setenv("COLUMNS", "150")
         for name in ("make_logs.py", "to_hdf5.py"):
             exec(compile(SCRIPTS[name], name, "exec"), {})
+        for name in ("logs.yaml", "rewards.py"):
+            Path(name).write_text(SCRIPTS[name])
         yield Path.cwd(), {command: run(command) for command in COMMANDS}
 
 
 def test_the_page_is_followed_from_logs_to_a_policy(workshop):
     folder, said = workshop
-    assert [words.split()[0] for words in said] == ["data", "data", "data", "train"]
+    assert [words.split()[0] for words in said] == ["data"] * 4 + ["train"]
     data = load_data(None, data=folder / "robot.hdf5")
     assert data.warnings == () and len(data.episode_returns) == 20
     assert 0 < data.transitions.terminal.sum() < 20  # some fall, some are stopped
-    inspected, converted, again, trained = said.values()
+    named, inspected, converted, again, trained = said.values()
+    assert "report: health.html" in named and (folder / "health.html").exists()
+    logs = load_data(None, data=folder / "logs.yaml")
+    assert len(logs.episode_returns) == 20 and logs.attributes["control_rate"] == 10
+    assert set(logs.transitions.observation[:, 0]) >= set(data.transitions.observation[:, 0])
+    assert np.array_equal(logs.action_range, [[-2], [2]])
     assert "no faults found" in inspected and "20 episodes (0 unfinished)" in inspected
     assert "note:" not in converted + again
     for name in ("robot-v0", "robot.npz"):

@@ -19,12 +19,13 @@ Ablations by configuration: `support: null` (no constraint: a Gaussian on u), `l
 none` (a plain state-space model, as Dreamer), `policy: prior` (no agent: the prior's mean or
 samples, the jump start of section 4.1).
 
-Beyond the paper: `latent_actions: flow` (C-LAP-flow), CNF's flow as the latent action space,
-u = latent_clip · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`.  The plain agent is
-unstable on narrow data; the preset `stable` keeps it up: values learn from recorded windows alone,
-in the units and bounds of the data, and the actor also imitates, inside the box, what did well
-(clap/recorded.py); s is inferred from the observation, or remembered along whole episodes
-(clap/model/rssm.py); configs/clap.yaml gives the reason of each.
+Beyond the paper: `actions_from: state` (latent actions and actor see s alone, without h, in which
+past actions can be copied), `frame_stack`, `latent_actions: flow` (C-LAP-flow), CNF's flow as the
+latent action space, u = latent_clip · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`.
+The plain agent is unstable on narrow data; the preset `stable` keeps it up: values learn from
+recorded windows alone, in the units and bounds of the data, and the actor also imitates, inside the
+box, what did well (clap/recorded.py); s is inferred from the observation, or remembered along whole
+episodes (clap/model/rssm.py); configs/clap.yaml gives the reason of each.
 
 Differences from the paper:
     - Its table of hyperparameters is lost; where it names no value ours are our own.
@@ -50,10 +51,11 @@ import jax
 import jax.numpy as jnp
 
 from clap.agent import Agent, Values, ValueUnits, agent_adam
-from clap.dreamer import AbstractDreamer, Memory, reusable_model
+from clap.dreamer import AbstractDreamer, reusable_model
 from clap.dreams import draw_starts, dream_all, dream_losses
 from clap.model.flow_latents import FlowLatentActions
-from clap.model.latent_actions import DirectActions, GaussianLatentActions
+from clap.model.latent_actions import DirectActions, GaussianLatentActions, MarkovActions
+from clap.model.states import states_of
 from clap.model.world_model import normalized
 from clap.recorded import Recorded, recorded_losses
 from shared.algorithm import hyperparameter
@@ -79,6 +81,9 @@ class CLAP(AbstractDreamer):
 
     latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
     latent_action: Size = hyperparameter("length of the latent action u")
+    actions_from: Literal["history", "state"] = hyperparameter(
+        "what actions are read off: 'history' = h and s, 'state' = s alone (Markov actions)"
+    )
     action_std: Positive = hyperparameter("standard deviation of the action decoder")
     latent_action_free_nats: Amount = hyperparameter("nats of the latent action's KL that are free")
     flow_layers: Size = hyperparameter("layers of the flow")
@@ -125,7 +130,7 @@ class CLAP(AbstractDreamer):
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
     reusable = reusable_model(
         *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
-        *("action_std", "latent_action_free_nats"),
+        *("actions_from", "action_std", "latent_action_free_nats"),
     )
 
     def __check_init__(self):
@@ -136,7 +141,8 @@ class CLAP(AbstractDreamer):
         model = self.make_model(spec, key=k_model)
         sizes = self.actor_hidden_sizes, self.value_hidden_sizes, self.value_members
         n_latent = model.actions.latent_size
-        agent = Agent.create(model.rssm.visible_size, n_latent, *sizes, key=k_agent)
+        size, unseen = model.rssm.visible_size, self.unseen(model.rssm.visible_size)
+        agent = Agent.create(size, n_latent, *sizes, unseen=unseen, key=k_agent)
         return State(
             Normalizer.of(spec),
             Learner.create(model, self.model_optimizer),
@@ -148,12 +154,21 @@ class CLAP(AbstractDreamer):
     def make_actions(self, feature_size, action_size, *, key):
         if self.latent_actions == "none":
             return DirectActions(action_size)
-        sizes = feature_size, action_size
+        unseen = self.unseen(feature_size)
+        sizes = feature_size - unseen, action_size
         if self.latent_actions == "flow":
             form = {"layers": self.flow_layers, "hidden_size": self.flow_hidden_size}
-            return FlowLatentActions(*sizes, **form, noise_width=self.flow_noise, key=key)
-        form = {"action_std": self.action_std, "free_nats": self.latent_action_free_nats}
-        return GaussianLatentActions(*sizes, self.latent_action, self.hidden_sizes, **form, key=key)
+            space = FlowLatentActions(*sizes, **form, noise_width=self.flow_noise, key=key)
+        else:
+            form = {"action_std": self.action_std, "free_nats": self.latent_action_free_nats}
+            sizes = *sizes, self.latent_action, self.hidden_sizes
+            space = GaussianLatentActions(*sizes, **form, key=key)
+        return MarkovActions(space, unseen) if unseen else space
+
+    def unseen(self, feature_size: int) -> int:
+        """First numbers of a feature that actions are not read off: those of h, or none."""
+        size = states_of(self.stochastic_kind, self.stochastic, self.classes).size
+        return feature_size - size if self.actions_from == "state" else 0
 
     @property
     def half_width(self):
@@ -267,8 +282,8 @@ class CLAP(AbstractDreamer):
     def decode(self, state, memory, observation, latent):
         model = state.world_model.model
         after = self.filtered(state, memory, observation, jnp.zeros_like(memory.latent.stochastic))
-        action = model.actions.frozen().decode(model.rssm.visible(after), latent)
-        return action, Memory(after, action)
+        action = model.actions.frozen().decode(model.rssm.visible(after.latent), latent)
+        return action, self.took(after, action)
 
     def choose(self, state, feature, *, key):
         space, actor = state.world_model.model.actions.frozen(), state.agent.model.actor

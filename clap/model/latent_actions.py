@@ -199,3 +199,48 @@ class DirectActions(AbstractModelActions):
     def box(self, condition, half_width: Scalar | None = 1.0):
         """All actions there are, whatever the `half_width`."""
         return Box(jnp.zeros(self.latent_size), jnp.ones(self.latent_size))
+
+
+class MarkovActions(AbstractModelActions):
+    """Latent actions of another kind that see s alone: the first `unseen` numbers, h, are left out.
+
+    A decoder that sees h can copy the actions before, which h was made of.
+    """
+
+    space: AbstractModelActions
+    unseen: int = eqx.field(static=True)
+
+    @property
+    def latent_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Length of u."""
+        return self.space.latent_size
+
+    @property
+    def own_weights(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As of the space."""
+        return self.space.own_weights
+
+    def sample_prior(self, condition, *, key):
+        return self.space.sample_prior(condition[self.unseen :], key=key)
+
+    def encode(self, condition, action, *, key=None):
+        return self.space.encode(condition[self.unseen :], action, key=key)
+
+    def decode(self, condition, latent):
+        return self.space.decode(condition[self.unseen :], latent)
+
+    def terms(self, condition, action, noise):
+        return self.space.terms(condition[self.unseen :], action, noise)
+
+    def log_prob(self, condition, action, *, key=None):
+        return self.space.log_prob(condition[self.unseen :], action, key=key)
+
+    def box(self, condition, half_width: Scalar | None = 1.0):
+        return self.space.box(condition[self.unseen :], half_width)
+
+    def begin(self, features, actions, acted, *, key):
+        space = self.space.begin(features[..., self.unseen :], actions, acted, key=key)
+        return MarkovActions(space, self.unseen)
+
+    def frozen(self):
+        return MarkovActions(self.space.frozen(), self.unseen)

@@ -11,10 +11,10 @@ in the scan: embeddings, the action's part of the GRU's input and the prior of r
 are computed over all time at once.  The posterior's first layer is a sum of a part of h_t and a
 part of o_t; the latter is the last layer of the encoder and needs no h_t.
 
-Markov states are inferred from the observation alone, and the policy sees nothing else of the
-past: h_t only predicts.  A policy that clones actions from their own history takes the history
-for their cause, and fails where its own actions make the history; observations that tell the
-whole state have no need of it.
+Markov states are inferred from the observation alone (of pixels, from a stack of the last frames),
+and the policy sees nothing else of the past: h_t only predicts.  A policy that clones actions from
+their own history takes the history for their cause, and fails where its own actions make the
+history; observations that tell the whole state have no need of it.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from clap.model.prior_ensemble import make_members, member_of
 from clap.model.states import AbstractStates, Distribution, Latent
+from shared.models.frame_encoder import stacked
 from shared.models.networks import MLP, affine, selu
+
+
+def over_time(function: Callable, *along: Any, rematerialise: bool) -> Any:
+    """`jax.vmap`; or one step at a time, computed again in the gradient."""
+    if not rematerialise:
+        return jax.vmap(function)(*along)
+    again = jax.checkpoint(lambda step: function(*step))
+    return jax.lax.map(again, along)
 
 
 class RSSM(eqx.Module):
@@ -42,11 +51,14 @@ class RSSM(eqx.Module):
         posterior_size: width of the posterior's hidden layer; None = the last of `hidden_sizes`.
         markov: infer s from the observation alone.
         encoder: maps an observation to a vector of that width; an MLP if None.
+        frame_stack: last frames that the encoder is shown, oldest first along the channels.  The
+            first one of a window or an episode stands for those before it.
         prior_members: priors in an ensemble (`clap/model/prior_ensemble.py`); 1 = a plain prior.
     """
 
     markov: bool = eqx.field(static=True)
     prior_members: int = eqx.field(static=True)
+    frame_stack: int = eqx.field(static=True)
     states: AbstractStates
     encoder: Callable
     from_action: eqx.nn.Linear
@@ -67,6 +79,7 @@ class RSSM(eqx.Module):
         posterior_size: int | None = None,
         markov: bool = False,
         encoder: Callable | None = None,
+        frame_stack: int = 1,
         prior_members: int = 1,
         key: PRNGKeyArray,
     ):
@@ -74,6 +87,7 @@ class RSSM(eqx.Module):
         width = posterior_size or hidden_sizes[-1]
         linear, gates = eqx.nn.Linear, 3 * deterministic
         self.markov, self.states, self.prior_members = markov, states, prior_members
+        self.frame_stack = frame_stack
         self.encoder = encoder or MLP(
             observation_size, width, hidden_sizes[:-1], activation=selu, key=next(keys)
         )
@@ -153,14 +167,19 @@ class RSSM(eqx.Module):
         action: Float[Array, "time action"],
         noise: Float[Array, "time stochastic"],
         members: Int[Array, "time"] | None = None,
+        *,
+        rematerialise: bool = False,
     ) -> tuple[Latent, Distribution, Distribution]:
         """States, posteriors and priors along a window; leading axis = time.
 
         `action[t]` is taken at `observation[t]` and leads to the state at t + 1.  `noise` (of
         `states.noise`) draws the states, zero noise gives the likeliest ones; `members` names
-        each step's prior, see `prior`.
+        each step's prior, see `prior`.  With `rematerialise` the gradient computes the encoder's
+        activations again, one step at a time, and keeps none of them.
         """
-        embedding = jax.vmap(self.encoder)(observation)
+        if self.frame_stack > 1:
+            observation = stacked(observation, self.frame_stack)
+        embedding = over_time(self.encoder, observation, rematerialise=rematerialise)
         # Before the window nothing is known: no action, and the initial state.
         before = jnp.concatenate([jnp.zeros_like(action[:1]), action[:-1]])
         action_input = jax.vmap(partial(affine, self.from_action))(before)
@@ -201,7 +220,7 @@ class RSSM(eqx.Module):
         observation: Float[Array, "*observation"],
         noise: Float[Array, "stochastic"],
     ) -> Latent:
-        """The state at a new observation, from the state before and the action between."""
+        """The state at a new observation (or stack), from that before and the action between."""
         deterministic = self.advance(latent, affine(self.from_action, action))
         posterior = self.posterior(deterministic, self.encoder(observation))
         return Latent(deterministic, posterior.sample(noise))

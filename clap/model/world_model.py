@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from clap.model.latent_actions import AbstractModelActions
 from clap.model.prior_ensemble import draw_members
-from clap.model.rssm import RSSM, Latent
+from clap.model.rssm import RSSM, Latent, over_time
 from clap.model.states import log_normal, regularizer
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Metrics
@@ -135,21 +135,25 @@ class WorldModel(eqx.Module):
         *,
         balance: float | None,
         free_nats: float,
+        rematerialise: bool = False,
     ) -> tuple[dict[str, Float[Array, "time"]], Float[Array, "time"]]:
         """Every term at every step of one window (padding zeroed), and the loss of each step.
 
         `members` of an ensemble of priors are those that each step's divergence is taken from.
+        With `rematerialise` the gradient keeps nothing of encoder and decoders, see `over_time`.
         """
         window, observed, acted = data
+        again = {"rematerialise": rematerialise}
         latents, posterior, prior = self.rssm.observe(
-            window.observation, window.action, noise.state, members
+            window.observation, window.action, noise.state, members, **again
         )
         # What the action before led to; a window's first state has no such action.
         reward = jnp.concatenate([jnp.zeros(1), window.reward[:-1]])
         goes_on = jnp.concatenate([jnp.ones(1), jnp.where(window.terminal[:-1], 0.0, 1.0)])
         arrived = observed & jnp.concatenate([jnp.zeros(1, bool), acted[:-1]])
 
-        decoded = jax.vmap(self.decoder_terms)(latents, window.observation, reward, goes_on)
+        seen = latents, window.observation, reward, goes_on
+        decoded = over_time(self.decoder_terms, *seen, **again)
         acts = jax.vmap(self.actions.terms)(self.rssm.visible(latents), window.action, noise.action)
         masks = {"observation_nll": observed, "reward_nll": arrived, "continue_nll": arrived}
         terms = {name: jnp.where(masks[name], decoded[name], 0.0) for name in decoded}

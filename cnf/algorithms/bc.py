@@ -47,6 +47,7 @@ class BC(AbstractAlgorithm):
     title = "BC: behaviour cloning by squared error, of all data or (bc-10) of the best tenth"
     paper = "Pomerleau 1991, Efficient training of artificial neural networks"
     observations = ("state", "pixels")
+    learns_from_rewards = False
     shaped_by = {"policy": "actor_loss"}
 
     def __check_init__(self):

@@ -78,6 +78,9 @@ class DSRL(AbstractAlgorithm):
     decoder: str | None = hyperparameter(
         "file (.onnx, .stablehlo) of a frozen policy that decodes; null = one trained on the data"
     )
+    decoder_range: tuple[Real, ...] | None = hyperparameter(
+        "lowest and highest answer of that file, a pair a motor; null = what it declares, or -1, 1"
+    )
     decoder_steps: Count = hyperparameter("updates of the decoder alone, before the policy's")
     decoder_beside: bool = hyperparameter("train the decoder in the policy's updates, too")
     decoder_batch_size: Size = hyperparameter("rows an update of the decoder alone")
@@ -122,6 +125,8 @@ class DSRL(AbstractAlgorithm):
     def __check_init__(self):
         if self.decoder_steps == 0 and not self.decoder_beside and self.steps == 0:
             raise ConfigError("decoder_steps is 0 and steps is 0: there is nothing to train.")
+        if self.decoder is None and self.decoder_range is not None:
+            raise ConfigError("decoder_range is of a file; give --decoder FILE, or leave it null.")
         if self.decoder is not None and (self.decoder_steps or self.decoder_beside):
             raise ConfigError(
                 f"decoder {self.decoder} is frozen; set decoder_steps to 0 and decoder_beside to "
@@ -139,6 +144,8 @@ class DSRL(AbstractAlgorithm):
             normalizer = Normalizer.of(spec, active=self.normalize_observations)
             decoder = self.foreign_decoder(self.decoder, spec, normalizer)
             decoder.check(data.transitions.observation[:1000])
+            if self.decoder_range is None:
+                decoder.require_units(data.action_range)
         return ()
 
     def init(self, spec, *, key):
@@ -179,7 +186,7 @@ class DSRL(AbstractAlgorithm):
     def foreign_decoder(self, file: str, spec, normalizer) -> ForeignDecoder:
         """The one in a file."""
         sizes = {"observation_size": spec.observation_size, "action_size": spec.action_size}
-        return ForeignDecoder(file, normalizer, **sizes)
+        return ForeignDecoder(file, normalizer, **sizes, answers=self.decoder_range)
 
     @property
     def decoder_optimizer(self):

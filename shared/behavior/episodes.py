@@ -33,11 +33,12 @@ _simulator = cache(make_simulator)
 
 
 class Segment(NamedTuple):
-    """`rows` consecutive rows of a data set that come from one policy."""
+    """`rows` consecutive rows of a data set that come from one policy, of one's own `weights`."""
 
     environment: str
     policy: str
     rows: int
+    weights: Path | None = None
 
 
 def stream_blocks(
@@ -82,7 +83,7 @@ def run_block(
     """Run the numbered episodes of segment `index`; what a worker executes."""
 
     def run(i: int) -> Episode:
-        play = _recorder(segment.environment, segment.policy)
+        play = _recorder(segment.environment, segment.policy, segment.weights)
         return play(np.random.SeedSequence([seed, index, i]))
 
     if keep is None:
@@ -91,7 +92,9 @@ def run_block(
 
 
 @cache
-def _recorder(environment: str, policy: str) -> Callable[[np.random.SeedSequence], Episode]:
+def _recorder(
+    environment: str, policy: str, weights: Path | None
+) -> Callable[[np.random.SeedSequence], Episode]:
     """What records the episode of a seed."""
     if policy == waypoints.POLICY:
         return partial(waypoints.run_walk, make_environment(environment))
@@ -99,7 +102,8 @@ def _recorder(environment: str, policy: str) -> Callable[[np.random.SeedSequence
         return oracles.Player(environment).play
     if policy in ant.POLICIES:
         return partial(ant.run_trip, make_environment(environment), policy)
-    return partial(run_episode, _simulator(environment), load_behavior(environment, policy))
+    own = load_behavior(environment, policy, weights)
+    return partial(run_episode, _simulator(environment), own)
 
 
 def _serial(

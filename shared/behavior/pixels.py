@@ -1,5 +1,9 @@
 """Records V-D4RL's sets anew: frames and states of dm_control's tasks, in its own layouts.
 
+So it does tasks that go by their own package's name (`shared/environments/open_tasks.py`).  There
+a file holds as many whole episodes as it takes for the frames of the longest one, and its name does
+not tell how many these are.
+
     64 px   one `.npz` an episode, `<number>-<policy>-<rows>.npz`
     84 px   `.hdf5` shards of ten episodes, channels first
 
@@ -31,11 +35,21 @@ import numpy as np
 
 from shared.behavior.episodes import Segment
 from shared.behavior.policies import load_behavior
-from shared.behavior.record import dataset_names, describe_segments, plan
+from shared.behavior.record import (
+    command_range,
+    dataset_names,
+    describe_segments,
+    in_units,
+    plan,
+)
 from shared.behavior.rollout import run_episode
+from shared.behavior.simulator import DrawingSimulator, make_drawing
+from shared.data.catalog import lookup
 from shared.data.vd4rl.folder import RECORD, read_record
 from shared.data.vd4rl.writer import write_archive, write_shard
-from shared.environments.control import HORIZON, TASKS, ControlSimulator
+from shared.environments.checked import step_limit
+from shared.environments.control import HORIZON, TASKS
+from shared.environments.open_tasks import task_part
 from shared.environments.rendering import SETTINGS
 from shared.errors import DataError
 
@@ -55,6 +69,8 @@ class Unit(NamedTuple):
     segment: int
     first: int
     count: int
+    rows: int
+    weights: Path | None
 
 
 class Order(NamedTuple):
@@ -75,6 +91,7 @@ def record_pixels(
     size: int = 64,
     render: str = "fast",
     workers: int = 1,
+    weights: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Record at least `frames` frames of whole episodes; goes on where it was stopped.
@@ -88,6 +105,7 @@ def record_pixels(
         render: name of the `RenderSettings`.
         workers: processes; with more than one, a script that calls this needs the
             usual `if __name__ == "__main__"`.
+        weights: file of one's own policies; None is this package's.
         progress: called with (frames done, frames in total).
 
     Raises:
@@ -95,41 +113,50 @@ def record_pixels(
         SystemPackageError: the machine has no headless OpenGL.
     """
     _require(name, frames, seed, size, render, workers)
-    units = plan_units(name, frames, size)
+    units = plan_units(name, frames, size, weights)
     record = _describe(name, units, seed, size, render)
     _claim(folder, record)
     order = Order(seed, size, render, json.dumps(record))
     missing = [unit for unit in units if not (folder / unit.file).exists()]
-    total = ROWS * sum(unit.count for unit in units)
-    done = total - ROWS * sum(unit.count for unit in missing)
+    total = sum(unit.rows for unit in units)
+    done = total - sum(unit.rows for unit in missing)
     tell = progress or (lambda done, total: None)
     tell(done, total)
     for unit in _each(missing, order, folder, min(workers, max(1, len(missing)))):
-        done += ROWS * unit.count
+        done += unit.rows
         tell(done, total)
     return folder
 
 
-def plan_units(name: str, frames: int, size: int) -> list[Unit]:
+def plan_units(name: str, frames: int, size: int, weights: Path | None = None) -> list[Unit]:
     """The files of a recording in order; every policy gives equally many episodes, or one less."""
-    episodes = -(-frames // ROWS)
-    segments = plan(name, max(episodes, 1))
+    longest = frames_of(name)
+    episodes = -(-frames // longest)
+    segments = plan(name, max(episodes, 1), weights)
+    varies = task_part(name) is not None
     per_file = 1 if size == 64 else _SHARD_EPISODES
     units = []
     for index, segment in enumerate(segments):
         for first in range(0, segment.rows, per_file):
             count = min(per_file, segment.rows - first)
             number = sum(unit.count for unit in units)
-            stem = f"{number:06d}-{segment.policy}-{ROWS * count}"
+            rows = longest * count
+            stem = f"{number:06d}-{segment.policy}" + ("" if varies else f"-{rows}")
             file = f"{stem}.npz" if size == 64 else f"{stem}.hdf5"
-            unit = Unit(file, segment.environment, segment.policy, index, first, count)
+            about = segment.environment, segment.policy, index, first, count, rows
+            unit = Unit(file, *about, segment.weights)
             units.append(unit)
     return units
 
 
+def frames_of(name: str) -> int:
+    """Frames of the longest episode of a data set's task."""
+    return step_limit(lookup(name).environment) + 1
+
+
 def _require(name: str, frames: int, seed: int, size: int, render: str, workers: int) -> None:
     known = [x for x in dataset_names() if x.partition("-")[0] in TASKS]
-    if name not in known:
+    if name not in known and task_part(name) is None:
         raise DataError(f"No frames of '{name}' can be recorded; choose one of {known}.")
     if frames < 1 or seed < 0 or workers < 1:
         raise DataError(
@@ -143,17 +170,18 @@ def _require(name: str, frames: int, seed: int, size: int, render: str, workers:
 
 
 def _describe(name: str, units: list[Unit], seed: int, size: int, render: str) -> dict:
-    environment = units[0].environment
+    environment, own = units[0].environment, units[0].weights
     policies = dict.fromkeys(unit.policy for unit in units)
-    counts = {p: sum(unit.count for unit in units if unit.policy == p) for p in policies}
-    segments = tuple(Segment(environment, p, ROWS * n) for p, n in counts.items())
+    counts = {p: sum(unit.rows for unit in units if unit.policy == p) for p in policies}
+    segments = tuple(Segment(environment, p, n, own) for p, n in counts.items())
     description, weights = describe_segments(segments)
-    return {
+    bounds = {key: x.tolist() for key, x in command_range(environment).items()}
+    return bounds | {
         "source": "collected",
         "generator": "latent-policies",
         "protocol": PROTOCOL,
         "dataset": name,
-        "frames": ROWS * sum(counts.values()),
+        "frames": sum(counts.values()),
         "seed": seed,
         "size": size,
         "render": json.dumps(SETTINGS[render]._asdict()),
@@ -184,9 +212,14 @@ def _claim(folder: Path, record: dict) -> None:
 def _each(units: list[Unit], order: Order, folder: Path, workers: int):
     """Record the units; yields each when its file is in place."""
     if workers == 1:
-        for unit in units:
-            record_unit(unit, order, folder)
-            yield unit
+        try:
+            for unit in units:
+                record_unit(unit, order, folder)
+                yield unit
+        finally:
+            for unit in units[:1]:
+                _simulator(unit.environment, order.render).close()
+            _simulator.cache_clear()
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_draw_with_one) as pool:
@@ -207,26 +240,34 @@ def _draw_with_one() -> None:
 def record_unit(unit: Unit, order: Order, folder: Path) -> None:
     """Run the episodes of one file and write it; what a worker executes."""
     simulator = _simulator(unit.environment, order.render)
-    policy = _policy(unit.environment, unit.policy)
-    episodes = []
+    policy, rows = _policy(unit.environment, unit.policy, unit.weights), unit.rows // unit.count
+    bounds, episodes = command_range(unit.environment), []
     for i in range(unit.first, unit.first + unit.count):
-        seed = np.random.SeedSequence([order.seed, unit.segment, i])
-        episodes.append(_run(simulator, policy, seed, order.size))
+        place, had = [order.seed, unit.segment, i], 0
+        while had < rows:  # one whole episode, or as many as it takes
+            more = [had] if had else []
+            seed = np.random.SeedSequence([*place, *more])
+            episodes.append(_run(simulator, policy, seed, order.size, bounds))
+            had += len(episodes[-1]["reward"])
+    if order.size == 64:  # one archive
+        episodes = [{key: np.concatenate([x[key] for x in episodes]) for key in episodes[0]}]
     write = write_archive if order.size == 64 else write_shard
     _replace(folder / unit.file, lambda aside: write(aside, episodes, order.comment))
 
 
 @cache
-def _simulator(environment: str, render: str) -> ControlSimulator:
-    return ControlSimulator(environment, SETTINGS[render])
+def _simulator(environment: str, render: str) -> DrawingSimulator:
+    return make_drawing(environment, SETTINGS[render])
 
 
 _policy = cache(load_behavior)
 
 
-def _run(simulator, policy, seed: np.random.SeedSequence, size: int) -> dict[str, np.ndarray]:
+def _run(
+    simulator, policy, seed: np.random.SeedSequence, size: int, bounds: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """One episode in V-D4RL's convention and names, frames channels last."""
-    images = np.empty((ROWS, size, size, 3), np.uint8)
+    images = np.empty((simulator.horizon + 1, size, size, 3), np.uint8)
     parts: list[dict[str, np.ndarray]] = []
 
     def watch() -> None:
@@ -235,15 +276,17 @@ def _run(simulator, policy, seed: np.random.SeedSequence, size: int) -> dict[str
 
     episode = run_episode(simulator, policy, seed, watch=watch)
     action, reward = episode["actions"], episode["rewards"]
-    places = np.arange(ROWS)
+    action = in_units(action, bounds) if bounds else action
+    rows = len(reward) + 1
+    places, terminal = np.arange(rows), np.append(False, episode["terminals"])
     return {
-        "image": images,
+        "image": images[:rows],
         "action": np.concatenate([np.zeros_like(action[:1]), action]),
         "reward": np.concatenate([np.zeros_like(reward[:1]), reward]),
-        "discount": np.ones(ROWS, np.float32),
+        "discount": (~terminal).astype(np.float32),
         "is_first": places == 0,
-        "is_last": places == ROWS - 1,
-        "is_terminal": np.zeros(ROWS, bool),
+        "is_last": places == rows - 1,
+        "is_terminal": terminal,
         **{k: np.array([p[k] for p in parts], np.float32) for k in parts[0]},
     }
 

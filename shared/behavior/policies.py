@@ -15,6 +15,7 @@ to float16.  `random` draws uniform actions and has no weights.
 
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,25 +84,45 @@ class BehaviorPolicy:
         return noise
 
 
-def weights_path(environment: str) -> Path:
-    """Where the weights of an environment are stored."""
+def weights_path(environment: str, own: Path | None = None) -> Path:
+    """Where the weights of an environment are stored: in `own`, or in this package."""
     environment_id(environment)
-    return WEIGHTS / f"{environment}.npz"
+    return own or WEIGHTS / weights_name(environment)
 
 
-def weights_sha256(environment: str) -> str:
+def weights_name(environment: str) -> str:
+    """The name of its weight file."""
+    return f"{environment.replace('/', '-').replace(':', '-')}.npz"
+
+
+def weights_sha256(environment: str, own: Path | None = None) -> str:
     """SHA-256 of the weight file, in hexadecimal."""
-    return hashlib.sha256(_existing(environment).read_bytes()).hexdigest()
+    return hashlib.sha256(_existing(environment, own).read_bytes()).hexdigest()
 
 
-def load_record(environment: str) -> dict:
+def load_record(environment: str, own: Path | None = None) -> dict:
     """The JSON record of a weight file: `command`, `seed`, `versions`, `policies`."""
-    with np.load(_existing(environment), allow_pickle=False) as file:
-        return json.loads(str(file["record"]))
+    path = _existing(environment, own)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            record = json.loads(str(file["record"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: is no file of behaviour weights ({error}); {_TRAIN}.") from error
+    if record.get("environment") != environment:
+        raise DataError(
+            f"{path}: holds policies of '{record.get('environment')}', not of '{environment}'; "
+            "name the right file with --behavior."
+        )
+    return record
 
 
-def load_behavior(environment: str, quality: str) -> BehaviorPolicy:
+def load_behavior(environment: str, quality: str, own: Path | None = None) -> BehaviorPolicy:
     """A behaviour policy: `random`, `medium`, `expert` or a training snapshot.
+
+    Arguments:
+        environment: of the simulator.
+        quality: name of the policy.
+        own: a weight file of one's own; None is this package's.
 
     Raises:
         DataError: the environment, the weights or the policy do not exist.
@@ -109,14 +130,14 @@ def load_behavior(environment: str, quality: str) -> BehaviorPolicy:
     environment_id(environment)
     if quality == "random":
         return BehaviorPolicy(environment, quality, (), 0, {})
-    policies = load_record(environment)["policies"]
+    policies = load_record(environment, own)["policies"]
     if quality not in policies:
         raise DataError(
             f"No behaviour policy '{quality}' for {environment}; "
-            f"{weights_path(environment)} holds {', '.join(policies)}."
+            f"{weights_path(environment, own)} holds {', '.join(policies)}."
         )
     info = policies[quality]
-    with np.load(weights_path(environment), allow_pickle=False) as file:
+    with np.load(weights_path(environment, own), allow_pickle=False) as file:
         count = sum(name.startswith(f"{quality}/weight") for name in file.files)
         layers = tuple(
             (
@@ -128,9 +149,9 @@ def load_behavior(environment: str, quality: str) -> BehaviorPolicy:
     return BehaviorPolicy(environment, quality, layers, info["environment_steps"], info["returns"])
 
 
-def training_snapshots(environment: str, until: str) -> tuple[str, ...]:
+def training_snapshots(environment: str, until: str, own: Path | None = None) -> tuple[str, ...]:
     """Names of the snapshots in training order, up to and including policy `until`."""
-    policies = load_record(environment)["policies"]
+    policies = load_record(environment, own)["policies"]
     last = policies[until]["environment_steps"]
     earlier = [name for name in policies if policies[name]["environment_steps"] < last]
     return (
@@ -139,11 +160,13 @@ def training_snapshots(environment: str, until: str) -> tuple[str, ...]:
     )
 
 
-def _existing(environment: str) -> Path:
-    path = weights_path(environment)
+_TRAIN = "train them with 'cnf data train-behavior TASK --out DIR'"
+
+
+def _existing(environment: str, own: Path | None) -> Path:
+    path = weights_path(environment, own)
     if not path.exists():
         raise DataError(
-            f"The behaviour weights {path} are missing; reinstall the package, or train them "
-            f"with 'python -m shared.behavior.train {environment} --out DIR'."
+            f"The behaviour weights {path} are missing; name a file with --behavior, or {_TRAIN}."
         )
     return path

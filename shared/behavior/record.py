@@ -43,18 +43,21 @@ import numpy as np
 from shared.behavior import ant, oracles, waypoints
 from shared.behavior.episodes import Segment, stream_blocks
 from shared.behavior.kept_episodes import keeping
+from shared.behavior.open_simulator import OpenSimulator
 from shared.behavior.policies import (
     load_behavior,
     training_snapshots,
-    weights_path,
+    weights_name,
     weights_sha256,
 )
-from shared.behavior.simulator import ENVIRONMENTS
+from shared.behavior.simulator import ENVIRONMENTS, is_control
 from shared.data import catalog
 from shared.data.files.ogbench import write_ogbench
 from shared.data.files.writers import write_d4rl
 from shared.environments import tasks
 from shared.environments.control import TASKS
+from shared.environments.open_tasks import task_part
+from shared.environments.units import Units
 from shared.errors import DataError
 
 QUALITIES = (
@@ -82,21 +85,30 @@ class Recorded(NamedTuple):
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Every name that `record` accepts."""
+    """Every name that `record` accepts, besides those of tasks by their own package's name."""
     d4rl = (f"{e}-{q}" for e in ENVIRONMENTS if e not in TASKS for q in QUALITIES)
     vd4rl = (f"{e}-{q}" for e in TASKS for q in catalog.VD4RL_QUALITIES)
     return (*d4rl, *vd4rl, *waypoints.TASKS, *ant.DATASETS, *oracles.DATASETS)
 
 
-def plan(name: str, rows: int) -> tuple[Segment, ...]:
+def require_name(name: str) -> None:
+    """Raise a DataError unless such a set can be recorded."""
+    if task_part(name) is not None:
+        catalog.lookup(name)
+    elif name not in dataset_names():
+        raise DataError(f"No collected data set '{name}'; choose one of {list(dataset_names())}.")
+
+
+def plan(name: str, rows: int, weights: Path | None = None) -> tuple[Segment, ...]:
     """The segments of a data set in file order; their rows add up to `rows`.
+
+    `weights` is a file of one's own policies; None is this package's.
 
     Raises:
         DataError: the name is not one of `dataset_names()`, there is less than
             one row for every segment, or weights are missing.
     """
-    if name not in dataset_names():
-        raise DataError(f"No collected data set '{name}'; choose one of {list(dataset_names())}.")
+    require_name(name)
     if name in oracles.DATASETS:
         environment, quality = name, oracles.POLICY
     elif name in waypoints.TASKS:
@@ -104,12 +116,12 @@ def plan(name: str, rows: int) -> tuple[Segment, ...]:
     elif name in ant.DATASETS:
         environment, quality = catalog.CATALOG[name].environment.name, ant.policy_of(name)
     else:
-        environment, _, quality = name.partition("-")
-        quality = quality.replace("_", "-")
+        environment = task_part(name) or name.partition("-")[0]
+        quality = name.removeprefix(f"{environment}-").replace("_", "-")
     policies = {
         "medium-expert": lambda: ("medium", "expert"),
-        "medium-replay": lambda: training_snapshots(environment, "medium"),
-        "full-replay": lambda: training_snapshots(environment, "expert"),
+        "medium-replay": lambda: training_snapshots(environment, "medium", weights),
+        "full-replay": lambda: training_snapshots(environment, "expert", weights),
     }.get(quality, lambda: (quality,))()
     if rows < len(policies):
         raise DataError(
@@ -117,7 +129,8 @@ def plan(name: str, rows: int) -> tuple[Segment, ...]:
         )
     ends = [rows * (i + 1) // len(policies) for i in range(len(policies))]
     quotas = np.diff([0, *ends])
-    return tuple(Segment(environment, p, int(n)) for p, n in zip(policies, quotas, strict=True))
+    each = zip(policies, quotas, strict=True)
+    return tuple(Segment(environment, p, int(n), weights) for p, n in each)
 
 
 def record(
@@ -127,6 +140,7 @@ def record(
     seed: int,
     path: str | Path,
     workers: int = 1,
+    weights: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recorded:
     """Record a data set of exactly `rows` transitions and write it to `path`.
@@ -138,6 +152,7 @@ def record(
         path: the HDF5 file (of OGBench: npz); it appears only when complete.
         workers: processes; with more than one, a script that calls this needs
             the usual `if __name__ == "__main__"`.
+        weights: file of one's own policies; None is this package's.
         progress: called with `(rows done, rows in total)`.
 
     Raises:
@@ -145,7 +160,7 @@ def record(
     """
     if seed < 0 or workers < 1:
         raise DataError(f"seed {seed} must be at least 0 and workers {workers} at least 1.")
-    segments = plan(name, rows)
+    segments = plan(name, rows, weights)
     data: dict[str, np.ndarray] = {}
     done = episodes = 0
     path, attributes = Path(path), _attributes(name, rows, seed, segments)
@@ -163,8 +178,11 @@ def record(
         if of_ogbench:
             del data["terminals"]
             write_ogbench(path, data, attributes)
-        else:
-            write_d4rl(path, data, attributes)
+    if not of_ogbench:
+        bounds = command_range(segments[0].environment)
+        if bounds:
+            data["actions"] = in_units(data["actions"], bounds)
+        write_d4rl(path, {key: x for key, x in data.items() if x.size}, attributes | bounds)
     return Recorded(path, rows, episodes, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
@@ -174,23 +192,36 @@ def _kept(path: Path, attributes: dict) -> contextlib.AbstractContextManager[Pat
     return keeping(path.with_name(f"{path.name}.episodes"), same)
 
 
+def command_range(environment: str) -> dict[str, np.ndarray]:
+    """What a file declares of the commands of a task that acts in units of its own."""
+    if task_part(environment) is None or is_control(environment):
+        return {}
+    simulator = OpenSimulator(environment)
+    bounds = simulator.units.action_range
+    simulator.close()
+    return {} if bounds is None else {"action_low": bounds[0], "action_high": bounds[1]}
+
+
+def in_units(actions: np.ndarray, bounds: dict[str, np.ndarray]) -> np.ndarray:
+    """Actions in [-1, 1] as commands."""
+    return Units((bounds["action_low"], bounds["action_high"])).command(actions)
+
+
 def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) -> dict:
     environment = segments[0].environment
     description, weights = describe_segments(segments)
-    packages = _CONTROL_PACKAGES if environment in TASKS else _PACKAGES
     of_ogbench = name in oracles.DATASETS
+    packages = _CONTROL_PACKAGES if is_control(environment) else _PACKAGES
     packages = _OGBENCH_PACKAGES if of_ogbench else packages
-    known = tasks.find_task(environment)
-    assert known is not None
     return {
         "source": "collected",
         "generator": "latent-policies",
         "protocol": PROTOCOL_OGBENCH if of_ogbench else PROTOCOL,
         "dataset": name,
-        "environment": known.simulator,
+        "environment": tasks.environments()[environment].simulator,
         "rows": rows,
         "seed": seed,
-        "behavior_weights": weights_path(environment).name if weights != "none" else "none",
+        "behavior_weights": weights_name(environment) if weights != "none" else "none",
         "behavior_weights_sha256": weights,
         "segments": json.dumps(description),
         "versions": json.dumps({p: importlib.metadata.version(p) for p in packages}),
@@ -203,11 +234,14 @@ def describe_segments(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
     noise = {waypoints.POLICY: waypoints.NOISE} | dict.fromkeys(ant.POLICIES, ant.NOISE)
     if segments[0].policy == oracles.POLICY:
         strength = oracles.NOISE[environment.rpartition("-")[2]]
-        return [s._asdict() | {"action_noise": strength} for s in segments], "none"
+        plain = [{"environment": environment, "policy": s.policy, "rows": s.rows} for s in segments]
+        return [x | {"action_noise": strength} for x in plain], "none"
     if segments[0].policy in noise:
-        return [s._asdict() | {"action_noise": noise[s.policy]} for s in segments], "none"
-    policies = [load_behavior(environment, s.policy) for s in segments]
-    weights = weights_sha256(environment) if any(p.layers for p in policies) else "none"
+        plain = [{"environment": environment, "policy": s.policy, "rows": s.rows} for s in segments]
+        return [x | {"action_noise": noise[x["policy"]]} for x in plain], "none"
+    own = segments[0].weights
+    policies = [load_behavior(environment, s.policy, own) for s in segments]
+    weights = weights_sha256(environment, own) if any(p.layers for p in policies) else "none"
     description = [
         {"policy": s.policy, "rows": s.rows, "environment_steps": p.environment_steps}
         | {"returns": p.returns}

@@ -5,14 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from shared.behavior.policies import BehaviorPolicy
-from shared.behavior.simulator import Simulator, make_simulator
-from shared.environments.control import ControlSimulator
+from shared.behavior.simulator import AnySimulator, make_simulator
 
 Episode = dict[str, np.ndarray]
 
 
 def run_episode(
-    simulator: Simulator | ControlSimulator,
+    simulator: AnySimulator,
     policy: BehaviorPolicy,
     seed: np.random.SeedSequence,
     *,

@@ -19,8 +19,8 @@ import numpy as np
 
 from shared.behavior.policies import BehaviorPolicy
 from shared.behavior.rollout import measure_returns
+from shared.behavior.simulator import is_control
 from shared.behavior.snapshots import Snapshot, load_snapshots, save_npz
-from shared.environments.control import TASKS
 from shared.errors import RunError
 
 EPISODES, CONTROL_EPISODES = 20, 10  # dm_control's returns vary little
@@ -32,7 +32,7 @@ _PACKAGES = ("numpy", "jax", "equinox", "optax", "gymnasium", "mujoco", "dm-cont
 
 def episodes_of(environment: str) -> int:
     """Episodes of a measured mean return."""
-    return CONTROL_EPISODES if environment in TASKS else EPISODES
+    return CONTROL_EPISODES if is_control(environment) else EPISODES
 
 
 def round_policy(environment: str, snapshot: Snapshot) -> BehaviorPolicy:
@@ -69,7 +69,7 @@ def select(environment: str, snapshots: list[Snapshot]) -> dict[str, BehaviorPol
     before = [s for s in snapshots if s.environment_steps < expert.environment_steps]
     if len(before) < 2:
         raise RunError("The training is too short to have a medium and an expert policy.")
-    middle = best / (2 if environment in TASKS else 3)
+    middle = best / (2 if is_control(environment) else 3)
     high = next((i for i, s in enumerate(before) if s.sampled > 1.5 * middle), len(before))
     near = sorted(before[: high + 1], key=lambda s: abs(s.sampled - middle))[:_CANDIDATES]
     medium, _ = _extreme(environment, near, lambda mean: -abs(mean - middle))

@@ -10,8 +10,12 @@ import importlib
 
 import numpy as np
 
+from shared.behavior.open_simulator import OpenSimulator
 from shared.environments.control import TASKS, ControlSimulator
+from shared.environments.open_tasks import is_open
 from shared.environments.outcome import Outcome
+from shared.environments.rendering import FAITHFUL, RenderSettings
+from shared.environments.tasks import environments
 from shared.errors import DataError
 
 HORIZON = 1000
@@ -29,6 +33,8 @@ def environment_id(environment: str) -> str:
     Raises:
         DataError: there is no behaviour policy for such an environment.
     """
+    if is_open(environment):
+        return environments()[environment].simulator
     if environment not in ENVIRONMENTS:
         known = ", ".join(ENVIRONMENTS)
         raise DataError(f"No environment '{environment}' can be collected; choose one of {known}.")
@@ -37,14 +43,34 @@ def environment_id(environment: str) -> str:
     return _CLASSES[environment][2]
 
 
-def make_simulator(environment: str) -> "Simulator | ControlSimulator":
+def is_control(environment: str) -> bool:
+    """Is it a task of dm_control's?"""
+    return environment in TASKS or environment.startswith("dm_control/")
+
+
+def make_simulator(environment: str) -> "AnySimulator":
     """A simulator of this environment.
 
     Raises:
         DataError: there is no behaviour policy for such an environment.
     """
     environment_id(environment)
-    return (ControlSimulator if environment in TASKS else Simulator)(environment)
+    if is_control(environment):
+        return ControlSimulator(environment)
+    return OpenSimulator(environment) if is_open(environment) else Simulator(environment)
+
+
+def make_drawing(environment: str, settings: RenderSettings = FAITHFUL) -> "DrawingSimulator":
+    """One that draws frames, dm_control's by these settings.
+
+    Raises:
+        DataError: it draws none.
+    """
+    if is_control(environment):
+        return ControlSimulator(environment, settings)
+    if is_open(environment):
+        return OpenSimulator(environment, draws=True)
+    raise DataError(f"no frames of '{environment}' can be recorded; choose a task of dm_control.")
 
 
 class Simulator:
@@ -90,3 +116,7 @@ class Simulator:
         mujoco.mj_setState(self.env.model, self.env.data, state[:-1], kind)
         self.elapsed = int(state[-1])
         return self.env._get_obs()
+
+
+AnySimulator = Simulator | ControlSimulator | OpenSimulator
+DrawingSimulator = ControlSimulator | OpenSimulator

@@ -88,8 +88,8 @@ class Distances:
         self.known, self.known_state = self._pairs(state, action, known), state[known]
         self.usual = nearest(self._pairs(state, action, self.rows), self.known)
         self.model = StepModel.fit(frames, ~held, seed=seed, **options)
-        later = np.minimum(self.rows + AHEAD, len(state) - 1)
-        within = self.rows[frames.episode[later] == frames.episode[self.rows]]
+        rows = self.rows[self.rows + AHEAD < len(state)]
+        within = rows[frames.episode[rows + AHEAD] == frames.episode[rows]]
         # Episodes shorter than that have nothing usual to tell; their own states must do.
         self.starts = spread(within if len(within) else self.rows, STARTS)
         usual = state[self.starts + AHEAD] if len(within) else state[self.starts]

@@ -54,9 +54,10 @@ def convert_command(
 ) -> None:
     """Write the data of SOURCE to OUT in another form, and compare what was written.
 
-    SOURCE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, or
-    V-D4RL episodes.  OUT is a new file (d4rl, npz) or folder (minari, vd4rl).  What a form
-    cannot hold is told; everything else is the same, bit for bit.
+    SOURCE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, V-D4RL
+    episodes, a LeRobot folder, or a YAML that names the columns of a recording.  OUT is a new file
+    (d4rl, npz) or folder (minari, vd4rl).  What a form cannot hold is told; everything else is the
+    same, bit for bit.
     """
     from shared.data.convert import convert
     from shared.data.recording.units import Options

@@ -1,12 +1,14 @@
 """The `data` commands: what is on disk, fetching, recording, inspecting and converting."""
 
 import os
+import shutil
 from pathlib import Path
 
 import click
 
 from shared.cli.completion import complete_dataset
 from shared.cli.convert import ACTION_RANGE, ACTION_RANGE_HELP, convert_command
+from shared.environments.open_tasks import is_open
 from shared.errors import ConfigError, DataError
 
 _DATA_DIR = click.option(
@@ -125,6 +127,11 @@ def fetch_command(name: str, size: str, data_dir: Path) -> None:
     help="Without shadows, reflections and multisampling, or with.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--behavior",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File of policies from 'train-behavior'.  [default: this package's, or the cache's]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File (of frames: folder) to write.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
@@ -136,6 +143,7 @@ def collect_command(
     size: str,
     render: str,
     seed: int,
+    behavior: Path | None,
     out: Path | None,
     workers: int | None,
     force: bool,
@@ -148,6 +156,10 @@ def collect_command(
 
     With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
     layout, with a contact sheet; a recording that was stopped goes on.
+
+    NAME may be any task of dm_control or gymnasium with a quality, e.g.
+    dm_control/cartpole-swingup-medium_expert or gymnasium/Pendulum-v1-random; all but random
+    want policies of 'train-behavior'.
     """
     from shared.data.catalog import lookup
     from shared.loading.places import collected_path
@@ -159,7 +171,9 @@ def collect_command(
     if frames is not None:
         if rows is not None or force:
             raise ConfigError("--frames takes neither --rows nor --force; name another --out.")
-        _collect_frames(entry.name, frames, int(size), render, seed, out, workers, data_dir)
+        how = {"size": int(size), "render": render, "seed": seed, "behavior": behavior}
+        how |= {"out": out, "workers": workers, "data_dir": data_dir}
+        _collect_frames(entry.name, frames, **how)
         return
     rows = entry.rows if rows is None else rows
     path = collected_path(entry.name, rows, seed, data_dir) if out is None else out
@@ -173,29 +187,20 @@ def collect_command(
             data_dir=data_dir,
             out=path,
             workers=workers,
+            behavior=behavior,
             force=force,
             progress=update,
         )
     click.echo(f"{entry.name}: {path} ({rows:,} rows, collected, not {entry.benchmark})")
 
 
-def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) -> None:
+def _collect_frames(name: str, frames: int, *, render: str, **how) -> None:
     from shared.data.report.contact_sheet import draw_contact_sheet
     from shared.loading.stand_ins import collect_pixels
     from shared.training.progress import loading_bar
 
     with loading_bar(name) as update:
-        folder = collect_pixels(
-            name,
-            frames,
-            seed=seed,
-            data_dir=data_dir,
-            out=out,
-            size=size,
-            render=render,
-            workers=workers,
-            progress=update,
-        )
+        folder = collect_pixels(name, frames, render=render, **how, progress=update)
     sheet = folder.with_name(f"{folder.name}.png")
     draw_contact_sheet(folder, sheet)
     click.echo(f"{name}: {folder} (drawn {render}, collected, not V-D4RL)")
@@ -214,6 +219,12 @@ def _collect_frames(name, frames, size, render, seed, out, workers, data_dir) ->
 @click.option("--cut-jumps", is_flag=True, help="End episodes where the next row is no step on.")
 @click.option("--plot", type=click.Path(path_type=Path), help="[default: <stem>-returns.png here]")
 @click.option("--no-plot", is_flag=True, help="Write no histogram.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a page on the health of the data, .html or .png, in the place of the histogram.",
+)
 @_DATA_DIR
 def inspect_command(
     file: Path,
@@ -222,13 +233,14 @@ def inspect_command(
     cut_jumps: bool,
     plot: Path | None,
     no_plot: bool,
+    report: Path | None,
     data_dir: Path,
 ) -> None:
     """Show what FILE holds, its faults, and a histogram of its returns.
 
-    FILE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, the
-    name of a data set in the cache, or a folder (or an archive) of V-D4RL episodes, of which a
-    contact sheet is drawn.
+    FILE may be HDF5 or npz with D4RL's keys, a folder of such files, a Minari data set, a LeRobot
+    folder, a YAML that names the columns of a robot's recording, the name of a data set in the
+    cache, or a folder (or an archive) of V-D4RL episodes, of which a contact sheet is drawn.
     """
     from shared.comparison.console import make_console
     from shared.data.catalog import canonical_name, is_data_set, lookup
@@ -236,8 +248,11 @@ def inspect_command(
     from shared.data.reader import examine
     from shared.data.recording.units import Options
     from shared.data.report.tables import plot_returns, print_report
+    from shared.health.content import check_ending
     from shared.loading.places import official_path
 
+    if report is not None:
+        check_ending(report.name)
     official = False
     if not file.exists() and is_data_set(canonical_name(str(file))):
         entry = lookup(str(file))
@@ -245,13 +260,19 @@ def inspect_command(
         file, official = official_path(entry, data_dir), entry.is_ours
     stem = file.resolve().stem
     if file.exists() and form_of(file) == "vd4rl":
+        if report is not None:
+            raise ConfigError("--report is of states; of pictures the contact sheet is the report.")
         target = None if no_plot else plot or Path(f"{stem}-frames.png")
         _inspect_frames(file, name, target, official)
         return
     options = Options(action_range, cut_jumps)
     examined = examine(file, name=name, official=official, options=options)
     print_report(examined, make_console())
-    if examined.columns is not None and not no_plot:
+    if report is not None:
+        from shared.health import health_of, write_health
+
+        click.echo(f"report: {write_health(health_of(examined), report)}")
+    elif examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
         plot_returns(examined, target)
         click.echo(f"histogram: {target}")
@@ -282,8 +303,27 @@ def _inspect_frames(path: Path, name: str | None, target: Path | None, official:
 def train_behavior_command(
     environment: str, seed: int, out: Path, steps: int | None, data_dir: Path
 ) -> None:
-    """Train a behaviour policy for ENVIRONMENT online; continues if OUT holds a state."""
+    """Train behaviour policies for ENVIRONMENT online; continues if OUT holds a state.
+
+    ENVIRONMENT is a task of the table, or any of dm_control or gymnasium:
+    dm_control/cartpole-swingup, gymnasium/Pendulum-v1.  Medium, expert and snapshots are chosen
+    from the training at its end, and put where 'data collect' finds them.
+    """
+    from shared.behavior.policies import weights_name
+    from shared.behavior.select import write_weights
     from shared.behavior.train import Settings, train_behavior
 
     settings = Settings() if steps is None else Settings(environment_steps=steps)
     train_behavior(environment, seed=seed, out=out, settings=settings)
+    words = f"cnf data train-behavior {environment} --seed {seed} --steps"
+    command = f"{words} {settings.environment_steps} --out DIR"
+    file = out / weights_name(environment)
+    record = write_weights(environment, out, file, command=command, seed=seed)
+    if is_open(environment):
+        kept = data_dir / "behavior" / file.name
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, kept)
+    for name, about in record["policies"].items():
+        if not name.startswith("step-"):
+            click.echo(f"{name}: mean return {about['returns']['sampled_mean']:,.1f}")
+    click.echo(f"policies: {file}; next: cnf data collect {environment}-QUALITY --behavior {file}")

@@ -47,8 +47,9 @@ def train_command(family: str) -> click.Command:
         "--data",
         type=click.Path(path_type=Path),
         metavar="PATH",
-        help="Data of your own: HDF5 or npz with D4RL's keys, a folder of such files, a Minari or "
-        "V-D4RL folder.  Without --env nothing scores the policy.",
+        help="Data of your own: HDF5 or npz with D4RL's keys, a folder of such files, a Minari, "
+        "V-D4RL or LeRobot folder, or a YAML that names the columns of a recording.  Without --env "
+        "nothing scores the policy.",
     )
     @click.option(
         "--source",

@@ -43,7 +43,7 @@ def _steered(family: str, words: dict[str, Any], overrides: dict[str, Any]) -> d
     """`overrides` of a policy that steers the file of `--decoder`, and trains no decoder."""
     import dataclasses
 
-    from shared.models.foreign_decoder import with_digest
+    from shared.models.foreign_file import with_digest
     from shared.runs import registry
 
     found = registry.find(family, words["algo"])

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from shared.entry_points import registered
 from shared.environments import ogbench_names
+from shared.environments.open_tasks import KINDS, task_part
 from shared.environments.tasks import ENVIRONMENTS, Environment, environments, find_task, nearest
 from shared.errors import ConfigError, DataError
 
@@ -68,7 +69,14 @@ class Entry:
         of_ogbench = ogbench_names.parse(self.name) if self.suite == "ogbench" else None
         return self.name if of_ogbench is None else of_ogbench.file
 
+    @property
+    def is_recorded(self) -> bool:
+        """Is it a set that only this project's own policies can record?"""
+        return self.suite in KINDS
 
+
+OPEN_ROWS = 100_000
+"""Of a set that is recorded of a task which goes by its own package's name (`open_tasks`)."""
 QUALITIES = ("random", "medium", "medium-replay", "full-replay", "medium-expert", "expert")
 VD4RL_QUALITIES = ("random", "medium_replay", "medium", "medium_expert", "expert")
 _REPLAY_ROWS = {"hopper": 402_000, "halfcheetah": 202_000, "walker2d": 302_000}
@@ -195,6 +203,8 @@ def lookup(name: str) -> Entry:
     of_ogbench = ogbench_names.parse(name)
     if of_ogbench is not None:
         return known.get(str(of_ogbench)) or _of_ogbench(of_ogbench)
+    if (task := task_part(name)) is not None and name != task:
+        return _open_entry(task, name.removeprefix(f"{task}-"))
     plain = re.sub(r"-v\d+$", "", name)
     if plain in known and known[plain].version:
         version = known[plain].version
@@ -204,6 +214,25 @@ def lookup(name: str) -> Entry:
     raise DataError(f"unknown data set '{name}'; did you mean '{nearest(name, known)}'?")
 
 
+def _open_entry(task: str, quality: str) -> Entry:
+    """What this project can record of a task by its own package's name."""
+    environment, kind = environments()[task], task.partition("/")[0]
+    qualities = VD4RL_QUALITIES if kind == "dm_control" else QUALITIES
+    if quality not in qualities:
+        raise DataError(
+            f"'{task}-{quality}' is no data set; choose a quality of {', '.join(qualities)}."
+        )
+    name = f"{environment.name}-{quality}"  # a known task has its own name here
+    return CATALOG.get(name) or Entry(name, kind, "", "", environment, OPEN_ROWS)
+
+
+def recorded_entry(name: str) -> Entry | None:
+    """The data set that a recording says it is, if it is known."""
+    if task_part(name) is not None or ogbench_names.parse(name) is not None:
+        return lookup(name)
+    return datasets().get(name)
+
+
 def lookup_own(name: str) -> Entry:
     """What a file of one's own is used as: a data set, or a task without one of its own.
 
@@ -211,9 +240,9 @@ def lookup_own(name: str) -> Entry:
         DataError: neither is known by this name.
     """
     task = environments().get(name)
-    if task is None or is_data_set(name):
+    if task is None or is_data_set(task.name):
         return lookup(name)
-    return Entry(name, "", "", "", task, 0)
+    return Entry(task.name, "", "", "", task, 0)
 
 
 def canonical_name(name: str) -> str:

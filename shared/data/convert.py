@@ -20,13 +20,15 @@ from shared.data.files.attributes import Attributes
 from shared.data.files.folder import episode_files
 from shared.data.files.minari_reader import read_minari
 from shared.data.files.minari_writer import dataset_id, write_minari
-from shared.data.files.source import FORMS, form_of, read_source
+from shared.data.files.source import FORMS, ROBOT, form_of, read_source
 from shared.data.files.writers import arrays_of, fixed_strings, write_d4rl, write_npz
 from shared.data.reader import examine
 from shared.data.recording import whole
 from shared.data.recording.columns import Columns
+from shared.data.recording.ends import find_episodes
 from shared.data.recording.units import PLAIN, RANGE_KEYS, Options
 from shared.data.recording.whole import Episode
+from shared.data.robots.reader import read_pictures
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.rows import has_frames
 from shared.data.vd4rl.writer import write_vd4rl
@@ -191,7 +193,26 @@ def _read(source: Path, name: str | None, options: Options, *, pictures: bool) -
         ends = zip(RANGE_KEYS, file.action_range, strict=True)
         attributes |= {key: x.tolist() for key, x in ends}
     about = (file.source, file.sha256, attributes, notes)
+    if form == ROBOT and pictures and (frames := read_pictures(source)) is not None:
+        episodes, more = _with_pictures(source, file.columns, file.environment, frames)
+        return _Read(None, episodes, file.environment, *about[:3], [*notes, *more])
     return _Read(file.columns, None, file.environment, *about)
+
+
+def _with_pictures(
+    source: Path, columns: Columns, environment: Environment | None, frames: np.ndarray
+) -> tuple[list[Episode], list[str]]:
+    """Whole episodes with the frame of every state; a state that is repeated repeats its frame."""
+    if len(frames) != len(columns.reward):
+        raise DataError(f"{source}: has frames for other rows than are kept; leave out cut_jumps.")
+    episodes, notes = whole.from_columns(columns, environment)
+    starts = np.append(0, np.flatnonzero(find_episodes(columns, environment).last) + 1)
+    found = []
+    for episode, start, stop in zip(episodes, starts[:-1], starts[1:], strict=True):
+        assert episode.state is not None
+        place = np.minimum(start + np.arange(len(episode.state)), stop - 1)
+        found.append(episode._replace(image=frames[place]))
+    return found, notes
 
 
 def _record(source: Path, read: _Read) -> Attributes:

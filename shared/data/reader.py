@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.data.catalog import Entry, lookup, lookup_own, official_entry
+from shared.data.catalog import Entry, lookup_own, official_entry, recorded_entry
 from shared.data.checks.ends import flag_offset
 from shared.data.checks.finite import filled
 from shared.data.checks.material import Material
@@ -28,6 +28,9 @@ from shared.data.recording.units import (
 from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.errors import DataError
+
+_TOLD_BY = {"zero-rewards": "no-reward"}
+"""Faults that only repeat another one."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def examine(
     columns, faults, bounds = source.columns, list(source.faults), None
     collected = source.attributes.get("source") == "collected"
     if collected:
-        told = _entry_told(source.attributes)
+        told = recorded_entry(str(source.attributes.get("dataset")))
     else:
         told = source.known or (official_entry(path.name) if entry is None else None)
     if entry is not None and told is not None and not _agrees(told, entry):
@@ -138,7 +141,12 @@ def examine(
             bounds = chosen_range(options, source.attributes, size, str(path))
         columns, found = _mended(columns, environment, options)
         scaled = columns if bounds is None else _in_unit(columns, bounds)
-        faults += found + find_faults(scaled, environment, declared=bounds is not None)
+        known = {fault.name for fault in faults}
+        faults += found + [
+            fault
+            for fault in find_faults(scaled, environment, declared=bounds is not None)
+            if _TOLD_BY.get(fault.name) not in known
+        ]
     elif source.rough is not None:
         faults += [x for x in find_faults(source.rough, environment) if x.name in OF_NUMBERS]
     label = "official" if official or source.known is not None else "yours"
@@ -181,14 +189,6 @@ def _mended(
         sentence = f"episodes are cut at {count:,} jumps that no flag marks (cut_jumps)."
         told += [Fault("cut-jumps", "warning", sentence)] if count else []
     return columns, told
-
-
-def _entry_told(attributes: Attributes) -> Entry | None:
-    """The data set that a collected file says it is, if there is one of this name."""
-    try:
-        return lookup(str(attributes.get("dataset")))
-    except DataError:
-        return None
 
 
 def _agrees(told: Entry, used: Entry) -> bool:

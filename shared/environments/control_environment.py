@@ -82,7 +82,7 @@ class ControlEnvironment:
 
     def close(self) -> None:
         """Free the drawing context."""
-        self.simulator.physics.free()
+        self.simulator.close()
 
     def _observe(self, state: np.ndarray) -> np.ndarray:
         if not self._pixels:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared.environments.open_tasks import task_part
 from shared.environments.tasks import Environment, environments, find_task, nearest
 from shared.errors import DataError
 
@@ -51,6 +52,8 @@ def episode_score(environment: str, return_: float, terminal: bool) -> float:
 
 def _task_of(name: str) -> Environment | None:
     """The task of this name, or the one whose name a data set's begins with."""
+    if (task := task_part(name)) is not None:
+        return environments().get(task)
     if (known := find_task(name)) is not None:
         return known
     fitting = [task for task in environments() if name == task or name.startswith(f"{task}-")]

@@ -3,6 +3,7 @@
 import warnings
 
 from shared.environments import answers
+from shared.environments.frames_environment import FramesEnvironment
 from shared.environments.rendering import Pixels, drawing_backend
 from shared.environments.tasks import Environment, environments, find_task
 from shared.errors import ConfigError
@@ -35,9 +36,17 @@ def _make(task: Environment, render: bool, pixels: Pixels | None):
     make = _OURS.get(task.simulator.partition("/")[0])
     if make is _control:
         return _control(task, pixels)
+    if make is None:
+        made = _gymnasium(task, render or pixels is not None)
+        return made if pixels is None else FramesEnvironment(made, pixels.size)
     if pixels is not None:
         raise ConfigError(f"'{task.name}' is not seen in pixels; leave out --observation pixels.")
-    return _gymnasium(task, render) if make is None else make(task)
+    return make(task)
+
+
+def can_draw(task: Environment) -> bool:
+    """Does its simulator show pixels?  Of gymnasium's those that can render do."""
+    return _OURS.get(task.simulator.partition("/")[0], _control) is _control
 
 
 def has_simulator(name: str | None) -> bool:
@@ -67,7 +76,10 @@ def _gymnasium(task: Environment, render: bool):
     except (Exception, SystemExit) as error:  # another package's code may raise anything
         mend = "correct its gymnasium id, as 'package:Name-v0', or the simulator"
         if render:
-            mend = "leave out --video, or let the simulator take render_mode='rgb_array'"
+            mend = (
+                "leave out --video (or --observation pixels), or let the simulator take "
+                "render_mode='rgb_array'"
+            )
         raise ConfigError(
             f"the simulator '{task.simulator}' of '{task.name}' cannot be made "
             f"({answers.reason(error)}); {mend}."

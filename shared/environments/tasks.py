@@ -7,18 +7,21 @@ Another package adds its own by an entry point, whose name is that of the object
 
 OGBench's tasks are scored by their success; those that the table does not list are known by name
 (`find_task`).
+Tasks of dm_control and gymnasium that are not in the table go by their package's name for them, see
+`open_tasks`.
 
 Source of the reference returns: D4RL (Fu et al., 2020), Apache-2.0; V-D4RL (Lu et al., 2022), MIT.
 """
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.entry_points import registered
-from shared.environments import ogbench_names
+from shared.environments import ogbench_names, open_tasks
 
 CONTINUING = "continuing"
 """One endless trajectory: neither terminals nor timeouts are set (maze2d).
@@ -92,26 +95,49 @@ _ENVIRONMENTS = (
 ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
 
 
+class Tasks(dict[str, Environment]):
+    """Tasks by name.  Open ones are found when they are asked for, and are not in its lists."""
+
+    def __missing__(self, name: str) -> Environment:
+        if (of_ogbench := ogbench_names.parse(name)) is not None:
+            listed = dict.get(self, str(of_ogbench))
+            return _of_ogbench(of_ogbench) if listed is None else listed
+        if not open_tasks.is_open(name):
+            raise KeyError(name)
+        simulator, highest, horizon, *sizes = open_tasks.sizes(name)
+        same = (task for task in self.values() if task.simulator == simulator)
+        own = Environment(name, simulator, 0.0, highest, horizon, *sizes)
+        return next(same, own) if name.startswith("dm_control/") else _unscored(own)
+
+    def get(self, name, default=None):
+        """The task, or `default` where nobody knows it."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return self.get(name) is not None
+
+
+def _unscored(task: Environment) -> Environment:
+    return replace(task, minimum=math.nan, maximum=math.nan)
+
+
 @functools.cache
-def environments() -> dict[str, Environment]:
+def environments() -> Tasks:
     """Every task by name: those of this page and those of installed packages.
 
     Raises:
         ConfigError: an entry point is broken or hides another name.
     """
     group = "latent_policies.environments"
-    return ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment)
+    return Tasks(ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment))
 
 
 def find_task(name: str | None) -> Environment | None:
     """The task of this name, listed or not; None if there is none."""
-    known = environments()
-    if name is None or name in known:
-        return known.get(name or "")
-    of_ogbench = ogbench_names.parse(name)
-    if of_ogbench is None:
-        return None
-    return known.get(str(of_ogbench)) or _of_ogbench(of_ogbench)
+    return environments().get(name or "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -35,22 +35,34 @@ def film(policy, path: Path, *, label: str = "", start: int = 0) -> int:
         SimulatorError: it fails, or what it draws is no picture.
     """
     require_video(path)
+    every = _GIF_EVERY if path.suffix == ".gif" else 1
+    pictures, rate = pictures_of(policy, every=every, label=label, start=start)
+    write_video(path, pictures, rate)
+    return len(pictures)
+
+
+def pictures_of(
+    policy, *, every: int = 1, label: str = "", start: int = 0, steps: int | None = None
+) -> tuple[UInt8[np.ndarray, "time height width 3"], float]:
+    """A picture of every `every`th step of an episode and of its end, and how many are a second.
+
+    It is cut after `steps`; other arguments and errors as of `film`.
+    """
     record = policy.record
     with drawing_backend():
         simulator = make_checked(
             record["environment"], units=policy.units, render=True, pixels=Pixels.of(record)
         )
         try:
-            every = _GIF_EVERY if path.suffix == ".gif" else 1
-            pictures = _play(policy, simulator, every, label, start)
+            pictures = _play(policy, simulator, every, label, start, steps)
+            return np.stack(pictures), simulator.rate / every
         finally:
             simulator.close()
-    write_video(path, np.stack(pictures), simulator.rate / every)
-    return len(pictures)
 
 
-def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: int) -> list:
-    """A picture of every `every`th step of an episode, and of its end."""
+def _play(
+    policy, simulator: CheckedSimulator, every: int, label: str, start: int, steps: int | None
+) -> list:
     observation, _ = simulator.reset(seed=start)
     policy.reset()
     pictures, reward, sum_, step, over = [], 0.0, 0.0, 0, False
@@ -62,7 +74,8 @@ def _play(policy, simulator: CheckedSimulator, every: int, label: str, start: in
             return pictures
         action = policy.act(observation, reward=reward)
         observation, reward, terminal, timeout, _ = simulator.step(action)
-        sum_, step, over = sum_ + reward, step + 1, terminal or timeout
+        sum_, step = sum_ + reward, step + 1
+        over = terminal or timeout or step == steps
 
 
 def require_video(path: Path) -> None:

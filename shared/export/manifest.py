@@ -7,6 +7,7 @@ import numpy as np
 
 from shared.environments.units import Units
 from shared.export.program import NEXT, PolicyProgram
+from shared.record.usage import commit
 from shared.storage.durable import plain
 
 FORMAT = 1
@@ -37,10 +38,16 @@ def make_manifest(
             "inputs": [_input(program, name) for name in graph.inputs],
             "outputs": [_tensor(graph, name) for name in graph.outputs],
             "memory": {name: NEXT + name for name in program.memory},
-            "versions": record.get("versions", {}),
-            "exported_by": f"latent-policies {metadata.version('latent-policies')}",
+            "versions": packages(record),
+            "commit": record.get("commit"),
+            "exported_by": {"version": metadata.version("latent-policies"), "commit": commit()},
         }
     )
+
+
+def packages(record: dict[str, Any]) -> dict[str, str]:
+    """What a run was trained with, but for the name of its machine's system."""
+    return {k: v for k, v in (record.get("versions") or {}).items() if k != "platform"}
 
 
 def _tensor(graph, name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ SHA256SUMS       of the archives; `load_policy("name@release")` reads it first
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from shared.comparison.read import read_run
 from shared.errors import ExportError
 from shared.export.export import READER, export_run
+from shared.export.manifest import packages
 from shared.loading.listing import SUMS
 from shared.record.run_folder import RunFolder, require_empty
 from shared.storage.checksum import sha256_of
@@ -60,10 +62,23 @@ def release_runs(
 
 
 def policy_name(run: Path) -> str:
-    """What a run's policy is called: data set and label."""
+    """What a run's policy is called: data set and label, in small letters."""
     record = RunFolder.open(run, write=False).record
     words = f"{record['dataset'] or record['data']['name']}-{record['label']}"
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", words).strip("-.")
+    return re.sub(r"[^a-z0-9_.]+", "-", words.lower()).strip("-.")
+
+
+def portable(command: str) -> str:
+    """A command line without the places of the machine that ran it."""
+    words, kept = iter(shlex.split(command)), []
+    for word in words:
+        if word in ("--out", "--data-dir"):
+            next(words, None)
+        elif word in ("--data", "--model", "--decoder"):
+            kept += [word, Path(next(words, "")).name]
+        else:
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _pack(run: Path, folder: Path, policy: str, licence: str) -> dict[str, Any]:
@@ -105,8 +120,9 @@ def _card(run: Path, file: Path, licence: str) -> dict[str, Any]:
         "seed": found.seeds[0],
         "evaluation": scores,
         "licence": licence,
-        "command": record.get("command"),
-        "versions": record.get("versions", {}),
+        "command": portable(record.get("command") or ""),
+        "versions": packages(record),
+        "commit": record.get("commit"),
     }
 
 

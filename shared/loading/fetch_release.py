@@ -4,8 +4,8 @@
     <releases>/<release>/<name>.npz     a policy
 
 `<data dir>/releases/<release>/<name>.npz` appears only when complete; a later call continues what
-broke off.  `LATENT_POLICIES_RELEASES` says where releases lie; by default those that came with the
-source.
+broke off.  `LATENT_POLICIES_RELEASES` says where releases lie.  Some come with the package: their
+names mean these, unless the caller says where to look.
 """
 
 import http.client
@@ -24,8 +24,8 @@ from shared.storage.checksum import sha256_of
 from shared.storage.locks import exclusive
 
 VARIABLE = "LATENT_POLICIES_RELEASES"
-SHIPPED = Path(__file__).parents[2] / "releases"
-"""Beside the source; a wheel has none."""
+SHIPPED = Path(__file__).parents[1] / "export" / "releases"
+"""Those that come with the package."""
 
 
 def fetch_release(
@@ -36,7 +36,8 @@ def fetch_release(
     Arguments:
         name: of the policy.
         release: of the release.
-        releases: folder or web address that holds releases (default: the environment's).
+        releases: folder or web address that holds releases (default: the package, then the
+            environment's).
         data_dir: root of the cache (default: the environment's).
 
     Raises:
@@ -46,7 +47,14 @@ def fetch_release(
     for word in (name, release):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,100}", word):
             raise DataError(f"'{name}@{release}' names no released policy; write NAME@RELEASE.")
-    root = str(releases or os.environ.get(VARIABLE) or SHIPPED)
+    is_shipped = not releases and (SHIPPED / release / SUMS).is_file()
+    root = str(SHIPPED if is_shipped else releases or os.environ.get(VARIABLE) or "")
+    if not root:
+        known = ", ".join(sorted(path.parent.name for path in SHIPPED.glob(f"*/{SUMS}")))
+        raise DataError(
+            f"no release '{release}' comes with the package ({known} does); name the place of "
+            f"releases with {VARIABLE}, a folder or a web address."
+        )
     if not root.startswith(("http://", "https://")):
         return _from_folder(Path(root) / release, name)
     folder = (data_dir or default_data_dir()) / "releases" / release

@@ -4,6 +4,7 @@ official/<path on the server>                       what was downloaded
 collected/<name>-<rows>-seed<seed>.hdf5             recorded states (of OGBench `.npz`)
 collected/<name>-<rows>-seed<seed>-<size>px-<render>/   recorded frames
 frames/                                             frames of either, unpacked
+behavior/<task>.npz                                 behaviour policies that were trained here
 """
 
 import os
@@ -31,14 +32,19 @@ def collected_path(name: str, rows: int, seed: int, data_dir: Path) -> Path:
     """Where a recorded set lives in the cache."""
     entry = lookup(name)
     form = "npz" if entry.suite == "ogbench" else "hdf5"
-    return data_dir / "collected" / f"{entry.recording}-{rows}-seed{seed}.{form}"
+    return data_dir / "collected" / f"{_plain(entry.recording)}-{rows}-seed{seed}.{form}"
 
 
 def pixel_folder(
     name: str, frames: int, seed: int, data_dir: Path, *, size: int = 64, render: str = "fast"
 ) -> Path:
     """Where recorded frames live in the cache."""
-    return data_dir / "collected" / f"{name}-{frames}-seed{seed}-{size}px-{render}"
+    return data_dir / "collected" / f"{_plain(name)}-{frames}-seed{seed}-{size}px-{render}"
+
+
+def _plain(name: str) -> str:
+    """A name that is no path."""
+    return name.replace("/", "-").replace(":", "-")
 
 
 def folder_advice(entry: Entry, folder: Path) -> str:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.data.catalog import Entry, lookup, lookup_own, official_entry
-from shared.data.files.source import form_of
+from shared.data.files.source import ROBOT, form_of
 from shared.data.reader import read_states
 from shared.data.recording.units import Options
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.states import states_of
 from shared.datasets.dataset import Dataset
-from shared.environments.simulators import has_simulator
+from shared.environments.simulators import can_draw, has_simulator
 from shared.errors import ConfigError, DataError
 from shared.loading.fetch import Unreachable, fetch_unless_recent
 from shared.loading.places import folder_advice, official_path
@@ -55,6 +55,11 @@ def load(request: DataRequest, progress: Progress | None, workers: int) -> Datas
     path, name, frames, official, note = resolve(request, progress, workers)
     options = Options(request.action_range, request.cut_jumps)
     pixels = request.observation == "pixels"
+    if pixels and form_of(path) == ROBOT:
+        raise ConfigError(
+            f"{path}: pictures of a robot's recording are unpacked first: name the camera as "
+            "'image' in a YAML, and train on what 'data convert YAML frames --to vd4rl' writes."
+        )
     about = {"name": name, "official": official, "options": options}
     if frames or pixels:
         tell, cache = told(progress, "load"), request.root / "frames"
@@ -80,6 +85,8 @@ def resolve(request: DataRequest, progress: Progress | None, workers: int) -> Fo
     if request.name is None:
         raise ConfigError("name a data set with --env (see 'data list'), or your own with --data.")
     entry = pixel_entry(request.name) if request.observation == "pixels" else lookup(request.name)
+    if entry.is_recorded:
+        return _stand_in(request, entry, progress, workers, None)
     if not entry.is_ours:
         return _added(request, entry, progress)
     reason = None
@@ -106,8 +113,11 @@ def _own(request: DataRequest) -> Found:
     if request.name is None:
         return Found(path, None, form_of(path) == "vd4rl", official)
     entry = lookup_own(request.name)
-    if request.observation == "pixels" and entry.environment.simulator:
-        pixel_entry(request.name)  # what scores it must show frames
+    task = entry.environment
+    if request.observation == "pixels" and task.simulator and not can_draw(task):
+        raise ConfigError(
+            f"what scores '{task.name}' shows no frames; leave out --observation pixels, or --env."
+        )
     if path.is_dir() and entry.file:
         names = (official_path(entry, path), path / entry.file, path / Path(entry.file).name)
         found = [name for name in names if name.is_file()]

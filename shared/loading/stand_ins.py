@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from shared.data.catalog import Entry, lookup
+from shared.environments.open_tasks import task_part
 from shared.errors import DataError
 from shared.loading.places import collected_path, pixel_folder
 from shared.loading.request import Progress
@@ -21,6 +22,7 @@ def collect(
     data_dir: Path,
     out: Path | None = None,
     workers: int = 1,
+    behavior: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> Path:
@@ -33,6 +35,7 @@ def collect(
         data_dir: root of the cache.
         out: write here and not into the cache.
         workers: processes.
+        behavior: file of one's own policies; None is this package's, or the cache's.
         force: record again even if the file exists.
         progress: called with ("collect", rows done, rows in total).
 
@@ -44,19 +47,15 @@ def collect(
         return path
     from shared.behavior.record import record
 
+    weights = behavior_weights(name, behavior, data_dir)
     tell = told(progress, "collect") or _silent
     try:
         with exclusive(path):
             if force or not path.exists():
                 part = path.with_name(f"{path.name}.part")
-                record(
-                    lookup(name).recording,
-                    rows,
-                    seed=seed,
-                    path=part,
-                    workers=workers,
-                    progress=tell,
-                )
+                made_by = {"workers": workers, "weights": weights}
+                own = lookup(name).recording
+                record(own, rows, seed=seed, path=part, **made_by, progress=tell)
                 write_note(part, sha256_of(part), name=path.name)
                 os.replace(part, path)
     except OSError as error:
@@ -74,6 +73,7 @@ def collect_pixels(
     size: int = 64,
     render: str = "fast",
     workers: int = 1,
+    behavior: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """The recorded folder, whatever of it is missing being recorded now, by one process at a time.
@@ -87,6 +87,7 @@ def collect_pixels(
     folder = pixel_folder(entry.name, frames, seed, data_dir, size=size, render=render)
     folder = folder if out is None else out
     drawn = {"size": size, "render": render, "workers": workers, "progress": told(progress, "draw")}
+    drawn["weights"] = behavior_weights(entry.name, behavior, data_dir)
     try:
         with exclusive(folder):
             return record_pixels(entry.name, frames, seed=seed, folder=folder, **drawn)
@@ -101,9 +102,17 @@ def pixel_entry(name: str) -> Entry:
         DataError: it has none.
     """
     entry = lookup(name)
-    if entry.suite != "vd4rl":
+    if entry.suite != "vd4rl" and not entry.is_recorded:
         raise DataError(f"data set '{entry.name}' has no frames; choose one of V-D4RL's.")
     return entry
+
+
+def behavior_weights(name: str, own: Path | None, data_dir: Path) -> Path | None:
+    """The file of policies that record a data set: a given one, or the cache's of an open task."""
+    from shared.behavior.policies import weights_name
+
+    task = task_part(name)
+    return own if own is not None or task is None else data_dir / "behavior" / weights_name(task)
 
 
 def told(progress: Progress | None, kind: str) -> Callable[[int, int], None] | None:

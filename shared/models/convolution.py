@@ -12,6 +12,9 @@ when seeds are vmapped.
 With `patch` > 1 pictures are first cut into patches of patch × patch pixels, each
 a vector that a linear layer reads (or writes): a stem for small machines, which
 saves the layers of high resolution.
+
+With `dtype` bfloat16 all that lies between the layers is rounded to it, at half the memory;
+parameters, their gradients and what goes in and out stay float32.
 """
 
 import jax
@@ -68,9 +71,12 @@ class PixelEncoder(Module):
     Arguments:
         shape, depth, patch: as of `Sizes`.
         out_size: length of the vector; None leaves out the last, linear layer.
+        dtype: of the activations, "float32" or "bfloat16".
     """
 
     patch: int = field(static=True)
+    dtype: str = field(static=True)
+    shape: tuple[int, ...] = field(static=True)
     stem: nn.Linear | None
     layers: tuple[nn.Linear, ...]
     output: nn.Linear | None
@@ -82,11 +88,12 @@ class PixelEncoder(Module):
         depth: int,
         *,
         patch: int = 1,
+        dtype: str = "float32",
         key: PRNGKeyArray,
     ):
         sizes = Sizes(shape, depth, patch)
         keys = iter(jax.random.split(key, len(sizes.widths) + 2))
-        self.patch = patch
+        self.patch, self.dtype, self.shape = patch, dtype, tuple(shape)
         colors = shape[-1] * patch**2
         self.stem = None if patch == 1 else nn.Linear(colors, sizes.channels[0], key=next(keys))
         pairs = zip(sizes.channels, sizes.channels[1:], strict=False)
@@ -94,14 +101,15 @@ class PixelEncoder(Module):
         self.output = None if out_size is None else nn.Linear(sizes.flat, out_size, key=next(keys))
 
     def __call__(self, picture: Float[Array, "height width colors"]) -> Float[Array, "out"]:
-        x = picture
+        x = picture.astype(self.dtype)
         if self.stem is not None:
             x = selu(_times(_to_blocks(x, self.patch), self.stem))
         for layer in self.layers:
             odd = x.shape[0] % 2
             x = _to_blocks(jnp.pad(x, ((1, 1 + odd), (1, 1 + odd), (0, 0))), 2)
             x = selu(_corners_times(x, layer))
-        return x.ravel() if self.output is None else self.output(x.ravel())
+        x = x.ravel().astype(jnp.float32)
+        return x if self.output is None else self.output(x)
 
 
 class PixelDecoder(Module):
@@ -110,9 +118,11 @@ class PixelDecoder(Module):
     Arguments:
         in_size: length of the vector.
         shape, depth, patch: as of `Sizes`.
+        dtype: of the activations, "float32" or "bfloat16".
     """
 
     patch: int = field(static=True)
+    dtype: str = field(static=True)
     widths: tuple[int, ...] = field(static=True)
     input: nn.Linear
     layers: tuple[nn.Linear, ...]
@@ -125,11 +135,12 @@ class PixelDecoder(Module):
         depth: int,
         *,
         patch: int = 1,
+        dtype: str = "float32",
         key: PRNGKeyArray,
     ):
         sizes = Sizes(shape, depth, patch)
         keys = iter(jax.random.split(key, len(sizes.widths) + 2))
-        self.patch, self.widths = patch, tuple(sizes.widths[::-1])
+        self.patch, self.widths, self.dtype = patch, tuple(sizes.widths[::-1]), dtype
         channels = sizes.channels[::-1]
         self.input = nn.Linear(in_size, self.widths[0] ** 2 * channels[0], key=next(keys))
         pairs = zip(channels, channels[1:], strict=False)
@@ -139,11 +150,13 @@ class PixelDecoder(Module):
 
     def __call__(self, vector: Float[Array, "n"]) -> Float[Array, "height width 3"]:
         x = selu(self.input(vector)).reshape(self.widths[0], self.widths[0], -1)
+        x = x.astype(self.dtype)
         for i, (layer, width) in enumerate(zip(self.layers, self.widths[1:], strict=True)):
             x = self.enlarge(x, layer, width)
             if self.stem is not None or i < len(self.layers) - 1:
                 x = selu(x)
-        return x if self.stem is None else _from_blocks(_times(x, self.stem), self.patch)
+        x = x if self.stem is None else _from_blocks(_times(x, self.stem), self.patch)
+        return x.astype(jnp.float32)
 
     @staticmethod
     def enlarge(
@@ -161,26 +174,34 @@ def pixel_pair(
     depth: int,
     patch: int,
     *,
+    stack: int = 1,
+    dtype: str = "float32",
     key: PRNGKeyArray,
 ) -> tuple[PixelEncoder, PixelDecoder]:
-    """Encoder to `embedding_size` numbers and decoder of `visible_size`; the rest as of `Sizes`."""
+    """Encoder to `embedding_size` numbers and decoder of `visible_size`; the rest as of `Sizes`.
+
+    The encoder sees the last `stack` pictures, the decoder draws one.
+    """
     k_encoder, k_decoder = jax.random.split(key)
-    encoder = PixelEncoder(shape, embedding_size, depth, patch=patch, key=k_encoder)
-    return encoder, PixelDecoder(visible_size, shape, depth, patch=patch, key=k_decoder)
+    form = {"patch": patch, "dtype": dtype}
+    seen = (*shape[:2], stack * shape[2])
+    encoder = PixelEncoder(seen, embedding_size, depth, **form, key=k_encoder)
+    return encoder, PixelDecoder(visible_size, shape, depth, **form, key=k_decoder)
 
 
 def _times(x: Float[Array, "*places n"], layer: nn.Linear) -> Float[Array, "*places m"]:
     """The layer at every place."""
-    return x @ layer.weight.T + jnp.reshape(layer.bias, (1,) * (x.ndim - 1) + (-1,))
+    bias = jnp.reshape(layer.bias, (1,) * (x.ndim - 1) + (-1,))
+    return x @ layer.weight.T.astype(x.dtype) + bias.astype(x.dtype)
 
 
 def _corners_times(x: Float[Array, "h w n"], layer: nn.Linear) -> Float[Array, "h-1 w-1 m"]:
     """The layer at every square of 2 × 2 neighbours, their channels behind one another."""
     h, w = x.shape[0] - 1, x.shape[1] - 1
-    weights = jnp.split(layer.weight.T, len(_CORNERS))
+    weights = jnp.split(layer.weight.T.astype(x.dtype), len(_CORNERS))
     pairs = zip(_CORNERS, weights, strict=True)
     products = (x[i : i + h, j : j + w] @ weight for (i, j), weight in pairs)
-    return sum(products, jnp.reshape(layer.bias, (1, 1, -1)))
+    return sum(products, jnp.reshape(layer.bias, (1, 1, -1)).astype(x.dtype))
 
 
 def _to_blocks(x: Float[Array, "H W n"], side: int) -> Float[Array, "h w m"]:

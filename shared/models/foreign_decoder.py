@@ -1,24 +1,11 @@
 """A frozen policy of somebody else as a latent action space: its noise is the latent.
 
-What any library exported with the inputs `observation` (raw, as in the data) and `noise`, and the
-action as its only output, is one of
-
-    NAME.stablehlo   what `jax.export` serialized: compiled into the training loop
-    NAME.onnx        run by ONNX Runtime, outside of the compiled loop: a call of it from every
-                     update, which costs its time and the way there and back
-
-(JAX evaluators of ONNX files exist, but the newest is of 2023.)  With a leading batch axis it is
-called once for all rows; without, row by row.  Nothing is known of it but what it answers: it is
-never differentiated, and neither encodes nor has a density.
+The file (`shared/models/foreign_file.py`) answers raw observations and noise with actions, in units
+of its own (`shared/models/foreign_units.py`).  Nothing else is known of it: it is never
+differentiated, and neither encodes nor has a density.
 """
 
-import functools
-import hashlib
-import io
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,26 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from shared.errors import ConfigError, SystemPackageError
+from shared.errors import ConfigError
+from shared.models.foreign_file import load
+from shared.models.foreign_units import (
+    AnswerRange,
+    range_of_manifest,
+    range_of_pairs,
+    require_same_units,
+)
 from shared.models.latent_actions import AbstractLatentActionSpace, centered_box
 from shared.models.networks import Normalizer
-
-INPUTS = ("observation", "noise")
-Shape = tuple[int | None, ...]
-
-
-class Foreign(NamedTuple):
-    """What a file holds.
-
-    Attributes:
-        call: from (batch, observation) and (batch, noise) to (batch, action), within JAX.
-        observation_size: numbers in an observation.
-        latent_size: numbers in the noise.
-    """
-
-    call: Callable
-    observation_size: int
-    latent_size: int
 
 
 class ForeignDecoder(AbstractLatentActionSpace):
@@ -56,6 +33,8 @@ class ForeignDecoder(AbstractLatentActionSpace):
         normalizer: of the conditions, to undo: the file sees raw observations.
         observation_size: of the data.
         action_size: of the data (or of a chunk of actions).
+        answers: lowest and highest answer of every motor, pairs one after another; None takes
+            what the file declares, or -1 and 1.
 
     Raises:
         ConfigError: no such file, another digest, or inputs and outputs of another kind.
@@ -65,9 +44,16 @@ class ForeignDecoder(AbstractLatentActionSpace):
     source: str = eqx.field(static=True)
     latent_size: int = eqx.field(static=True)
     action_size: int = eqx.field(static=True)
+    answers: AnswerRange | None = eqx.field(static=True)
 
     def __init__(
-        self, source: str, normalizer: Normalizer, *, observation_size: int, action_size: int
+        self,
+        source: str,
+        normalizer: Normalizer,
+        *,
+        observation_size: int,
+        action_size: int,
+        answers: tuple[float, ...] | None = None,
     ):
         foreign = load(source)
         if foreign.observation_size != observation_size:
@@ -83,6 +69,14 @@ class ForeignDecoder(AbstractLatentActionSpace):
             raise ConfigError(
                 f"{source}: answers with {size} numbers, but an action (of a chunk, all of them) "
                 f"has {action_size}; choose the policy of this robot, or set chunk."
+            )
+        self.answers = range_of_manifest(foreign.manifest, source)
+        if answers is not None:
+            self.answers = range_of_pairs(answers, "decoder_range")
+        if self.answers is not None and action_size % len(self.answers.low):
+            raise ConfigError(
+                f"{source}: its range is of {len(self.answers.low)} motors, but an action has "
+                f"{action_size}; give one pair a motor."
             )
 
     def encode(self, condition, action, *, key=None):
@@ -104,10 +98,10 @@ class ForeignDecoder(AbstractLatentActionSpace):
     def decode(
         self, condition: Float[Array, "condition"], latent: Float[Array, "latent"]
     ) -> Float[Array, "action"]:
-        """The answer of the file, clipped to [-1, 1]."""
+        """The answer of the file, its range undone, clipped to [-1, 1]."""
         observation = self.normalizer.inverse(condition)
         action = _rows(self.source, self.action_size)(observation[None], latent[None])[0]
-        return jnp.clip(action, -1.0, 1.0)
+        return jnp.clip(action if self.answers is None else self.answers.undone(action), -1.0, 1.0)
 
     def box(self, condition, half_width):
         """0 ± `half_width`, or None."""
@@ -129,6 +123,15 @@ class ForeignDecoder(AbstractLatentActionSpace):
                 f"{int(np.flatnonzero(bad)[0])} of the data; such a policy cannot be steered."
             )
 
+    def require_units(self, action_range: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """Refuse a range that the file declares and that is not the data's (None: -1 to 1).
+
+        Raises:
+            ConfigError: the ranges differ.
+        """
+        if "action_range" in load(self.source).manifest:
+            require_same_units(self.source, self.answers, action_range)
+
 
 def _rows(source: str, action_size: int) -> Callable:
     """The call of a file over rows; vmapped, all rows of all axes go in one call."""
@@ -148,126 +151,3 @@ def _rows(source: str, action_size: int) -> Callable:
         return flat.reshape(axis_size, -1, action_size), True
 
     return rows
-
-
-def with_digest(path: Path) -> str:
-    """The source that names this very file."""
-    return f"{path.resolve()}@{hashlib.sha256(_read(path)).hexdigest()[:16]}"
-
-
-@functools.lru_cache(maxsize=8)
-def load(source: str) -> Foreign:
-    """What a file holds; errors as of `ForeignDecoder`."""
-    name, _, digest = source.partition("@")
-    content = _read(Path(name))
-    found = hashlib.sha256(content).hexdigest()
-    if not found.startswith(digest):
-        raise ConfigError(
-            f"{name}: is not the file that the run began with (SHA-256 {found[:16]}, not "
-            f"{digest}); put that one back."
-        )
-    readers = {".onnx": _onnx, ".stablehlo": _stablehlo}
-    if Path(name).suffix not in readers:
-        raise ConfigError(f"{name}: a decoder is a file .onnx or .stablehlo.")
-    return readers[Path(name).suffix](name, content)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a decoder.") from error
-
-
-def _stablehlo(name: str, content: bytes) -> Foreign:
-    from jax import export
-
-    try:
-        if content.startswith(b"PK"):  # `cnf export --part decoder`: an archive with a manifest
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read("policy.exported")
-        exported = export.deserialize(bytearray(content))
-    except Exception as error:  # of flatbuffers and MLIR, of no common class
-        raise ConfigError(f"{name}: is nothing that jax.export serialized; export it anew.") from (
-            error
-        )
-    positional, named = jax.tree.unflatten(exported.in_tree, exported.in_avals)
-    found = dict(zip(INPUTS, positional, strict=False)) if len(positional) == 2 else dict(named)
-    shapes = {key: _known(value.shape) for key, value in found.items()}
-    observation, noise, batched = _inputs(name, shapes)
-
-    def call(observations, noises):
-        rows = [(observations, noises)[i] for i in (0, 1)]
-        ask = exported.call if not named else lambda o, n: exported.call(observation=o, noise=n)
-        one = jax.tree.leaves
-        if batched:
-            return one(ask(*rows))[0]
-        lead = () if len(shapes["noise"]) == 1 else (1,)
-        return jax.lax.map(
-            lambda row: one(ask(*(x.reshape(*lead, -1) for x in row)))[0].reshape(-1), tuple(rows)
-        )
-
-    return Foreign(call, observation, noise)
-
-
-def _onnx(name: str, content: bytes) -> Foreign:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise SystemPackageError(
-            f"{name}: needs ONNX Runtime; install it with pip install 'latent-policies[onnx]'."
-        ) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(content, options)
-    except Exception as error:  # of a compiled library, of no common class
-        raise ConfigError(f"{name}: ONNX Runtime cannot read it; export it anew.") from error
-    shapes = {x.name: _known(x.shape) for x in session.get_inputs()}
-    observation, noise, batched = _inputs(name, shapes)
-    output = session.get_outputs()[0]
-
-    def ask(observations, noises):
-        rows = [np.asarray(x, np.float32) for x in (observations, noises)]
-        if not batched:
-            lead = () if len(shapes["noise"]) == 1 else (1,)
-            each = (dict(zip(INPUTS, pair, strict=True)) for pair in zip(*rows, strict=True))
-            answers = [
-                np.ravel(session.run(None, {k: x.reshape(*lead, -1) for k, x in one.items()})[0])
-                for one in each
-            ]
-            return np.stack(answers).astype(np.float32)
-        return np.asarray(session.run(None, dict(zip(INPUTS, rows, strict=True)))[0], np.float32)
-
-    shape = _known(output.shape)
-    size = int(np.prod(shape[1:] if len(shapes["noise"]) > 1 else shape))
-
-    def call(observations, noises):
-        result = jax.ShapeDtypeStruct((observations.shape[0], size), jnp.float32)
-        flat = lambda *rows: ask(*rows).reshape(-1, size)  # noqa: E731
-        return jax.pure_callback(flat, result, observations, noises)
-
-    return Foreign(call, observation, noise)
-
-
-def _known(shape) -> Shape:
-    """Its fixed lengths; None where it may vary."""
-    return tuple(n if isinstance(n, int) else None for n in shape)
-
-
-def _inputs(name: str, shapes: dict[str, Shape]) -> tuple[int, int, bool]:
-    """Sizes of observation and noise, and whether many rows go in at once."""
-    if set(shapes) != set(INPUTS):
-        raise ConfigError(
-            f"{name}: its inputs are {', '.join(shapes) or 'without names'}; a decoder to be "
-            "steered takes 'observation' and 'noise'."
-        )
-    observation, noise = (shapes[key] for key in INPUTS)
-    one_row = len(observation) == len(noise) in (1, 2) and observation[-1] and noise[-1]
-    if not one_row or (len(noise) == 2 and noise[0] not in (None, 1)):
-        raise ConfigError(
-            f"{name}: takes an observation of shape {observation} and noise of {noise}; it should "
-            "be (batch, n) and (batch, m) with known n and m."
-        )
-    assert observation[-1] is not None and noise[-1] is not None
-    return observation[-1], noise[-1], len(noise) == 2 and noise[0] is None

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from equinox import nn
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, PRNGKeyArray, Shaped, UInt8
 
 from shared.models.convolution import PixelEncoder, Sizes
 from shared.models.learner import initialise
@@ -91,7 +91,7 @@ def random_shift(
     return jax.vmap(cut)(padded, corner)
 
 
-def stacked(frames: UInt8[Array, "time *frame"], size: int) -> UInt8[Array, "time *stack"]:
+def stacked(frames: Shaped[Array, "time *frame"], size: int) -> Shaped[Array, "time *stack"]:
     """Of every time the last `size` frames, oldest first, along the last axis.
 
     At the start of the episode, time 0, its first frame fills the stack.

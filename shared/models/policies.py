@@ -30,11 +30,12 @@ class BoundedLatentPolicy(AbstractGaussianPolicy):
 
     Whatever the network says, z stays inside the box it is given; an
     unbounded Gaussian (the papers' ablations) is the same policy without a
-    box, z = x.
+    box, z = x.  The first `unseen` numbers of a condition are left out.
     """
 
     network: MLP
     log_std_range: tuple[float, float] = eqx.field(static=True)
+    unseen: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -43,16 +44,17 @@ class BoundedLatentPolicy(AbstractGaussianPolicy):
         hidden_sizes: tuple[int, ...],
         *,
         log_std_range: tuple[float, float] = LOG_STD_RANGE,
+        unseen: int = 0,
         key: PRNGKeyArray,
     ):
         self.network = MLP(condition_size, 2 * latent_size, hidden_sizes, key=key)
-        self.log_std_range = log_std_range
+        self.log_std_range, self.unseen = log_std_range, unseen
 
     def gaussian(
         self, condition: Float[Array, "condition"]
     ) -> tuple[Float[Array, "latent"], Float[Array, "latent"]]:
         """Mean and log standard deviation of x."""
-        mean, log_std = jnp.split(self.network(condition), 2)
+        mean, log_std = jnp.split(self.network(condition[self.unseen :]), 2)
         return mean, jnp.clip(log_std, *self.log_std_range)
 
     def sample(

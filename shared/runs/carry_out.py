@@ -14,6 +14,7 @@ from shared.errors import ConfigError, RunError
 from shared.models.learner import trained_parameters
 from shared.record.run_folder import RunFolder
 from shared.record.status import recording
+from shared.runs import fitting
 from shared.runs.frozen_model import FrozenModel, load_model_again
 from shared.runs.longer import lengthen, planned
 from shared.runs.plan import Plan
@@ -33,6 +34,12 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
     The same for a simulator that does not act as the data do.
     """
     online = plan.settings.online_steps
+    if data.attributes.get("reward") == "none" and plan.build().learns_from_rewards:
+        raise ConfigError(
+            f"{data.path}: nothing says what the reward is, so '{plan.algorithm}' has nothing to "
+            "learn from; use --algo bc, or write 'reward: success' (or another) into a YAML, see "
+            "docs/your-data.md."
+        )
     if online and not has_simulator(data.environment):
         raise ConfigError(
             f"online_steps is {online}, but no simulator is known for '{plan.dataset}'; leave it "
@@ -95,6 +102,7 @@ def new_run(
 
 def carry_out(run: RunFolder, plan: Plan, dataset, spec, progress: Progress, prepare) -> None:
     """Train the plan of an open run from where it stands; its status tells how that ended."""
+    plan = fitting.fitted(plan, run.record)
     with recording([run]), ExitStack() as stack:
         mirrors = tuple(make_loggers(run.record.get("loggers", ()), run.path, plan.to_dict()))
         for mirror in mirrors:

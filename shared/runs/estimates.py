@@ -6,9 +6,9 @@ theirs at the rate that this device reaches in a product of common shape, times
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +21,15 @@ from shared.datasets.row_data import RowData
 from shared.environments.tasks import Environment
 from shared.models.products import changed_p, outer_p, rows_p
 from shared.runs.plan import Plan
+from shared.runs.temporaries import peak_bytes
 from shared.training import program
 from shared.training.views import Source, shape_of
 from shared.types import Spec, Transition
 
 LENGTH = 512
 """Rows, or frames, of an episode of the stand-in that is traced."""
+SLACK = 1.5
+"""Temporaries of a compiled update in times of `peak_bytes`: XLA took 1.4 and 1.75 of pixels."""
 OVERHEAD = 2.0
 """Time of an update in times of its products: updates measured on a CPU took 1.5 to 2.5."""
 
@@ -72,23 +75,41 @@ def costs_of_task(plan: Plan, environment: Environment) -> Costs:
 
 def costs(plan: Plan, sizes: Environment | Spec) -> Costs:
     """What the run of `plan` costs, on states or on pixels, of a task or data of these sizes."""
-    data = _stand_in(plan, sizes)
+    data = stand_in(plan, sizes)
     frames = data.pixels is not None
     dataset = data.to_device(**({"where": "device"} if frames else {}))
-    algorithm, seeds = plan.build(), plan.seeds
-    state = program.state_shapes(algorithm, data.spec, seeds)
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
+    state = program.state_shapes(plan.build(), data.spec, plan.seeds)
     phases = []
-    for index, phase in enumerate(program.phases_of(algorithm, plan.settings.online_steps)):
-        if phase.steps:
-            source = (
-                Source(dataset) if phase.view is None else _seen(algorithm, index, dataset, one)
-            )
-            operations = phase.steps * update_flops(phase, one, source) * len(seeds)
-            phases.append((phase.name, phase.steps, operations))
+    for phase, one, source in updates(plan, data, dataset):
+        operations = phase.steps * update_flops(phase, one, source) * len(plan.seeds)
+        phases.append((phase.name, phase.steps, operations))
     units = data.rows + len(data.episode_returns) if frames else data.rows
     row_bytes = _bytes(dataset) / units, _host_bytes(data) / units
     return Costs(tuple(phases), _bytes(state), row_bytes)
+
+
+def updates(plan: Plan, data: FrameData | RowData, dataset) -> Iterator[tuple[Phase, Any, Source]]:
+    """Every phase that has updates, with the shapes of one seed's state and the data it sees."""
+    algorithm = plan.build()
+    state = program.state_shapes(algorithm, data.spec, plan.seeds)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
+    for index, phase in enumerate(program.phases_of(algorithm, plan.settings.online_steps)):
+        if phase.steps:
+            seen = Source(dataset) if phase.view is None else _seen(algorithm, index, dataset, one)
+            yield phase, one, seen
+
+
+def temporaries(plan: Plan, sizes: Environment | Spec) -> int:
+    """Bytes that the largest update of one seed holds besides state and data."""
+    data = stand_in(plan, sizes)
+    dataset = data.to_device(**({} if data.pixels is None else {"where": "device"}))
+    return max(
+        (
+            round(SLACK * peak_bytes(_update(phase), one, *source, jax.random.key(0)))
+            for phase, one, source in updates(plan, data, dataset)
+        ),
+        default=0,
+    )
 
 
 def forecast(plans: Sequence[Plan], spec: Spec) -> str:
@@ -133,21 +154,23 @@ def shapes_of(plan: Plan, environment: Environment) -> tuple:
     return (plan.algorithm, plan.seeds, plan.settings.online_steps, *seen, *sizes, *settings)
 
 
-def _stand_in(plan: Plan, sizes: Environment | Spec) -> FrameData | RowData:
-    """A data set of the right sizes, of two episodes without content."""
+def stand_in(plan: Plan, sizes: Environment | Spec, length: int = LENGTH) -> FrameData | RowData:
+    """A data set of the right sizes, of two episodes of `length` without content."""
     size, action_size = plan.settings.frame_size, sizes.action_size
-    episode, about = np.repeat(np.arange(2), LENGTH), {"name": "", "path": Path(), "sha256": ""}
+    if isinstance(sizes, Spec) and sizes.is_pixels:
+        size = sizes.observation_shape[0]
+    episode, about = np.repeat(np.arange(2), length), {"name": "", "path": Path(), "sha256": ""}
     about |= {"source": "yours", "environment": None, "attributes": {}}
-    about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, LENGTH)}
+    about |= {"episode_returns": np.zeros(2), "episode_lengths": np.full(2, length)}
     about |= {"episode_finished": np.ones(2, bool)}
-    reward, terminal = np.zeros(2 * LENGTH, np.float32), np.zeros(2 * LENGTH, bool)
-    action = np.zeros((2 * LENGTH, action_size), np.float32)
+    reward, terminal = np.zeros(2 * length, np.float32), np.zeros(2 * length, bool)
+    action = np.zeros((2 * length, action_size), np.float32)
     if plan.settings.observation == "pixels":
-        image = np.zeros((2 * LENGTH, size, size, 3), np.uint8)
+        image = np.zeros((2 * length, size, size, 3), np.uint8)
         frames = Frames(image, None, action, reward, terminal, episode)
-        about["episode_lengths"] = np.full(2, LENGTH - 1)  # the last frame has no action
+        about["episode_lengths"] = np.full(2, length - 1)  # the last frame has no action
         return FrameData(frames=frames, **about)
-    observation = np.zeros((2 * LENGTH, sizes.observation_size), np.float32)
+    observation = np.zeros((2 * length, sizes.observation_size), np.float32)
     transitions = Transition(observation, action, reward, terminal, observation)
     return RowData(transitions=transitions, episode=episode, **about)
 
@@ -172,14 +195,19 @@ def update_flops(phase: Phase, state, source: Source) -> float:
 
     `state` and the source's view may be shapes alone.
     """
+    traced = jax.make_jaxpr(_update(phase))(state, source.dataset, source.view, jax.random.key(0))
+    return product_flops(traced.jaxpr)
+
+
+def _update(phase: Phase):
+    """One update of one seed, as a function of its state, its data and a key."""
 
     def update(state, dataset, view, key):
         step = {"step": 1} if phase.takes_step else {}
         seen = program.seen(dataset, view)
         return phase.update(state, phase.draw(seen, key=key), key=key, **step)
 
-    traced = jax.make_jaxpr(update)(state, source.dataset, source.view, jax.random.key(0))
-    return product_flops(traced.jaxpr)
+    return update
 
 
 def product_flops(traced) -> float:

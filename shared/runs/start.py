@@ -10,7 +10,7 @@ from typing import Any
 from shared.datasets.dataset import Dataset
 from shared.loading.request import DataRequest
 from shared.record.run_folder import require_empty
-from shared.runs import estimates, members
+from shared.runs import estimates, fitting, members
 from shared.runs.carry_out import (
     carry_out,
     check_plan,
@@ -97,6 +97,8 @@ def train_plan(
     names = program.metric_names(plan.build(), seen.spec, dataset)
     prepare = loop.unchanged if model is None else partial(model.put_into, seeds=plan.seeds)
     entries = {"model": model, "label": label, "loggers": list(loggers)}
+    if data.pixels is not None:
+        entries["fitted"] = fitting.fit(plan, data.spec, progress)
     with new_run(plan, data, Path(out), names, **entries) as run:
         carry_out(run, plan, dataset, seen.spec, progress, prepare)
     return run.path

@@ -18,12 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from shared.algorithm import AbstractAlgorithm, Phase
+from shared.datasets.pages import MappedSequences
 from shared.datasets.suspects import suspicion
 from shared.environments.rendering import Pixels
 from shared.environments.units import Units
 from shared.errors import NonFiniteError
 from shared.record.run_folder import RunFolder
-from shared.training import online, paging, program
+from shared.training import devices, online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
 from shared.training.log import Log, Position
 from shared.training.progress import Progress
@@ -99,7 +100,10 @@ def train(
         fresh = program.init_state(algorithm, spec, seeds)
         state, begin, position = restore(run, algorithm, fresh, begin, prepare)
         with contextlib.closing(BackgroundEvaluator(*players)) as evaluator:
-            keys = program.seed_keys(seeds)
+            mesh = devices.mesh_of(settings.devices, len(seeds))
+            state, keys = devices.by_seed((state, program.seed_keys(seeds)), mesh)
+            if not isinstance(dataset, MappedSequences):
+                dataset = devices.everywhere(dataset, mesh)
             context = Context(algorithm, dataset, keys, run, settings, log, evaluator)
             # Of this thread, hence of training alone: evaluation has one of its own.
             with jax.default_matmul_precision(settings.matmul_precision):
@@ -148,7 +152,8 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
         if player is not None and first % settings.online_block == 0:
             player.play(state, first, min(settings.online_block, phase.steps - first))
         replay = None if player is None else player.shown.replay
-        shown = {"replay": replay, "view": view}
+        shown = {"replay": replay, "view": view, "together": settings.seeds_together}
+        shown["mesh"] = devices.mesh_of(settings.devices, len(keys))
         state, history = paging.run_calls(algorithm, index, state, calls, keys, step, **shown)
         blame = partial(suspicion, context.dataset, None if replay is None else replay.rows)
         metrics = check(history, phase, first, log.seeds, run, blame)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from shared.algorithm import Phase, phase_at
 from shared.datasets.replay import MixedDataset
 from shared.datasets.sequences import SequenceDataset
+from shared.training import devices
 from shared.training.views import shape_of
 from shared.types import Spec
 
@@ -78,15 +79,22 @@ def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     return jax.eval_shape(init, spec[2:], jax.eval_shape(lambda: seed_keys(seeds)))
 
 
-def _each_seed(function, out_axes):
+def _each_seed(function, out_axes, together=None, mesh=None):
     """`jax.vmap`, but a single seed is computed without an axis of its own.
 
     An axis of one would make every matrix product a batched one, whose operands XLA copies
-    and transposes on a CPU.
+    and transposes on a CPU.  Of more seeds than go `together` some come after the others; on the
+    devices of a `mesh` they are spread.
     """
 
     def call(*arguments):
-        if jax.tree.leaves(arguments)[0].shape[0] > 1:
+        seeds = jax.tree.leaves(arguments)[0].shape[0]
+        if mesh is not None and seeds > 1:
+            spread = {"out_axes": out_axes, "spmd_axis_name": devices.SEEDS}
+            return jax.vmap(function, **spread)(*arguments)
+        if together is not None and together < seeds:
+            return _in_turn(function, out_axes, together, arguments)
+        if seeds > 1:
             return jax.vmap(function, out_axes=out_axes)(*arguments)
         results = function(*jax.tree.map(lambda x: x[0], arguments))
         return tuple(
@@ -97,18 +105,41 @@ def _each_seed(function, out_axes):
     return call
 
 
+def _in_turn(function, out_axes, together, arguments):
+    """The same, `together` seeds at a time."""
+    several = None if together == 1 else together
+    results = jax.lax.map(lambda each: function(*each), arguments, batch_size=several)
+    return tuple(
+        jax.tree.map(lambda x, axis=axis: jnp.moveaxis(x, 0, axis), result)
+        for result, axis in zip(results, out_axes, strict=True)
+    )
+
+
 @partial(
     jax.jit,
-    static_argnames=("algorithm", "index", "capacity"),
+    static_argnames=("algorithm", "index", "capacity", "together", "mesh"),
     donate_argnames=("state",),
 )
 def run_updates(
-    algorithm, index, capacity, state, dataset, keys, first, count, replay=None, view=None
+    algorithm,
+    index,
+    capacity,
+    state,
+    dataset,
+    keys,
+    first,
+    count,
+    replay=None,
+    view=None,
+    *,
+    together=None,
+    mesh=None,
 ):
     """`count` <= `capacity` updates of phase `index`, from step `first` on.
 
     Batches come from `dataset`, and from `replay` (leading axis = seeds) too if there is one.
-    With a `view` (leading axis = seeds) `dataset` is the `Places` of its frames.
+    With a `view` (leading axis = seeds) `dataset` is the `Places` of its frames.  `together`
+    seeds are updated side by side, all if None; `mesh` are several devices, see `devices`.
 
     Returns:
         The new state and the metrics of every update: name -> (capacity, seeds);
@@ -120,7 +151,7 @@ def run_updates(
         k_draw, k_update = update_keys(key, index, step)
         source = seen(dataset, view)
         source = source if replay is None else MixedDataset(source, replay)
-        batch = phase.draw(source, key=k_draw)
+        batch = devices.split(phase.draw(source, key=k_draw), mesh)
         more = {"step": step} if phase.takes_step else {}
         return phase.update(state, batch, key=k_update, **more)
 
@@ -136,7 +167,9 @@ def run_updates(
 
         return jax.lax.fori_loop(0, count, body, (state, history))
 
-    return _each_seed(of_seed, out_axes=(0, 1))(state, keys, replay, view)
+    run = _each_seed(of_seed, (0, 1), together, mesh)
+    state, history = run(state, keys, replay, view)
+    return devices.stay(state, mesh), history
 
 
 @partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))

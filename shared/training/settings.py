@@ -29,6 +29,10 @@ class RunSettings:
         "share of the episodes that training never sees, for 'choose' to judge the policy on"
     )
     validation_fraction: DropRate = _setting("share of the episodes held out for validation")
+    seeds_together: Size | None = _setting(
+        "seeds updated side by side; null = all, or of pixels as many as the memory holds"
+    )
+    devices: Size = _setting("devices that seeds and batches are spread over")
     steps_per_call: Size = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: Size = _setting("updates between two evaluations")
     episodes: Size = _setting("episodes of each seed and policy mode in an evaluation")

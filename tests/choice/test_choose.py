@@ -13,7 +13,9 @@ from micro_plans import micro_plan
 from tiny import tiny_plan
 
 from cnf.cli import main as cnf
+from shared.choice.distance import AHEAD, Distances
 from shared.choice.outcome import sentences
+from shared.datasets.frames import from_transitions
 from shared.runs.start import train_plan
 from shared.testing import micro
 from shared.training import program
@@ -49,6 +51,15 @@ def test_the_last_screen_says_what_the_data_say(run):
     assert told[0].startswith("bc, seed 0: action error ")
     assert "rows of held-out episodes, a clone's that never saw them" in told[0]
     assert any(line.startswith("bc, seed 1: action error ") for line in told)
+
+
+def test_held_out_states_ahead_stay_in_their_episode(hopper_random):
+    """The last episode of the data is held out, too: nothing comes after it."""
+    frames = from_transitions(hopper_random.transitions, hopper_random.episode)
+    held = frames.episode >= frames.episode[-1] - 1
+    found = Distances(frames, held, steps=1, hidden_sizes=(4,))
+    assert len(found.starts) and (found.starts + AHEAD < len(frames.episode)).all()
+    assert (frames.episode[found.starts + AHEAD] == frames.episode[found.starts]).all()
 
 
 def test_the_density_of_a_policy_in_a_flow_sums_up_to_one():

@@ -89,6 +89,20 @@ def frozen():
     return drop("next_observations") | {"observations": GOOD["observations"][held]}
 
 
+def stopped():
+    x = GOOD["observations"].copy()
+    x[110:146, 4] = x[110, 4]
+    return x
+
+
+def servo():
+    """Column 0 is where action 0 sends it, with an error that changes by a fifth of its spread."""
+    x = GOOD["observations"].copy()
+    noise = np.random.default_rng(1).normal(0, 0.02, ROWS)
+    x[:, 0] = GOOD["actions"][:, 0] + noise + 0.1 * (EPISODE >= 6)
+    return x
+
+
 def padded():
     behind = EVERY > ROWS - 20
     return {key: np.where(behind.reshape(-1, *[1] * (x.ndim - 1)), 0, x) for key, x in GOOD.items()}
@@ -430,6 +444,38 @@ WARNINGS = {
     ),
     "padded episodes": (padded(), "padding", f"first row {ROWS - 19}"),
     "a slow sensor": (frozen(), "frozen", "first in row 0"),
+    "states in the place of actions": (
+        drop("next_observations") | {"actions": early(OBS[:, :3]) / 3},
+        "copied-actions",
+        "observation of the next row (column of the action, of the observation: 0 is 0, 1 is 1",
+    ),
+    "the state itself as action": (
+        each("actions", lambda x: OBS[:, 2::-1] / 3),
+        "copied-actions",
+        "its own row",
+        "0 is 2",
+    ),
+    "the last state as action": (
+        each("actions", lambda x: late(OBS[:, :3]) / 3 + 0.1),
+        "copied-actions",
+        "the row before",
+    ),
+    "a sensor that stopped": (
+        drop("next_observations") | {"observations": stopped()},
+        "stuck-sensors",
+        "for 36 rows from row 110 on in column 4",
+    ),
+    "a joint that is zeroed anew": (
+        both(lambda x: x + (40 * (EPISODE >= 6)[:, None] * (np.arange(11) == 4)).astype("f4")),
+        "calibration",
+        "by about 40",
+        "in column 4 from episode 6 (row 321) on",
+    ),
+    "a servo that is zeroed anew": (
+        drop("next_observations") | {"observations": servo()},
+        "calibration",
+        "in column 0 from episode 6",
+    ),
 }
 
 

@@ -9,7 +9,7 @@ from cnf.cli import main
 from shared.environments.caption import HEIGHT, WIDTH, captioned
 from shared.environments.checked import make_checked
 from shared.environments.units import PLAIN
-from shared.environments.video import film
+from shared.environments.video import film, pictures_of
 from shared.errors import ConfigError
 
 
@@ -37,6 +37,7 @@ def test_as_many_pictures_are_announced_as_are_written(tmp_path, name, every):
     assert count == len(pictures) == len(shown)
     assert pictures.shape[1:] == (512, 480, 3) and pictures[:, HEIGHT:].std() > 10
     assert (pictures[0, :HEIGHT] != pictures[-1, :HEIGHT]).any()
+    assert len(pictures_of(policy, every=2, steps=5)[0]) == 4 and policy.steps == 5
 
 
 @pytest.mark.parametrize("task", ["hopper", "walker2d", "halfcheetah"])

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -18,8 +20,10 @@ from tiny import tiny_plan
 
 import cnf.cli
 from shared import export_run, load_decoder, load_exported, load_policy
-from shared.errors import ExportError, ObservationError
-from shared.models import foreign_decoder
+from shared.errors import ConfigError, ExportError, ObservationError
+from shared.models.foreign_decoder import ForeignDecoder
+from shared.models.networks import Normalizer
+from shared.record.usage import commit
 from shared.runs.plan import make_plan
 
 FORMATS = ("stablehlo", "onnx", "npz")
@@ -107,6 +111,19 @@ def test_the_manifest_says_what_it_is(folder):
     assert len(about["data"]["sha256"]) == 64 and about["action_range"] == [[0] * 3, [4] * 3]
     assert about["inputs"][0] == {"name": "observation", "shape": [11], "dtype": "float32"}
     assert set(about["memory"].values()) < {x["name"] for x in about["outputs"]}
+    trained = json.loads((folder / "runs" / "clap" / "run.json").read_text())
+    told = about["versions"] | {"platform": trained["versions"]["platform"]}
+    assert about["commit"] == trained["commit"] and told == trained["versions"]
+    assert "platform" not in about["versions"]
+    assert about["exported_by"] == {"version": version("latent-policies"), "commit": commit()}
+
+
+PLAIN = Normalizer(jnp.zeros(11), jnp.ones(11))
+
+
+def steered_by(file):
+    """The decoder of a file as `--decoder` takes it."""
+    return ForeignDecoder(str(file), PLAIN, observation_size=11, action_size=3)
 
 
 @pytest.mark.parametrize("case", ("dsrl", "clap"))
@@ -123,12 +140,16 @@ def test_a_decoder_is_the_second_half_of_its_policy(folder, case):
     left, right = found[0]
     assert left.shape == (3,) and not np.allclose(left, right)
     assert min(left.min(), right.min()) >= 0 and max(left.max(), right.max()) <= 4
-    if case == "dsrl":  # what steers a decoder of somebody else takes ours
+    if case == "dsrl":  # what steers a decoder of somebody else takes ours, and undoes 0 to 4
         for file in files[:2]:
-            steered = foreign_decoder.load(str(file)).call(
-                np.float32([observation]), np.ones((1, size), np.float32)
-            )
-            np.testing.assert_allclose(np.ravel(steered), right, atol=2e-5)
+            seen = PLAIN(jnp.asarray(observation, jnp.float32))
+            steered = steered_by(file).decode(seen, jnp.ones(size))
+            np.testing.assert_allclose(steered, right / 2 - 1, atol=2e-5)
+            steered_by(file).require_units((np.float32([0] * 3), np.float32([4] * 3)))
+            with pytest.raises(
+                ConfigError, match="go from .0.0, 0.0, 0.0. to .* data -1 to 1; dec"
+            ):
+                steered_by(file).require_units(None)
     with pytest.raises(ExportError, match="is a decoder, not a policy; load_decoder takes it"):
         load_exported(files[0])
 

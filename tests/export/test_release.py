@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import shutil
 import threading
 
 import numpy as np
@@ -12,7 +13,8 @@ from tiny import tiny_plan
 
 from shared import load_policy
 from shared.errors import DataError, ExportError, RunError
-from shared.export.release import release_runs
+from shared.export.release import portable, release_runs
+from shared.loading.fetch_release import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,9 @@ def test_cards_say_where_a_policy_comes_from(released):
     record = json.loads((runs[1] / "run.json").read_text())
     assert card["data"]["sha256"] == record["data"]["sha256"] and card["licence"] == "CC0-1.0"
     assert card["updates"] == record["phases"] and card["seed"] == 0
+    assert card["commit"] == record["commit"]
+    told = "cnf train --data /home/x/a.hdf5 --out '/home/x/my run' --set episodes=5"
+    assert portable(told) == "cnf train --data a.hdf5 --set episodes=5"
     words = (folder / "hopper-random-iql.md").read_text()
     assert card["sha256"] in words and card["data"]["sha256"] in words
     assert "hopper-random-iql" in (folder / "README.md").read_text()
@@ -90,3 +95,32 @@ def test_cards_say_where_a_policy_comes_from(released):
         release_runs(runs, folder.parent, "first")
     with pytest.raises(ExportError, match="two of the runs have one name"):
         release_runs([runs[0], runs[0]], folder.parent, "second")
+
+
+@pytest.mark.wheel
+def test_policies_come_with_the_package(monkeypatch, tmp_path):
+    """Each is what its list says, acts, and is refused once a byte has changed."""
+    monkeypatch.delenv("LATENT_POLICIES_RELEASES", raising=False)
+    folders = [path.parent for path in SHIPPED.glob("*/SHA256SUMS")]
+    assert folders
+    for folder in folders:
+        cards = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+        for card in cards:
+            name = f"{card['file'].removesuffix('.npz')}@{folder.name}"
+            policy = load_policy(name)
+            command = policy.act(np.zeros(policy.record["inputs"][0]["shape"]))
+            assert np.isfinite(command).all() and np.abs(command).max() <= 1, name
+            assert card["source"] == "collected" and card["evaluation"] and card["licence"], name
+            assert policy.record["data"]["sha256"] == card["data"]["sha256"], name
+            assert "/" not in card["command"].replace("[", ""), name
+        assert {card["file"] for card in cards} == {path.name for path in folder.glob("*.npz")}
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
+    copy = shutil.copytree(folders[0], tmp_path / folders[0].name)
+    content = bytearray((copy / cards[0]["file"]).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / cards[0]["file"]).write_bytes(content)
+    name = cards[0]["file"].removesuffix(".npz")
+    with pytest.raises(DataError, match="is not what SHA256SUMS says; get the release again"):
+        load_policy(f"{name}@{copy.name}", releases=tmp_path)
+    with pytest.raises(DataError, match="no release 'tenth' comes with the package .* does.; name"):
+        load_policy(f"{name}@tenth")

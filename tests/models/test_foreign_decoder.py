@@ -8,7 +8,8 @@ from tiny import tiny_plan
 
 from shared.errors import ConfigError
 from shared.models.flow_matching import FlowMatching
-from shared.models.foreign_decoder import ForeignDecoder, load, with_digest
+from shared.models.foreign_decoder import ForeignDecoder
+from shared.models.foreign_file import load, with_digest
 from shared.models.networks import Normalizer
 from shared.runs.start import train_plan
 
@@ -19,7 +20,7 @@ WEIGHTS = {"of_s": RNG.normal(size=(11, 3)), "of_w": RNG.normal(size=(2, 3))}
 NORMALIZER = Normalizer(jnp.full(11, 0.1), jnp.full(11, 2.0))
 
 
-def built(path, *, names=("observation", "noise"), rows="batch", bad=False, size=11):
+def built(path, *, names=("observation", "noise"), rows="batch", bad=False, size=11, about=()):
     """tanh(s · A + w · B) of 2 noises, or its logarithm (NaN), by the library of ONNX alone."""
     shape = lambda n: [rows, n] if rows else [n]  # noqa: E731
     values = [(n, helper.make_tensor_value_info) for n in names]
@@ -40,7 +41,9 @@ def built(path, *, names=("observation", "noise"), rows="batch", bad=False, size
     ]
     graph = helper.make_graph(nodes, "policy", inputs, [output], weights)
     opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    helper.set_model_props(model, dict(about))
+    onnx.save(model, path)
     return path
 
 
@@ -94,6 +97,44 @@ def test_a_policy_is_trained_in_its_noise(tmp_path, hopper_random):
     load.cache_clear()
     with pytest.raises(ConfigError, match="is not the file that the run began with"):
         plan.build().remarks(hopper_random)
+
+
+def test_answers_in_other_units_are_brought_to_those_of_the_policy(tmp_path):
+    """By the range in the file's metadata, or by the one that the user gives."""
+    declared = {"action_range": "[[-0.1, -0.5, -2], [0.1, 0.5, 2]]"}
+    path = built(tmp_path / "policy.onnx", about=declared)
+    sizes = {"observation_size": 11, "action_size": 3}
+    observation, noise = RNG.normal(size=11).astype("f4") / 9, np.float32([0.1, -0.1])
+    answer = by_hand(observation[None], noise[None])[0]
+    for answers, half in ((None, [0.1, 0.5, 2]), ((-1.0, 1.0, -4.0, 4.0, -0.2, 0.2), [1, 4, 0.2])):
+        decoder = ForeignDecoder(str(path), NORMALIZER, **sizes, answers=answers)
+        found = decoder.decode(NORMALIZER(jnp.asarray(observation)), jnp.asarray(noise))
+        np.testing.assert_allclose(found, np.clip(answer / half, -1, 1), atol=1e-5)
+
+
+def test_units_that_do_not_fit_are_refused(tmp_path, hopper_random):
+    frozen = {"decoder_steps": 0, "decoder_beside": False}
+    for about, more, words in (
+        ({"action_range": "[0, 4"}, {}, "its metadata are no JSON; write action_range as"),
+        ({"action_range": "[0, 4]"}, {}, "its action_range is not .lows, highs.; mend it"),
+        ({"action_range": "[[0], [0]]"}, {}, "lowest must be below its highest"),
+        ({"action_range": "[[0, 0], [1, 1]]"}, {}, "its range is of 2 motors, but an action has 3"),
+        (
+            {"action_range": "[[0, 0, 0], [1, 1, 1]]"},
+            {},
+            "those of the data -1 to 1; declare the d",
+        ),
+        ({"manifest": '{"observation_offset": [1]}'}, {}, "takes observations in float64, far fro"),
+        ({}, {"decoder_range": [0, 1, 2]}, "decoder_range has 3 numbers; write low, high for ev"),
+    ):
+        path = built(tmp_path / "policy.onnx", about=about)
+        load.cache_clear()
+        with pytest.raises(ConfigError, match=words):
+            tiny_plan("dsrl", decoder=str(path), **frozen, **more).build().remarks(hopper_random)
+    given = {"decoder": str(path), "decoder_range": [0, 1] * 3}
+    assert tiny_plan("dsrl", **given, **frozen).build().remarks(hopper_random) == ()
+    with pytest.raises(ConfigError, match="decoder_range is of a file; give --decoder FILE"):
+        tiny_plan("dsrl", decoder_range=[0, 1])
 
 
 FAULTS = {

@@ -19,6 +19,11 @@ AXES = {"updates": "updates", "hours": "training time", "cpu-hours": "CPU time"}
 
 def write(report: Report, path: Path) -> None:
     """Write the page; see `write_report`."""
+    path.write_text(render("page.html", _content(report)) + "\n", encoding="utf-8")
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A page of `templates`, with the style that all of them share as `style`."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -28,17 +33,17 @@ def write(report: Report, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("page.html").render(_content(report))
-    path.write_text(text + "\n", encoding="utf-8")
+    style = resources.files("shared.comparison.report.templates") / "page.css"
+    return environment.get_template(template).render(
+        style=style.read_text(encoding="utf-8"), **content
+    )
 
 
 def _content(report: Report) -> dict[str, Any]:
     """What the template shows, by name."""
-    style = resources.files("shared.comparison.report.templates") / "page.css"
     rows = [row for row in report.summary["rows"]]
     return {
         "report": report,
-        "style": style.read_text(encoding="utf-8"),
         "facts": _facts(report),
         "curves": [(AXES[axis], axis, inline(drawing)) for axis, drawing in report.curves.items()],
         "figures": [inline(drawing) for drawing in report.drawings],

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,16 @@ def drawings_of(report: Report) -> Iterator[Drawing]:
 
 
 def write_png(report: Report, path: Path) -> None:
-    """Stack the figures, white beside the narrower ones."""
+    """Stack the figures."""
+    stack(drawings_of(report), path)
+
+
+def stack(drawings: Iterable[Drawing], path: Path) -> None:
+    """Write drawings as one picture, one below the other, white beside the narrower ones."""
     from matplotlib import image
 
     pictures = []
-    for drawing in drawings_of(report):
+    for drawing in drawings:
         file = io.BytesIO()
         save(drawing, file, kind="png")
         file.seek(0)

@@ -9,7 +9,17 @@ row here.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from shared.data.checks import actions, alignment, ends, finite, numbers, repeats, rewards
+from shared.data.checks import (
+    actions,
+    alignment,
+    calibration,
+    ends,
+    finite,
+    numbers,
+    repeats,
+    rewards,
+    sensors,
+)
 from shared.data.checks.material import Material
 from shared.data.recording.columns import Columns, Fault
 from shared.environments.tasks import Environment
@@ -61,6 +71,7 @@ CHECKS = (
     Check("misaligned", "error", alignment.misaligned),
     Check("shifted-actions", "error", alignment.shifted_actions),
     Check("maybe-shifted-actions", "warning", alignment.maybe_shifted_actions),
+    Check("copied-actions", "warning", sensors.copied_actions),
     Check("shuffled", "warning", alignment.shuffled),
     Check("shifted-rewards", "warning", rewards.shifted_rewards),
     Check("shifted-flags", "warning", ends.shifted_flags),
@@ -95,4 +106,6 @@ CHECKS = (
     Check("duplicated-episodes", "warning", repeats.duplicated_episodes),
     Check("padding", "warning", repeats.padding),
     Check("frozen", "warning", repeats.frozen),
+    Check("stuck-sensors", "warning", sensors.stuck_sensors),
+    Check("calibration", "warning", calibration.calibration),
 )

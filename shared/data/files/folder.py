@@ -22,6 +22,11 @@ def episode_files(path: Path) -> list[Path]:
         return [path]
     files = sorted(x for x in path.iterdir() if x.suffix in (".npz", ".hdf5", ".h5"))
     kinds = {x.suffix == ".npz" for x in files}
+    if not files and any(x.suffix in (".csv", ".parquet") for x in path.iterdir()):
+        raise DataError(
+            f"{path}: holds tables; write a small YAML that names their columns, see "
+            "docs/your-data.md."
+        )
     if not files:
         raise DataError(
             f"{path}: holds no .npz or .hdf5 files; name a file, or the folder with the episodes."

@@ -32,6 +32,9 @@ def require_hdf5(path: Path) -> None:
         raise DataError(f"{path}: is not an HDF5 file{_guess(head)}.")
 
 
+_NAMED = "write a small YAML that names its columns, see docs/your-data.md"
+
+
 def _guess(head: bytes) -> str:
     """What a file that is not HDF5 seems to be, with the mend."""
     text = head.lstrip().lower()
@@ -41,13 +44,15 @@ def _guess(head: bytes) -> str:
         return " but a Git LFS pointer; fetch the real file with 'git lfs pull'"
     if head.startswith(b"PK\x03\x04"):
         return " but a zip or npz archive; write its arrays to HDF5 first"
-    kinds = {b"PAR1": "a Parquet table", b"SQLite format 3": "a SQLite database or ROS 2 bag"}
+    if head.startswith(b"PAR1"):
+        return f" but a Parquet table; {_NAMED}"
+    kinds = {b"SQLite format 3": "a SQLite database or ROS 2 bag"}
     kinds |= {b"#ROSBAG": "a ROS bag", b"\x89MCAP": "an MCAP log"}
     for signature, kind in kinds.items():
         if head.startswith(signature):
             return f" but {kind}; {_ROWS}"
     if (columns := _text_columns(head)) > 1:
-        return f" but a table of text with {columns} columns; {_ROWS}"
+        return f" but a table of text with {columns} columns; {_NAMED}"
     if head.startswith(b"\x80") or head.startswith(b"\x93NUMPY"):
         return " but a pickle or npy file, which is not read; write its arrays to HDF5 first"
     return f" (its signature is missing); {AGAIN}"

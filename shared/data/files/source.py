@@ -5,6 +5,7 @@
     a Minari data set (`minari_reader`)
     an HDF5 file or npz archive that keeps its episodes apart (`layouts`)
     an npz archive of OGBench (`ogbench`)
+    a LeRobot folder, or a YAML that names the columns of one, of tables or demos (`robots`)
 
 V-D4RL's folders have a reader of their own (`vd4rl`); `form_of` tells them apart.
 """
@@ -19,20 +20,26 @@ from shared.data.files.one_file import Shift, Source, is_zip, read_file
 from shared.data.files.shards import joined
 from shared.data.recording.columns import Fault
 from shared.data.recording.whole import to_columns as columns_of_episodes
+from shared.data.robots.reader import is_robot, read_robot
 from shared.errors import DataError
 from shared.storage.memory import memory_limit
 
 FORMS = ("d4rl", "npz", "minari", "vd4rl")
-_FRAME_KEYS = {"image", "is_first", "step_type"}
+"""That are written, too."""
+ROBOT = "robot"
+"""A LeRobot folder or a YAML."""
+_FRAME_KEYS = {"image", "is_first", "step_type", "pixels"}
 """Any of these at the root of a file makes it V-D4RL's."""
 
 
 def form_of(path: Path) -> str:
-    """Which of `FORMS` a file or folder is of; a folder of HDF5 or npz files is of theirs.
+    """Which of `FORMS` or `ROBOT` a file or folder is of; of HDF5 or npz files also a folder.
 
     Raises:
         DataError: there is nothing, or nothing that could be data.
     """
+    if is_robot(path):
+        return ROBOT
     if path.is_dir() and minari_place(path) is not None:
         return "minari"
     file = episode_files(path)[0]
@@ -55,6 +62,8 @@ def read_source(path: Path, *, shift: bool = True, used_as: str | None = None) -
         DataError: it cannot be opened safely, or its parts do not belong together.
     """
     common = Shift(shift)
+    if is_robot(path):
+        return read_robot(path, shift=shift)
     if not path.is_dir():
         return read_file(path, common, used_as)
     if minari_place(path) is not None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.data.catalog import datasets, lookup_own
+from shared.data.catalog import lookup_own, recorded_entry
 from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of, episode_files
 from shared.data.files.npz import read_npz
@@ -37,7 +37,7 @@ from shared.data.vd4rl.rows import Rows, has_frames, read_frames, read_rows
 from shared.datasets.frame_data import FrameData
 from shared.datasets.frame_store import unpacked
 from shared.datasets.frames import Frames, from_leading
-from shared.environments.control import TASKS
+from shared.environments.control import TASKS, control_task
 from shared.errors import DataError
 from shared.storage.memory import memory_limit
 
@@ -73,10 +73,12 @@ def read_vd4rl(
     path = Path(path)
     files = episode_files(path)
     record = read_record(path if path.is_dir() else path.parent)
-    told = datasets().get(str(record.get("dataset", "")))
+    told = recorded_entry(str(record.get("dataset", "")))
     entry = lookup_own(name) if name is not None else told
     environment = entry.environment.name if entry is not None else environment_of(path)
-    task = TASKS.get(environment or "")
+    task = None
+    if environment in TASKS or (environment or "").startswith("dm_control/"):
+        task = control_task(str(environment))
     _require_memory(path, files)
     digest = digest_of(files)
     with ThreadPoolExecutor(_READERS) as pool:  # inflating leaves the interpreter free

@@ -6,9 +6,14 @@
     *.hdf5   observation (N, 3, 84, 84) uint8, action, reward, discount, step_type
              (0 first, 1 inside, 2 last)
 
+Others mix the two: pictures may be named `image`, `observation` or `pixels` in either, an HDF5 file
+may have `is_first` for `step_type`.  The parts of the state of a task that is not known are all
+other columns of numbers, in the order of the file.
+
 Frames are the bulk, so they are read apart from everything else.
 """
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +30,9 @@ STATE_PARTS = tuple(dict.fromkeys(name for task in TASKS.values() for name, _ in
 STATE = "state"
 """Flat observations of a task that is not dm_control's."""
 _ARCHIVE_KEYS = ("action", "reward", "discount", "is_first", "is_last", "is_terminal")
-_SHARD_KEYS = ("action", "reward", "discount", "step_type")
+_SHARD_KEYS = ("step_type", *_ARCHIVE_KEYS)
+_NO_STATE = re.compile(r".*(?:image|pixels|rgb|depth|camera|observation|log_?prob|action|goal).*")
+"""Other columns that are no part of a state."""
 _FLAT = {"reward", "discount", "is_first", "is_last", "is_terminal", "step_type"}
 
 
@@ -50,14 +57,18 @@ def read_rows(file: Path, task: ControlTask | None) -> Rows:
         DataError: the file is broken or hostile, or a key is missing or of another form.
     """
     archive = file.suffix == ".npz"
-    arrays, keys = _read(file, (*(_ARCHIVE_KEYS if archive else _SHARD_KEYS), *STATE_PARTS, STATE))
+    flags = _ARCHIVE_KEYS if archive else _SHARD_KEYS
+    parts = STATE_PARTS if task is None else tuple(name for name, _ in task.parts)
+    arrays, keys = _read(file, (*flags, *parts, STATE))
     rows, told = _checked(file, arrays, keys)
     n = len(rows["reward"])
     state = _state(file, task, rows, n)
-    if state is None and _image_key(file) not in keys:
+    if state is None and task is None:
+        state = _joined(file, keys, n)
+    if state is None and not has_frames(file):
         raise _no_frames(file, keys)
     over = rows.get("discount", np.ones(n, np.float32)) == 0
-    if archive:
+    if archive or {"step_type", "is_first"} & {*rows} == {"is_first"}:
         is_first = _flags(file, rows, "is_first", np.arange(n) == 0)
         terminal = _flags(file, rows, "is_terminal", over)
     else:
@@ -93,12 +104,25 @@ def read_frames(file: Path, rows: int) -> np.ndarray:
 
 
 def _image_key(file: Path) -> str:
-    return "image" if file.suffix == ".npz" else "observation"
+    """The key of the pictures; the layout's own where there are none."""
+    names = ("image", "observation") if file.suffix == ".npz" else ("observation", "image")
+    keys = _read(file, ())[1]
+    return next((name for name in (*names, "pixels") if name in keys), names[0])
 
 
 def has_frames(file: Path) -> bool:
     """Are there pictures in this file?"""
     return _image_key(file) in _read(file, ())[1]
+
+
+def _joined(file: Path, keys: tuple[str, ...], n: int) -> np.ndarray | None:
+    """All other columns of real numbers, the state of a task that is not known; None if none."""
+    others = [x for x in keys if x not in _SHARD_KEYS and not _NO_STATE.fullmatch(x.lower())]
+    found = _read(file, tuple(others))[0]
+    fit = [x for x in found.values() if x.dtype.kind == "f" and x.ndim in (1, 2) and len(x) == n]
+    if not fit:
+        return None
+    return np.concatenate([x.reshape(n, -1).astype(np.float32) for x in fit], axis=1)
 
 
 def _no_frames(file: Path, keys: tuple[str, ...]) -> DataError:
