@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 from recording import record
 
+from shared.data.files.ogbench import write_ogbench
+
 SELDOM = "D4RL, attributes in a heap"
 """Read by a second process each time (`attributes`), so only every 25th file is one."""
 _SIZES = (60, 30, 11, 64, 5, 3)  # lengths and widths of the samples, to be found in headers
@@ -80,6 +82,19 @@ def _npz_files(folder: Path):
     with zipfile.ZipFile(folder / "rows.npz", "a") as archive:
         archive.comment = b'{"source": "collected", "dataset": "hopper-random"}'
     yield "D4RL's keys", "d4rl", folder / "rows.npz"
+    rows = record((20, 20, 20))
+    ends = np.arange(60) % 20 == 19
+    kept = {key: rows[key] for key in ("observations", "actions", "rewards")}
+    masks, valids = np.arange(60) % 7 != 3, ~ends
+    np.savez_compressed(
+        folder / "ogbench.npz", **kept, terminals=ends, masks=masks, valids=valids.astype("f4")
+    )
+    yield "OGBench's keys", "d4rl", folder / "ogbench.npz"
+    points = np.cumsum(rows["actions"][:, :2] * 0.2, axis=0, dtype=np.float32)
+    moved = {"observations": points, "actions": rows["actions"][:, :2], "infos/qpos": points}
+    told = {"source": "collected", "dataset": "pointmaze-medium-navigate"}
+    write_ogbench(folder / "states.npz", moved | {"timeouts": ends}, told)
+    yield "OGBench's states", "d4rl", folder / "states.npz"
 
 
 def _frames(size: int) -> dict[str, np.ndarray]:

@@ -48,6 +48,7 @@ WINGS["cli"] = {*WINGS} - {"testing"}
 # Slow or heavy to import, or absent on a training machine: only inside functions.
 LAZY = {
     *("gymnasium", "gymnasium_robotics", "mujoco", "dm_control", "minari"),
+    "ogbench",
     *("onnx", "onnxruntime", "pyarrow", "matplotlib", "imageio", "imageio_ffmpeg", "jinja2"),
     *("tensorboardX", "wandb"),
 }

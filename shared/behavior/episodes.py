@@ -2,6 +2,9 @@
 
 Episodes are numbered; workers run blocks of them ahead of need and the blocks
 are consumed strictly in order, so the rows do not depend on the workers.
+
+Where a simulator is slow every episode is kept in a file as soon as it is played, so that a
+recording which was killed goes on (`keep`).
 """
 
 import itertools
@@ -17,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.behavior import ant, waypoints
+from shared.behavior import ant, oracles, waypoints
+from shared.behavior.kept_episodes import kept
 from shared.behavior.policies import load_behavior
 from shared.behavior.rollout import Episode, run_episode
 from shared.behavior.simulator import make_simulator
@@ -38,21 +42,27 @@ class Segment(NamedTuple):
 
 
 def stream_blocks(
-    segments: tuple[Segment, ...], *, seed: int, workers: int
+    segments: tuple[Segment, ...], *, seed: int, workers: int, keep: Path | None = None
 ) -> Iterator[tuple[Episode, int]]:
     """The rows of all segments in order, as blocks, each with its number of episodes.
 
     Every segment ends after exactly its rows: its last episode is cut there
     and the cut row is a timeout, unless it is terminal.
+
+    Arguments:
+        segments: of the data set.
+        seed: of the recording.
+        workers: processes.
+        keep: a folder where finished episodes are looked for and kept.
     """
     if workers == 1:
         for index, segment in enumerate(segments):
-            yield from _cut(segment, _serial(segment, seed, index))
+            yield from _cut(segment, _serial(segment, seed, index, keep))
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
         for index, segment in enumerate(segments):
-            yield from _cut(segment, _parallel(pool, segment, seed, index, workers + 1))
+            yield from _cut(segment, _parallel(pool, segment, (seed, index, keep), workers + 1))
 
 
 def _end_with_parent() -> None:
@@ -67,10 +77,18 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def run_block(segment: Segment, seed: int, index: int, episodes: range) -> list[Episode]:
+def run_block(
+    segment: Segment, seed: int, index: int, keep: Path | None, episodes: range
+) -> list[Episode]:
     """Run the numbered episodes of segment `index`; what a worker executes."""
-    run = _recorder(segment.environment, segment.policy, segment.weights)
-    return [run(np.random.SeedSequence([seed, index, i])) for i in episodes]
+
+    def run(i: int) -> Episode:
+        play = _recorder(segment.environment, segment.policy, segment.weights)
+        return play(np.random.SeedSequence([seed, index, i]))
+
+    if keep is None:
+        return [run(i) for i in episodes]
+    return [kept(keep / f"{index}-{i}.npz", partial(run, i)) for i in episodes]
 
 
 @cache
@@ -80,28 +98,32 @@ def _recorder(
     """What records the episode of a seed."""
     if policy == waypoints.POLICY:
         return partial(waypoints.run_walk, make_environment(environment))
+    if policy == oracles.POLICY:
+        return oracles.Player(environment).play
     if policy in ant.POLICIES:
         return partial(ant.run_trip, make_environment(environment), policy)
     own = load_behavior(environment, policy, weights)
     return partial(run_episode, _simulator(environment), own)
 
 
-def _serial(segment: Segment, seed: int, index: int) -> Generator[list[Episode], None, None]:
+def _serial(
+    segment: Segment, seed: int, index: int, keep: Path | None
+) -> Generator[list[Episode], None, None]:
     for i in itertools.count():
-        yield run_block(segment, seed, index, range(i, i + 1))
+        yield run_block(segment, seed, index, keep, range(i, i + 1))
 
 
-def _parallel(pool, segment, seed, index, ahead) -> Generator[list[Episode], None, None]:
+def _parallel(pool, segment, which, ahead) -> Generator[list[Episode], None, None]:
     """Blocks in order; `ahead` of them are under way.  Block sizes follow the episodes' length."""
     pending, start, size = deque(), 0, 1
     try:
         while True:
             while len(pending) < ahead:
                 block = range(start, start + size)
-                pending.append(pool.submit(run_block, segment, seed, index, block))
+                pending.append(pool.submit(run_block, segment, *which, block))
                 start += size
             episodes = pending.popleft().result()
-            rows = sum(len(e["rewards"]) for e in episodes)
+            rows = sum(len(e["actions"]) for e in episodes)
             size = max(1, min(100, _BLOCK_ROWS * len(episodes) // rows))
             yield episodes
     finally:
@@ -115,7 +137,7 @@ def _cut(
     remaining = segment.rows
     for episodes in blocks:
         for count, episode in enumerate(episodes, start=1):
-            n = len(episode["rewards"])
+            n = len(episode["actions"])
             if n >= remaining:
                 yield _join([*episodes[: count - 1], _head(episode, remaining)]), count
                 blocks.close()

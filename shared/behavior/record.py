@@ -15,7 +15,8 @@ that medium is half as good as the expert.
 Actions are sampled from the policy, episodes end after 1000 steps (dm_control: 500)
 with `timeouts`, or where the robot falls (`terminals`), and the file is cut at exactly
 the rows asked for (a cut episode ends with a timeout).  The sets of maze2d and antmaze
-come from a planner and a controller, see `waypoints` and `ant`.
+come from a planner and a controller, see `waypoints` and `ant`; those of OGBench from the
+benchmark's own scripted oracles, in its own form, see `oracles`.
 
 Differences from D4RL: the replay sets are fresh episodes of stored snapshots,
 not the replay buffer itself, so that they need no training to be reproduced;
@@ -29,6 +30,7 @@ order: the same name, rows and seed give the same file, byte for byte, on the
 same machine and package versions whatever the number of workers.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -38,8 +40,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.behavior import ant, waypoints
+from shared.behavior import ant, oracles, waypoints
 from shared.behavior.episodes import Segment, stream_blocks
+from shared.behavior.kept_episodes import keeping
 from shared.behavior.open_simulator import OpenSimulator
 from shared.behavior.policies import (
     load_behavior,
@@ -49,6 +52,7 @@ from shared.behavior.policies import (
 )
 from shared.behavior.simulator import ENVIRONMENTS, is_control
 from shared.data import catalog
+from shared.data.files.ogbench import write_ogbench
 from shared.data.files.writers import write_d4rl
 from shared.environments import tasks
 from shared.environments.control import TASKS
@@ -66,7 +70,9 @@ QUALITIES = (
 )
 PROTOCOL = "recorded by latent-policies; not D4RL"
 _PACKAGES = ("numpy", "gymnasium", "mujoco", "h5py")
+PROTOCOL_OGBENCH = "recorded by latent-policies with OGBench's scripted oracles; not OGBench"
 _CONTROL_PACKAGES = ("numpy", "dm-control", "mujoco", "h5py")
+_OGBENCH_PACKAGES = ("numpy", "gymnasium", "dm-control", "mujoco", "ogbench")
 
 
 class Recorded(NamedTuple):
@@ -82,7 +88,7 @@ def dataset_names() -> tuple[str, ...]:
     """Every name that `record` accepts, besides those of tasks by their own package's name."""
     d4rl = (f"{e}-{q}" for e in ENVIRONMENTS if e not in TASKS for q in QUALITIES)
     vd4rl = (f"{e}-{q}" for e in TASKS for q in catalog.VD4RL_QUALITIES)
-    return (*d4rl, *vd4rl, *waypoints.TASKS, *ant.DATASETS)
+    return (*d4rl, *vd4rl, *waypoints.TASKS, *ant.DATASETS, *oracles.DATASETS)
 
 
 def require_name(name: str) -> None:
@@ -103,7 +109,9 @@ def plan(name: str, rows: int, weights: Path | None = None) -> tuple[Segment, ..
             one row for every segment, or weights are missing.
     """
     require_name(name)
-    if name in waypoints.TASKS:
+    if name in oracles.DATASETS:
+        environment, quality = name, oracles.POLICY
+    elif name in waypoints.TASKS:
         environment, quality = name, waypoints.POLICY
     elif name in ant.DATASETS:
         environment, quality = catalog.CATALOG[name].environment.name, ant.policy_of(name)
@@ -141,7 +149,7 @@ def record(
         name: `<environment>-<quality>`, one of `dataset_names()`.
         rows: number of transitions.
         seed: not negative; the file's bytes depend on `(name, rows, seed)`.
-        path: the HDF5 file; it appears only when complete.
+        path: the HDF5 file (of OGBench: npz); it appears only when complete.
         workers: processes; with more than one, a script that calls this needs
             the usual `if __name__ == "__main__"`.
         weights: file of one's own policies; None is this package's.
@@ -155,21 +163,33 @@ def record(
     segments = plan(name, rows, weights)
     data: dict[str, np.ndarray] = {}
     done = episodes = 0
-    for block, finished in stream_blocks(segments, seed=seed, workers=workers):
-        if not data:
-            data = {k: np.empty((rows, *x.shape[1:]), x.dtype) for k, x in block.items()}
-        n = len(block["rewards"])
-        for key, value in block.items():
-            data[key][done : done + n] = value
-        done, episodes = done + n, episodes + finished
-        if progress is not None:
-            progress(done, rows)
-    path, bounds = Path(path), command_range(segments[0].environment)
-    if bounds:
-        data["actions"] = in_units(data["actions"], bounds)
-    about = _attributes(name, rows, seed, segments) | bounds
-    write_d4rl(path, {key: x for key, x in data.items() if x.size}, about)
+    path, attributes = Path(path), _attributes(name, rows, seed, segments)
+    of_ogbench = name in oracles.DATASETS
+    with _kept(path, attributes) if of_ogbench else contextlib.nullcontext() as keep:
+        for block, finished in stream_blocks(segments, seed=seed, workers=workers, keep=keep):
+            if not data:
+                data = {k: np.empty((rows, *x.shape[1:]), x.dtype) for k, x in block.items()}
+            n = len(block["actions"])
+            for key, value in block.items():
+                data[key][done : done + n] = value
+            done, episodes = done + n, episodes + finished
+            if progress is not None:
+                progress(done, rows)
+        if of_ogbench:
+            del data["terminals"]
+            write_ogbench(path, data, attributes)
+    if not of_ogbench:
+        bounds = command_range(segments[0].environment)
+        if bounds:
+            data["actions"] = in_units(data["actions"], bounds)
+        write_d4rl(path, {key: x for key, x in data.items() if x.size}, attributes | bounds)
     return Recorded(path, rows, episodes, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _kept(path: Path, attributes: dict) -> contextlib.AbstractContextManager[Path]:
+    """A folder of finished episodes beside the file; they do not depend on how many are wanted."""
+    same = {k: x for k, x in attributes.items() if k not in ("rows", "segments")}
+    return keeping(path.with_name(f"{path.name}.episodes"), same)
 
 
 def command_range(environment: str) -> dict[str, np.ndarray]:
@@ -190,11 +210,13 @@ def in_units(actions: np.ndarray, bounds: dict[str, np.ndarray]) -> np.ndarray:
 def _attributes(name: str, rows: int, seed: int, segments: tuple[Segment, ...]) -> dict:
     environment = segments[0].environment
     description, weights = describe_segments(segments)
+    of_ogbench = name in oracles.DATASETS
     packages = _CONTROL_PACKAGES if is_control(environment) else _PACKAGES
+    packages = _OGBENCH_PACKAGES if of_ogbench else packages
     return {
         "source": "collected",
         "generator": "latent-policies",
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL_OGBENCH if of_ogbench else PROTOCOL,
         "dataset": name,
         "environment": tasks.environments()[environment].simulator,
         "rows": rows,
@@ -210,6 +232,10 @@ def describe_segments(segments: tuple[Segment, ...]) -> tuple[list[dict], str]:
     """What is to be known of every segment's policy, and the digest of the weights or "none"."""
     environment = segments[0].environment
     noise = {waypoints.POLICY: waypoints.NOISE} | dict.fromkeys(ant.POLICIES, ant.NOISE)
+    if segments[0].policy == oracles.POLICY:
+        strength = oracles.NOISE[environment.rpartition("-")[2]]
+        plain = [{"environment": environment, "policy": s.policy, "rows": s.rows} for s in segments]
+        return [x | {"action_noise": strength} for x in plain], "none"
     if segments[0].policy in noise:
         plain = [{"environment": environment, "policy": s.policy, "rows": s.rows} for s in segments]
         return [x | {"action_noise": noise[x["policy"]]} for x in plain], "none"

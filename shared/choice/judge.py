@@ -16,7 +16,7 @@ from shared.choice.policy_rows import completed_returns
 from shared.datasets.frames import Frames, from_transitions
 from shared.datasets.row_data import RowData
 from shared.environments.scores import normalized_score
-from shared.environments.tasks import environments
+from shared.environments.tasks import find_task
 from shared.errors import RunError
 
 
@@ -170,7 +170,7 @@ class Judge:
     def in_scores(self, returns) -> tuple[float, float, float] | None:
         """The same as normalised scores; None of a task without reference returns."""
         name = self.data.environment
-        if returns is None or name is None or name not in environments():
+        if returns is None or name is None or find_task(name) is None:
             return None
         mean, low, high = (float(normalized_score(name, x)) for x in returns)
         return (mean, low, high) if np.isfinite(mean) else None

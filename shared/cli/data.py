@@ -61,7 +61,9 @@ def _on_disk(entry, data_dir: Path) -> list[tuple[str, str]]:
     official = official_path(entry, data_dir)
     files = [("official" if entry.is_ours else entry.suite, official)] if official.exists() else []
     collected = data_dir / "collected"
-    for path in sorted(collected.glob(f"{entry.name}-[0-9]*-seed[0-9]*.hdf5")):
+    for path in sorted(collected.glob(f"{entry.name}-[0-9]*-seed[0-9]*.*")):
+        if path.suffix not in (".hdf5", ".npz"):
+            continue  # a note, or a recording under way
         files.append((f"collected {path.stem.removeprefix(entry.name + '-')}", path))
     for path in sorted(collected.glob(f"{entry.name}-[0-9]*px-*/")):
         files.append((f"collected {path.name.removeprefix(entry.name + '-')}", path))
@@ -77,8 +79,8 @@ def _details(entry) -> tuple[str, ...]:
     return (
         f"{entry.rows:,}",
         f"{task.horizon:,}",
-        f"{task.minimum:,.1f}",
-        f"{task.maximum:,.1f}",
+        "no success" if task.by_success else f"{task.minimum:,.1f}",
+        "success" if task.by_success else f"{task.maximum:,.1f}",
         task.quirk,
         entry.file,
         entry.sha256 or "not known",
@@ -149,6 +151,9 @@ def collect_command(
 ) -> None:
     """Record the data set NAME from the real simulator; a stand-in, not D4RL.
 
+    OGBench's are played by its own scripted oracles, once for all tasks of a file; such a
+    recording goes on where it was stopped.
+
     With --frames, dm_control's tasks are recorded as pixels and states in V-D4RL's
     layout, with a contact sheet; a recording that was stopped goes on.
 
@@ -186,7 +191,7 @@ def collect_command(
             force=force,
             progress=update,
         )
-    click.echo(f"{entry.name}: {path} ({rows:,} rows, collected, not D4RL)")
+    click.echo(f"{entry.name}: {path} ({rows:,} rows, collected, not {entry.benchmark})")
 
 
 def _collect_frames(name: str, frames: int, *, render: str, **how) -> None:
@@ -238,7 +243,7 @@ def inspect_command(
     cache, or a folder (or an archive) of V-D4RL episodes, of which a contact sheet is drawn.
     """
     from shared.comparison.console import make_console
-    from shared.data.catalog import canonical_name, datasets
+    from shared.data.catalog import canonical_name, is_data_set, lookup
     from shared.data.files.source import form_of
     from shared.data.reader import examine
     from shared.data.recording.units import Options
@@ -249,8 +254,8 @@ def inspect_command(
     if report is not None:
         check_ending(report.name)
     official = False
-    if not file.exists() and canonical_name(str(file)) in datasets():
-        entry = datasets()[canonical_name(str(file))]
+    if not file.exists() and is_data_set(canonical_name(str(file))):
+        entry = lookup(str(file))
         name = name or entry.name
         file, official = official_path(entry, data_dir), entry.is_ours
     stem = file.resolve().stem

@@ -89,7 +89,8 @@ def _returns_table(run: Path, rows: list[dict]):
     caption = (
         f"{record['algorithm']} on {record['dataset']} (data: {record['source']}), last policy. "
         "Return: raw sum of rewards, mean and standard deviation over episodes. Score: the "
-        "benchmark's normalised return, n/a without reference returns. Length: steps."
+        "benchmark's normalised return (OGBench: success in percent), n/a without reference "
+        "returns. Length: steps."
     )
     names = ("seed", "mode", "episodes", "return", "std", "score", "length")
     table = Table(title=str(run), caption=caption, caption_justify="left")

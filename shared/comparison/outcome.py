@@ -5,7 +5,7 @@ import numpy as np
 from shared.comparison.csv_tables import Episode
 from shared.comparison.record import Run
 from shared.environments.scores import normalized_score
-from shared.environments.tasks import environments
+from shared.environments.tasks import environments, find_task
 from shared.errors import RunError
 from shared.record.schema import METRIC_COLUMNS, SWEEP_FILE
 
@@ -15,6 +15,9 @@ def sentences(run: Run) -> list[str]:
     means = evaluations(run)
     if not means:
         return _unscored(run)
+    task = find_task(run.environment)
+    if task is not None and task.by_success:
+        return _of_success(run)
     last, best = means[-1], max(means)
     told = [f"data: mean {_told(run, run.data.mean_return)}"]
     if run.data.p90_return is not None:
@@ -38,13 +41,27 @@ def sentences(run: Run) -> list[str]:
     return told
 
 
-def evaluations(run: Run, mode: str = "deterministic") -> list[float]:
-    """Mean raw return of every evaluation, over seeds and episodes, in the order of updates."""
+def evaluations(run: Run, mode: str = "deterministic", of: str = "return_") -> list[float]:
+    """Mean raw return (or `score`) of every evaluation, over seeds and episodes, in their order."""
     by_step: dict[int, list[Episode]] = {}
     for episode in run.episodes:
         if episode.mode == mode:
             by_step.setdefault(episode.step, []).append(episode)
-    return [float(np.mean([e.return_ for e in by_step[step]])) for step in sorted(by_step)]
+    return [float(np.mean([getattr(e, of) for e in by_step[step]])) for step in sorted(by_step)]
+
+
+def _of_success(run: Run) -> list[str]:
+    """Of a task that is scored by success: its data were recorded for no task, so have no score."""
+    shares = evaluations(run, of="score")
+    told = [f"success in the last evaluation: {shares[-1]:.0f} %"]
+    if len(shares) > 1:
+        told[0] += f", in the best of {len(shares)}: {max(shares):.0f} %"
+    if max(shares) == 0:
+        told.append(
+            "warning: no episode has succeeded yet; look at the raw returns, train longer, or try "
+            "another preset"
+        )
+    return told
 
 
 def cloned(run: Run) -> float | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from shared.comparison.record import SOURCES, Run
 from shared.comparison.statistics import Interval, bootstrap_interval, interquartile_mean, mean
+from shared.environments.tasks import find_task
 from shared.record.schema import MODES
 
 
@@ -133,6 +134,12 @@ def make_notes(runs: Sequence[Run]) -> list[str]:
             notes += [f"{environment}, {run.label}: {text}." for text in _flaws(run)]
     if len({run.source for run in runs}) > 1 and len({run.environment for run in runs}) > 1:
         notes.append("averages over environments mix data of different sources.")
+    tasks = {run.environment: find_task(run.environment) for run in runs}
+    if told := sorted(name for name, task in tasks.items() if task is not None and task.by_success):
+        notes.append(
+            f"score of {', '.join(told)}: the share of episodes that succeed, in percent; the data "
+            "were recorded for no task, so they have none."
+        )
     for source in sorted({run.source for run in runs}):
         notes.append(f"Data source '{source}': {SOURCES[source]}.")
     return notes

@@ -4,7 +4,8 @@ Names are D4RL's without the version suffix (`hopper-medium`); the suffix of
 the file that is read (`hopper-medium-v2`) is accepted too and taken off at the door
 (`canonical_name`), any other version is refused, because it holds other data.
 V-D4RL's names are its folders' (`walker_walk-medium_expert`); they have no versions,
-and a score is a tenth of the return.
+and a score is a tenth of the return.  OGBench's name a file and one of its five tasks
+(`shared/environments/ogbench_names.py`); the table lists the default tasks, `lookup` knows all.
 
 Another package adds its own by an entry point, whose name is that of the object:
 
@@ -12,7 +13,7 @@ Another package adds its own by an entry point, whose name is that of the object
     my-robot-logs = "my_package.robots:LOGS"  # an `Entry`
 
 Source of the paths: D4RL (Fu et al., 2020), Apache-2.0;
-V-D4RL (Lu et al., 2022), MIT.
+V-D4RL (Lu et al., 2022), MIT; OGBench (Park et al., 2025), MIT.
 SHA-256 values are given where independent public records of the file agree.
 """
 
@@ -21,11 +22,12 @@ import re
 from dataclasses import dataclass
 
 from shared.entry_points import registered
+from shared.environments import ogbench_names
 from shared.environments.open_tasks import KINDS, task_part
-from shared.environments.tasks import ENVIRONMENTS, Environment, environments, nearest
+from shared.environments.tasks import ENVIRONMENTS, Environment, environments, find_task, nearest
 from shared.errors import ConfigError, DataError
 
-SUITES = ("gym-mujoco", "maze2d", "antmaze", "adroit", "kitchen", "vd4rl")
+SUITES = ("gym-mujoco", "maze2d", "antmaze", "adroit", "kitchen", "vd4rl", "ogbench")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Entry:
         suite: one of `SUITES`; another package's sets have a suite of their own.
         file: path of the official file (V-D4RL: folder) below a mirror's root; of another
             package's set, an absolute path is a file or folder on this machine.
-        version: suffix of D4RL's name for this file; empty in V-D4RL.
+        version: suffix of D4RL's (or OGBench's) name for this file; empty in V-D4RL.
         rows: about how many rows the official file has.
         sha256: digest of the official file; None where it is not known.
         address: where the file of another package's set can be downloaded, if anywhere.
@@ -55,6 +57,17 @@ class Entry:
     def is_ours(self) -> bool:
         """Is it of the table on this page, not of another package?"""
         return self.suite in SUITES
+
+    @property
+    def benchmark(self) -> str:
+        """Whose it is; a collected set is never called so."""
+        return {"vd4rl": "V-D4RL", "ogbench": "OGBench"}.get(self.suite, "D4RL")
+
+    @property
+    def recording(self) -> str:
+        """What is recorded where its file is out of reach; one for all tasks of a file."""
+        of_ogbench = ogbench_names.parse(self.name) if self.suite == "ogbench" else None
+        return self.name if of_ogbench is None else of_ogbench.file
 
     @property
     def is_recorded(self) -> bool:
@@ -137,7 +150,23 @@ def _vd4rl():
             yield Entry(name, "vd4rl", folder, "", ENVIRONMENTS[environment], rows)
 
 
-CATALOG: dict[str, Entry] = {entry.name: entry for entry in (*_locomotion(), *_others(), *_vd4rl())}
+def _of_ogbench(name: ogbench_names.Name) -> Entry:
+    """The entry of a file and one of its tasks; rows as they are stored."""
+    episodes, length = ogbench_names.FILES[name.file]
+    task, file = find_task(str(name)), f"ogbench/{name.file}-v0.npz"
+    assert task is not None
+    return Entry(str(name), "ogbench", file, "v0", task, episodes * length)
+
+
+def _ogbench():
+    yield from (
+        _of_ogbench(name) for name in map(ogbench_names.parse, ogbench_names.LISTED) if name
+    )
+
+
+CATALOG: dict[str, Entry] = {
+    entry.name: entry for entry in (*_locomotion(), *_others(), *_vd4rl(), *_ogbench())
+}
 
 
 @functools.cache
@@ -171,6 +200,9 @@ def lookup(name: str) -> Entry:
     known = datasets()
     if name in known:
         return known[name]
+    of_ogbench = ogbench_names.parse(name)
+    if of_ogbench is not None:
+        return known.get(str(of_ogbench)) or _of_ogbench(of_ogbench)
     if (task := task_part(name)) is not None and name != task:
         return _open_entry(task, name.removeprefix(f"{task}-"))
     plain = re.sub(r"-v\d+$", "", name)
@@ -196,7 +228,9 @@ def _open_entry(task: str, quality: str) -> Entry:
 
 def recorded_entry(name: str) -> Entry | None:
     """The data set that a recording says it is, if it is known."""
-    return lookup(name) if task_part(name) is not None else datasets().get(name)
+    if task_part(name) is not None or ogbench_names.parse(name) is not None:
+        return lookup(name)
+    return datasets().get(name)
 
 
 def lookup_own(name: str) -> Entry:
@@ -206,7 +240,7 @@ def lookup_own(name: str) -> Entry:
         DataError: neither is known by this name.
     """
     task = environments().get(name)
-    if task is None or name in datasets():
+    if task is None or is_data_set(task.name):
         return lookup(name)
     return Entry(task.name, "", "", "", task, 0)
 
@@ -219,14 +253,23 @@ def canonical_name(name: str) -> str:
         return name
 
 
+def is_data_set(name: str) -> bool:
+    """Is this the canonical name of a data set, listed or not?"""
+    return name in datasets() or str(ogbench_names.parse(name)) == name
+
+
 def is_known(name: str) -> bool:
     """Is this the name of a data set or task, with or without its version?"""
-    return canonical_name(name) in datasets() or name in environments()
+    return is_data_set(canonical_name(name)) or name in environments()
 
 
 def official_entry(file_name: str) -> Entry | None:
-    """The data set whose official file has this name, if any."""
-    return next((x for x in CATALOG.values() if x.file.rpartition("/")[2] == file_name), None)
+    """The data set whose official file has this name, if any; of OGBench, the default task."""
+    listed = (x for x in CATALOG.values() if x.file.rpartition("/")[2] == file_name)
+    found = ogbench_names.parse(file_name.removesuffix("-v0.npz"))
+    if found is not None and file_name == f"{found.file}-v0.npz":
+        return lookup(found.file)
+    return next(listed, None)
 
 
 def entry_of_sha256(digest: str) -> Entry | None:

@@ -122,7 +122,8 @@ def examine(
     path = Path(path)
     entry = None if name is None else lookup_own(name)
     # What a simulator shows is not shifted, so neither is what is compared with it.
-    source = read_source(path, shift=entry is None or not entry.environment.simulator)
+    shift = entry is None or not entry.environment.simulator
+    source = read_source(path, shift=shift, used_as=None if entry is None else entry.name)
     columns, faults, bounds = source.columns, list(source.faults), None
     collected = source.attributes.get("source") == "collected"
     if collected:
@@ -192,4 +193,4 @@ def _mended(
 
 def _agrees(told: Entry, used: Entry) -> bool:
     """May a file of one data set be used as another, or as one of a task?"""
-    return told == used if used.file else told.environment == used.environment
+    return told.file == used.file if used.file else told.environment == used.environment

@@ -15,7 +15,7 @@ import numpy as np
 from shared.environments import answers
 from shared.environments.rendering import Pixels, drawing_backend
 from shared.environments.simulators import make_environment
-from shared.environments.tasks import ENVIRONMENTS, Environment, environments
+from shared.environments.tasks import ENVIRONMENTS, Environment, find_task
 from shared.environments.units import PLAIN, Units
 from shared.errors import (
     Advice,
@@ -54,7 +54,8 @@ def make_checked(
         ConfigError: no simulator is known for this task, or it acts in other units.
     """
     environment = make_environment(name, render=render, pixels=pixels)
-    task = environments()[str(name)]
+    task = find_task(name)
+    assert task is not None  # or there were no simulator
     try:
         check_range(task, environment.action_space, units)
     except ConfigError:

@@ -5,7 +5,7 @@ import warnings
 from shared.environments import answers
 from shared.environments.frames_environment import FramesEnvironment
 from shared.environments.rendering import Pixels, drawing_backend
-from shared.environments.tasks import Environment, environments
+from shared.environments.tasks import Environment, environments, find_task
 from shared.errors import ConfigError
 
 
@@ -23,12 +23,13 @@ def make_environment(name: str | None, *, render: bool = False, pixels: Pixels |
     Raises:
         ConfigError: no simulator is known for this task, or it draws no observations.
     """
-    if name is None or not has_simulator(name):
+    task = find_task(name)
+    if task is None or not task.simulator:
         what = "this data, whose task is not named" if name is None else f"'{name}'"
         known = ", ".join(name for name, task in environments().items() if task.simulator)
         raise ConfigError(f"no simulator scores {what}; those of these tasks are known: {known}.")
     with drawing_backend():  # which MuJoCo asks for while it is imported
-        return _make(environments()[name], render, pixels)
+        return _make(task, render, pixels)
 
 
 def _make(task: Environment, render: bool, pixels: Pixels | None):
@@ -50,7 +51,7 @@ def can_draw(task: Environment) -> bool:
 
 def has_simulator(name: str | None) -> bool:
     """Can policies for this task be scored?  The robot that your logs are of has none."""
-    task = environments().get(name or "")
+    task = find_task(name)
     return task is not None and bool(task.simulator)
 
 
@@ -137,6 +138,12 @@ def _antmaze(task: Environment):
     return AntMaze(task.name.removeprefix("antmaze-"), horizon=task.horizon)
 
 
+def _ogbench(task: Environment):
+    from shared.environments.ogbench_simulator import OGBench
+
+    return OGBench(task.name)
+
+
 def _control(task: Environment, pixels: Pixels | None = None):
     from shared.environments.control_environment import ControlEnvironment
 
@@ -152,4 +159,5 @@ _OURS = {
     "AntMaze": _antmaze,
     "Adroit": _adroit,
     "FrankaKitchen": _kitchen,
+    "OGBench": _ogbench,
 }

@@ -5,6 +5,8 @@ Another package adds its own by an entry point, whose name is that of the object
     [project.entry-points."latent_policies.environments"]
     my-robot = "my_package.robots:ROBOT"      # an `Environment`
 
+OGBench's tasks are scored by their success; those that the table does not list are known by name
+(`find_task`).
 Tasks of dm_control and gymnasium that are not in the table go by their package's name for them, see
 `open_tasks`.
 
@@ -19,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from shared.entry_points import registered
-from shared.environments import open_tasks
+from shared.environments import ogbench_names, open_tasks
 
 CONTINUING = "continuing"
 """One endless trajectory: neither terminals nor timeouts are set (maze2d).
@@ -42,6 +44,8 @@ class Environment:
         horizon: environment steps of an episode without a terminal, after which it is cut;
             0 leaves that to the simulator.
         quirk: `CONTINUING`, `TERMINALS_INSIDE` or empty.
+        by_success: a terminal is a success, and the score of an episode is 100 if it has one;
+            then `minimum` and `maximum` are shares of successes, and a return has no score.
     """
 
     name: str
@@ -52,6 +56,15 @@ class Environment:
     observation_size: int
     action_size: int
     quirk: str = ""
+    by_success: bool = False
+
+
+def _of_ogbench(name: ogbench_names.Name) -> Environment:
+    sizes = ogbench_names.DOMAINS[name.domain]
+    widths = sizes.observation_size, sizes.action_size
+    return Environment(
+        str(name), "OGBench", 0.0, 1.0, sizes.horizon, *widths, TERMINALS_INSIDE, True
+    )
 
 
 _ENVIRONMENTS = (
@@ -77,6 +90,7 @@ _ENVIRONMENTS = (
     Environment("walker_walk", "dm_control/walker-walk", 0.0, 1000.0, 500, 24, 6),
     Environment("cheetah_run", "dm_control/cheetah-run", 0.0, 1000.0, 500, 17, 6),
     Environment("humanoid_walk", "dm_control/humanoid-walk", 0.0, 1000.0, 500, 67, 21),
+    *(_of_ogbench(name) for name in map(ogbench_names.parse, ogbench_names.LISTED) if name),
 )
 ENVIRONMENTS: dict[str, Environment] = {x.name: x for x in _ENVIRONMENTS}
 
@@ -85,6 +99,9 @@ class Tasks(dict[str, Environment]):
     """Tasks by name.  Open ones are found when they are asked for, and are not in its lists."""
 
     def __missing__(self, name: str) -> Environment:
+        if (of_ogbench := ogbench_names.parse(name)) is not None:
+            listed = dict.get(self, str(of_ogbench))
+            return _of_ogbench(of_ogbench) if listed is None else listed
         if not open_tasks.is_open(name):
             raise KeyError(name)
         simulator, highest, horizon, *sizes = open_tasks.sizes(name)
@@ -116,6 +133,11 @@ def environments() -> Tasks:
     """
     group = "latent_policies.environments"
     return Tasks(ENVIRONMENTS | registered(group, "environment", ENVIRONMENTS, Environment))
+
+
+def find_task(name: str | None) -> Environment | None:
+    """The task of this name, listed or not; None if there is none."""
+    return environments().get(name or "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from shared.data.catalog import Entry
+from shared.data.files.ogbench import require_ogbench
 from shared.data.files.signature import require_hdf5
 from shared.errors import DataError
 from shared.loading.fetch_folder import Unreachable, fetch_folder, is_offline
@@ -31,13 +32,16 @@ from shared.storage.locks import exclusive
 RETRY_SECONDS = 600.0
 """After a failed download the mirrors are left alone for this long."""
 D4RL_SERVER = "https://rail.eecs.berkeley.edu/datasets/offline_rl"
+OGBENCH_SERVER = "https://rail.eecs.berkeley.edu/datasets"
+"""What its package downloads from; the folder `ogbench` is part of the file's path."""
 LOCOMOTION_MIRROR = "https://huggingface.co/datasets/imone/D4RL/resolve/main"
 """A public copy of the `gym_mujoco_v2` folder, without the folder's name."""
 
 
 def addresses(entry: Entry) -> tuple[str, ...]:
     """Every address of an official file, in the order of trying."""
-    found = [f"{D4RL_SERVER}/{entry.file}"] if entry.is_ours else []
+    server = OGBENCH_SERVER if entry.suite == "ogbench" else D4RL_SERVER
+    found = [f"{server}/{entry.file}"] if entry.is_ours else []
     if entry.address:
         found.append(entry.address)
     if entry.suite == "gym-mujoco":
@@ -134,7 +138,9 @@ def _advice(entry: Entry, path: Path, reasons: list[str]) -> str:
 def _wrong_bytes(entry: Entry, part: Path) -> str | None:
     """Why the downloaded bytes are not the file; they are deleted then."""
     try:
-        if not entry.file.endswith(".npz"):
+        if entry.suite == "ogbench":
+            require_ogbench(part)
+        elif not entry.file.endswith(".npz"):
             require_hdf5(part)
         digest = sha256_of(part)
         if entry.sha256 is None or digest == entry.sha256:

@@ -1,7 +1,7 @@
 """Where the data of a name lie in the cache.
 
 official/<path on the server>                       what was downloaded
-collected/<name>-<rows>-seed<seed>.hdf5             recorded states
+collected/<name>-<rows>-seed<seed>.hdf5             recorded states (of OGBench `.npz`)
 collected/<name>-<rows>-seed<seed>-<size>px-<render>/   recorded frames
 frames/                                             frames of either, unpacked
 behavior/<task>.npz                                 behaviour policies that were trained here
@@ -10,7 +10,7 @@ behavior/<task>.npz                                 behaviour policies that were
 import os
 from pathlib import Path
 
-from shared.data.catalog import Entry
+from shared.data.catalog import Entry, lookup
 
 MIRROR = "https://huggingface.co/datasets/conglu/vd4rl"
 """Where V-D4RL's folders are published."""
@@ -30,7 +30,9 @@ def official_path(entry: Entry, data_dir: Path, size: int = 64) -> Path:
 
 def collected_path(name: str, rows: int, seed: int, data_dir: Path) -> Path:
     """Where a recorded set lives in the cache."""
-    return data_dir / "collected" / f"{_plain(name)}-{rows}-seed{seed}.hdf5"
+    entry = lookup(name)
+    form = "npz" if entry.suite == "ogbench" else "hdf5"
+    return data_dir / "collected" / f"{_plain(entry.recording)}-{rows}-seed{seed}.{form}"
 
 
 def pixel_folder(

@@ -10,6 +10,7 @@ from shared.data.files.folder import episode_files
 from shared.data.files.source import form_of
 from shared.data.vd4rl.rows import has_frames
 from shared.datasets.dataset import Dataset
+from shared.environments import ogbench_names
 from shared.errors import DataError
 from shared.loading.places import default_data_dir, official_path
 
@@ -82,6 +83,8 @@ class DataRequest:
             raise DataError(f"{place}: the run's data file is gone; give it with --data FILE.")
         source = {"official": "d4rl"}.get(record["source"], record["source"])
         rows = about.get("frames", about["rows"])
+        if ogbench_names.parse(record["dataset"]) is not None:
+            rows += about["episodes"]  # the last row of each is no transition
         return cls(record["dataset"], source=source, rows=rows, **found)
 
     @property

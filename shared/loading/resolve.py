@@ -140,7 +140,9 @@ def _added(request: DataRequest, entry: Entry, progress: Progress | None) -> Fou
 
 def _require_source(request: DataRequest, data: Dataset) -> None:
     """Refuse data of a source that `request` forbids."""
-    benchmark = "D4RL" if request.observation != "pixels" else "V-D4RL"
+    known = None if request.name is None else lookup_own(request.name)
+    benchmark = "V-D4RL" if request.observation == "pixels" else "D4RL"
+    benchmark = known.benchmark if known is not None and known.suite == "ogbench" else benchmark
     if request.source == "d4rl" and data.source == "collected":
         raise DataError(
             f"{data.path}: is a collected set, not {benchmark}; leave out --source d4rl."
@@ -173,5 +175,6 @@ def _stand_in(
         raise DataError(f"{reason.rstrip('.')}; no stand-in can be recorded ({why}).") from error
     why = "official file out of reach; " if reason else ""
     again = f"; 'data fetch {entry.name}' tries again" if reason else ""
-    note = f"{why}using the collected stand-in {path.name} ({rows:,} rows), not D4RL{again}"
+    stand_in = f"{path.name} ({rows:,} rows), not {entry.benchmark}"
+    note = f"{why}using the collected stand-in {stand_in}{again}"
     return Found(path, entry.name, note=note)

@@ -54,7 +54,8 @@ def collect(
             if force or not path.exists():
                 part = path.with_name(f"{path.name}.part")
                 made_by = {"workers": workers, "weights": weights}
-                record(name, rows, seed=seed, path=part, **made_by, progress=tell)
+                own = lookup(name).recording
+                record(own, rows, seed=seed, path=part, **made_by, progress=tell)
                 write_note(part, sha256_of(part), name=path.name)
                 os.replace(part, path)
     except OSError as error:

@@ -13,7 +13,7 @@ Data of a robot without a name (`--data FILE` alone) get no block.
 from fnmatch import fnmatchcase
 from typing import Any
 
-from shared.data.catalog import datasets
+from shared.data.catalog import is_data_set
 from shared.environments.tasks import environments
 from shared.errors import ConfigError
 
@@ -26,7 +26,7 @@ _ANY_QUALITY = "\N{HORIZONTAL ELLIPSIS}"
 
 def holds(pattern: str, name: str) -> bool:
     """Does a block of this pattern hold for a data set or task, by its canonical name?"""
-    if name in datasets():
+    if is_data_set(name):
         return fnmatchcase(name, pattern)
     shown = f"{name}-{_ANY_QUALITY}" if name in environments() else ""
     return pattern == name or fnmatchcase(shown, pattern)

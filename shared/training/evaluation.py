@@ -19,7 +19,7 @@ import numpy as np
 
 from shared.environments.checked import make_checked
 from shared.environments.rendering import Pixels
-from shared.environments.scores import normalized_score
+from shared.environments.scores import episode_score
 from shared.environments.simulators import has_simulator
 from shared.environments.units import PLAIN, Units
 from shared.record.schema import MODES
@@ -118,6 +118,7 @@ def evaluate(
     keys = seed_keys(seeds)
     returns, lengths = np.zeros(len(index)), np.zeros(len(index), int)
     alive, time = np.ones(len(index), bool), 0
+    ended = np.zeros(len(index), bool)
     while alive.any():
         if is_over is not None and is_over():
             raise CancelledError
@@ -133,7 +134,7 @@ def evaluate(
             rewards[i] = reward
             returns[i] += reward
             lengths[i] += 1
-            alive[i] = not (terminal or timeout)
+            ended[i], alive[i] = terminal, not (terminal or timeout)
             if watch is not None:
                 watch(i, before, actions[i], reward, terminal)
         if jax.tree.leaves(memory):
@@ -146,7 +147,7 @@ def evaluate(
             "mode": MODES[m],
             "episode": e,
             "return": float(returns[i]),
-            "score": float(normalized_score(str(environment), returns[i])),
+            "score": episode_score(str(environment), float(returns[i]), bool(ended[i])),
             "length": int(lengths[i]),
         }
         for i, (s, m, e) in enumerate(index)

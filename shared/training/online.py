@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from shared.algorithm import AbstractAlgorithm
 from shared.datasets.replay import RingBuffer
 from shared.environments.checked import make_checked, step_limit
-from shared.environments.tasks import environments
+from shared.environments.tasks import find_task
 from shared.environments.units import PLAIN, Units
 from shared.errors import ConfigError
 from shared.training import program
@@ -54,7 +54,9 @@ def nothing_shown(
     capacity = min(settings.online_steps, settings.replay_rows)
     replay = jax.vmap(lambda _: RingBuffer.empty(capacity, *sizes))(np.arange(len(seeds)))
     shape = (len(seeds), settings.online_simulators)
-    limit = step_limit(environments()[environment])
+    task = find_task(environment)
+    assert task is not None  # it has a simulator
+    limit = step_limit(task)
     actions = np.zeros((*shape, limit, sizes[1]), np.float32)
     return Shown(replay, np.zeros(shape, np.int32), np.zeros(shape, np.int32), actions)
 

@@ -141,4 +141,4 @@ def test_bad_numbers_are_refused(tmp_path):
     for rows, seed, workers in ((0, 0, 1), (10, -1, 1), (10, 0, 0)):
         with pytest.raises(DataError):
             record("hopper-random", rows, seed=seed, path=tmp_path / "x.hdf5", workers=workers)
-    assert len(dataset_names()) == 30 + 15
+    assert len(dataset_names()) == 30 + 15 + 26

@@ -65,8 +65,9 @@ def no_timeouts(material: Material) -> str | None:
 
 
 def both_flags(material: Material) -> str | None:
-    """The robot fell on the very last step."""
-    if material.columns.timeout is None:
+    """The robot fell on the very last step (where a terminal is a success, both are right)."""
+    known = material.environment
+    if material.columns.timeout is None or (known is not None and known.by_success):
         return None
     both = material.columns.terminal & material.columns.timeout
     if not both.any():
@@ -96,16 +97,17 @@ def terminal_at_limit(material: Material) -> str | None:
 
 
 def too_long(material: Material) -> str | None:
-    """Episodes longer than the environment allows hide an end."""
-    if material.environment is None or material.environment.horizon <= 0:
+    """Episodes longer than the environment allows hide an end (not OGBench's, of no one task)."""
+    known = material.environment
+    if known is None or known.horizon <= 0 or known.by_success:
         return None
     lengths = material.episodes.lengths
     longest = int(lengths.argmax())
-    if lengths[longest] <= material.environment.horizon + 1:
+    if lengths[longest] <= known.horizon + 1:
         return None
     return (
         f"the longest episode has {lengths[longest]:,} rows from row {material.first[longest]:,}, "
-        f"but {material.environment.name} stops after {material.environment.horizon:,}; some "
+        f"but {known.name} stops after {known.horizon:,}; some "
         "'timeouts' may be missing."
     )
 

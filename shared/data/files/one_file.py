@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.data.catalog import Entry, entry_of_sha256
+from shared.data.files import ogbench
 from shared.data.files.attributes import Attributes
 from shared.data.files.hdf5 import read_hdf5
 from shared.data.files.layouts import APART, read_apart
-from shared.data.files.npz import read_npz
+from shared.data.files.npz import NpzContents, read_npz
 from shared.data.files.signature import require_hdf5
 from shared.data.recording.columns import (
     KEYS,
@@ -70,8 +71,13 @@ def is_zip(file: Path) -> bool:
         return False  # the reader says why
 
 
-def read_file(path: Path, shift: Shift) -> Source:
+def read_file(path: Path, shift: Shift, used_as: str | None = None) -> Source:
     """Read one file.
+
+    Arguments:
+        path: the file.
+        shift: see there.
+        used_as: data set or task that it is used as; OGBench's files need to know.
 
     Raises:
         DataError: it cannot be opened safely.
@@ -79,7 +85,7 @@ def read_file(path: Path, shift: Shift) -> Source:
     if is_zip(path):
         digest, noted = verified_sha256(path)
         known = entry_of_sha256(digest)
-        arrays, attributes, keys = read_npz(path, _WANTED)
+        arrays, attributes, keys = _read_zip(path, used_as)
     else:
         require_hdf5(path)
         digest, noted = verified_sha256(path)
@@ -99,6 +105,15 @@ def read_file(path: Path, shift: Shift) -> Source:
         faults.append(Fault("far-from-zero", "warning", told_offset(shift.offset)))
     rough = rough_columns(arrays) if columns is None else None
     return Source(digest, known, attributes, keys, columns, faults, rough)
+
+
+def _read_zip(path: Path, used_as: str | None) -> NpzContents:
+    if not ogbench.has_layout(read_npz(path, ()).keys):
+        return read_npz(path, _WANTED)
+    arrays, attributes, keys = read_npz(path, ogbench.WANTED)
+    task = ogbench.task_of(path, attributes, used_as)
+    told = {} if task is None else {ogbench.TASK: str(task)}
+    return NpzContents(ogbench.to_rows(str(path), arrays, task), attributes | told, keys)
 
 
 def _shifted(arrays: dict, attributes: Attributes, shift: Shift) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@
     a folder of such files: shards or single episodes of one schema, in the order of names
     a Minari data set (`minari_reader`)
     an HDF5 file or npz archive that keeps its episodes apart (`layouts`)
+    an npz archive of OGBench (`ogbench`)
     a LeRobot folder, or a YAML that names the columns of one, of tables or demos (`robots`)
 
 V-D4RL's folders have a reader of their own (`vd4rl`); `form_of` tells them apart.
@@ -48,13 +49,14 @@ def form_of(path: Path) -> str:
     return "npz" if is_zip(file) else "d4rl"
 
 
-def read_source(path: Path, *, shift: bool = True) -> Source:
+def read_source(path: Path, *, shift: bool = True, used_as: str | None = None) -> Source:
     """Read a data set of states.
 
     Arguments:
         path: file or folder.
         shift: columns of float64 that are too far from zero for float32 may be shifted; the
             attribute `observation_offset` then says by how much.
+        used_as: data set or task that it is used as, if the user says it.
 
     Raises:
         DataError: it cannot be opened safely, or its parts do not belong together.
@@ -63,13 +65,13 @@ def read_source(path: Path, *, shift: bool = True) -> Source:
     if is_robot(path):
         return read_robot(path, shift=shift)
     if not path.is_dir():
-        return read_file(path, common)
+        return read_file(path, common, used_as)
     if minari_place(path) is not None:
         return _read_minari(path, shift)
     files = episode_files(path)
     parts, total = [], 0
     for file in files:
-        parts.append(read_file(file, common))
+        parts.append(read_file(file, common, used_as))
         common.wanted = common.offset is not None  # all files alike, as the first
         total += sum(x.nbytes for x in parts[-1].columns or () if x is not None)
         if total > memory_limit():

@@ -82,7 +82,7 @@ def _about(file: Examined) -> Table:
     rows = {
         "file": str(file.path),
         "data set": file.name,
-        "source": _SOURCES[file.source],
+        "source": _source_of(file),
         "task": file.environment.name if file.environment else "not known",
         "size": f"{bytes_of(file.path):,} bytes",
         "sha256": file.sha256,
@@ -100,6 +100,11 @@ def _about(file: Examined) -> Table:
     return table
 
 
+def _source_of(file: Examined) -> str:
+    of_ogbench = file.environment is not None and file.environment.simulator == "OGBench"
+    return _SOURCES[file.source].replace("D4RL", "OGBench" if of_ogbench else "D4RL")
+
+
 def _counts(columns: Columns, episodes: Episodes) -> str:
     unfinished = int((~episodes.finished).sum())
     timeouts = columns.timeout
@@ -113,7 +118,7 @@ def _counts(columns: Columns, episodes: Episodes) -> str:
 def _episode_table(file: Examined, episodes: Episodes) -> Table:
     """The distribution of returns, normalised scores and lengths."""
     measures = {"return": episodes.returns}
-    if file.environment is not None:
+    if file.environment is not None and not file.environment.by_success:
         scores = normalized_score(file.environment.name, episodes.returns)
         measures["score"] = np.asarray(scores)
     measures["length"] = episodes.lengths
@@ -177,13 +182,13 @@ def plot_returns(file: Examined, target: Path) -> None:
         axes.legend(frameon=False)
     axes.set_xlabel("episode return (raw sum of rewards)")
     axes.set_ylabel("episodes")
-    title = f"{file.name}: {len(returns):,} episodes, {_SOURCES[file.source]}"
+    title = f"{file.name}: {len(returns):,} episodes, {_source_of(file)}"
     axes.set_title(textwrap.fill(title, 76), fontsize=11, loc="left")
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_axisbelow(True)
     axes.spines[["right", "top"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    if file.environment is not None:
+    if file.environment is not None and not file.environment.by_success:
         _add_score_axis(axes, file.environment)
     figure.savefig(target, dpi=150)
     plt.close(figure)
