@@ -28,6 +28,7 @@ OWN = {
     "spot": {"lambda_": 1.0},
     "bcq": {"latent_clip": 2.0, "act_samples": 10},
     "iql": {"temperature": 0.1, "expectile": 0.95},
+    "ifql": {"expectile": 0.95},
     "awac": {"temperature": 0.1},
     "onestep": {"temperature": 0.1},
     "brac-v": {"penalty_scale": 0.02},
