@@ -66,7 +66,7 @@ def test_frames_show_the_states_beside_them(recorded):
     data = read_vd4rl(recorded[0])
     assert (data.name, data.source) == (NAME, "collected")
     states = states_of(data).transitions
-    block = run_block(Segment("cheetah_run", "random", 1000), 3, 0, range(2))
+    block = run_block(Segment("cheetah_run", "random", 1000), 3, 0, None, range(2))
     for key, column in (("observations", states.observation), ("actions", states.action)):
         assert np.array_equal(np.concatenate([episode[key] for episode in block]), column)
     rewards = np.concatenate([episode["rewards"] for episode in block])

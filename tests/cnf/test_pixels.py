@@ -182,7 +182,10 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def short(monkeypatch):
     """Episodes of the simulator end after a few steps."""
-    monkeypatch.setattr(control, "HORIZON", 5)
+    find, steps = control.control_task, 5 * control.ACTION_REPEAT
+    monkeypatch.setattr(
+        control, "control_task", lambda name: find(name)._replace(control_steps=steps)
+    )
 
 
 def test_a_run_is_scored_resumed_and_filmed(folder, short, tmp_path):
