@@ -135,4 +135,4 @@ def test_the_file_says_that_it_is_not_ogbench(short, tmp_path):
 def test_one_recording_serves_all_tasks_of_a_file():
     assert lookup("scene-play-singletask-task5").recording == "scene-play"
     (segment,) = plan("scene-play", 5)
-    assert segment == ("scene-play", oracles.POLICY, 5)
+    assert segment[:3] == ("scene-play", oracles.POLICY, 5)
