@@ -20,6 +20,7 @@ from shared.data.files.attributes import Attributes
 from shared.data.files.folder import episode_files
 from shared.data.files.minari_reader import read_minari
 from shared.data.files.minari_writer import dataset_id, write_minari
+from shared.data.files.robots.reader import read_pictures
 from shared.data.files.source import FORMS, ROBOT, form_of, read_source
 from shared.data.files.writers import arrays_of, fixed_strings, write_d4rl, write_npz
 from shared.data.reader import examine
@@ -28,7 +29,6 @@ from shared.data.recording.columns import Columns
 from shared.data.recording.ends import find_episodes
 from shared.data.recording.units import PLAIN, RANGE_KEYS, Options
 from shared.data.recording.whole import Episode
-from shared.data.robots.reader import read_pictures
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.rows import has_frames
 from shared.data.vd4rl.writer import write_vd4rl

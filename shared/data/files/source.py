@@ -17,10 +17,10 @@ from shared.data.files.hdf5 import hdf5_keys
 from shared.data.files.minari_reader import minari_place, read_minari
 from shared.data.files.npz import read_npz
 from shared.data.files.one_file import Shift, Source, is_zip, read_file
+from shared.data.files.robots.reader import is_robot, read_robot
 from shared.data.files.shards import joined
 from shared.data.recording.columns import Fault
 from shared.data.recording.whole import to_columns as columns_of_episodes
-from shared.data.robots.reader import is_robot, read_robot
 from shared.errors import DataError
 from shared.storage.memory import memory_limit
 

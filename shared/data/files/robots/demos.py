@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from shared.data.files.hdf5 import HDF5Contents, read_hdf5
-from shared.data.robots.layout import Layout
-from shared.data.robots.recorded import Recording, require_columns
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.recorded import Recording, require_columns
 from shared.errors import DataError, printable
 
 ENDINGS = (".hdf5", ".h5")

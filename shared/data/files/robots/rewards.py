@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from shared.data.robots.layout import Layout
-from shared.data.robots.recorded import flat
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.recorded import flat
 from shared.errors import DataError, printable
 
 Function = Callable[[dict[str, np.ndarray]], Any]

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from shared.data.robots.layout_values import (
+from shared.data.files.robots.layout_values import (
     Part,
     action_range,
     columns,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from shared.data.robots.layout_values import Part
+from shared.data.files.robots.layout_values import Part
 from shared.errors import DataError, printable
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.layout_values import Part
+from shared.data.files.robots.lerobot_meta import Meta, Place, require_within
+from shared.data.files.robots.parquet import read_parquet
+from shared.data.files.robots.recorded import Recording, require_columns
 from shared.data.files.signature import AGAIN
-from shared.data.robots.layout import Layout
-from shared.data.robots.layout_values import Part
-from shared.data.robots.lerobot_meta import Meta, Place, require_within
-from shared.data.robots.parquet import read_parquet
-from shared.data.robots.recorded import Recording, require_columns
 from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.lerobot_meta import INFO, Meta, Place, filled
 from shared.data.files.signature import AGAIN
-from shared.data.robots.layout import Layout
-from shared.data.robots.lerobot_meta import INFO, Meta, Place, filled
 from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 

@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from shared.data.files.robots.parquet import read_words
 from shared.data.files.signature import AGAIN
-from shared.data.robots.parquet import read_words
 from shared.errors import DataError, printable
 
 INFO = Path("meta", "info.json")

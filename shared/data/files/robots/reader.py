@@ -16,17 +16,17 @@ from jaxtyping import UInt8
 from shared.data.files.attributes import Attributes
 from shared.data.files.folder import digest_of
 from shared.data.files.one_file import Source
+from shared.data.files.robots import demos, pictures, tables
+from shared.data.files.robots.layout import Layout, is_layout, read_layout
+from shared.data.files.robots.lerobot import read_lerobot, with_defaults
+from shared.data.files.robots.lerobot_meta import is_lerobot, read_meta
+from shared.data.files.robots.ranges import scaled_from
+from shared.data.files.robots.recorded import Recording, labels_of
+from shared.data.files.robots.rewards import load_function
+from shared.data.files.robots.steps import clock_of, steps_of
+from shared.data.files.robots.timing import Steps
 from shared.data.recording.columns import Columns, Fault, rough_columns, to_columns
 from shared.data.recording.units import OFFSET_KEY, RANGE_KEYS, far_offset, told_offset
-from shared.data.robots import demos, pictures, tables
-from shared.data.robots.layout import Layout, is_layout, read_layout
-from shared.data.robots.lerobot import read_lerobot, with_defaults
-from shared.data.robots.lerobot_meta import is_lerobot, read_meta
-from shared.data.robots.ranges import scaled_from
-from shared.data.robots.recorded import Recording, labels_of
-from shared.data.robots.rewards import load_function
-from shared.data.robots.steps import clock_of, steps_of
-from shared.data.robots.timing import Steps
 from shared.errors import DataError
 
 REWARD_KEY = "reward"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.data.files.robots import timing
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.recorded import Recording, flat, joined
+from shared.data.files.robots.rewards import FEWEST, Function, rewards_of, until_over
+from shared.data.files.robots.timing import Steps
 from shared.data.recording.columns import Fault
-from shared.data.robots import timing
-from shared.data.robots.layout import Layout
-from shared.data.robots.recorded import Recording, flat, joined
-from shared.data.robots.rewards import FEWEST, Function, rewards_of, until_over
-from shared.data.robots.timing import Steps
 from shared.errors import DataError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.data.files.folder import require_inside
-from shared.data.robots.layout import Layout
-from shared.data.robots.parquet import numeric_names, read_parquet
-from shared.data.robots.recorded import Recording, require_columns
+from shared.data.files.robots.layout import Layout
+from shared.data.files.robots.parquet import numeric_names, read_parquet
+from shared.data.files.robots.recorded import Recording, require_columns
 from shared.errors import DataError, printable
 from shared.storage.memory import memory_limit
 
