@@ -8,6 +8,7 @@ from tiny import tiny_plan
 
 from shared.training import program
 from shared.training.evaluation import BackgroundEvaluator, evaluate
+from shared.types import Spec
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +17,10 @@ def policy(hopper_random):
     return algorithm, program.init_state(algorithm, hopper_random.spec, (0,))
 
 
-def test_closing_drops_an_evaluation_that_runs(policy):
+def test_closing_drops_an_evaluation_that_runs():
     """After Ctrl-C its episodes would be played to their end for nothing."""
-    algorithm, state = policy
+    algorithm = tiny_plan("bc").build()
+    state = program.init_state(algorithm, Spec.blank((17,), 6), (0,))
     evaluator = BackgroundEvaluator(algorithm, "halfcheetah", (0,), episodes=1)
     evaluator.submit(state, 0, {})
     ((_, future),) = evaluator._pending
