@@ -14,7 +14,7 @@ from shared.errors import ConfigError
 
 
 class Fallen:
-    """A policy of the hopper that does nothing."""
+    """A policy of the hopper that falls at once."""
 
     record = {"environment": "hopper", "dataset": "hopper-random", "spec": {}}
     units = PLAIN
@@ -24,7 +24,7 @@ class Fallen:
 
     def act(self, observation, *, reward):
         self.steps += 1
-        return np.zeros(3, np.float32)
+        return np.ones(3, np.float32)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # imageio leaves pipes open
