@@ -99,17 +99,21 @@ def updates(plan: Plan, data: FrameData | RowData, dataset) -> Iterator[tuple[Ph
             yield phase, one, seen
 
 
+_HELD: dict[tuple, int] = {}
+
+
 def temporaries(plan: Plan, sizes: Environment | Spec) -> int:
     """Bytes that the largest update of one seed holds besides state and data."""
-    data = stand_in(plan, sizes)
-    dataset = data.to_device(**({} if data.pixels is None else {"where": "device"}))
-    return max(
-        (
-            round(SLACK * peak_bytes(_update(phase), one, *source, jax.random.key(0)))
+    key = shapes_of(plan, sizes)
+    if key not in _HELD:
+        data = stand_in(plan, sizes)
+        dataset = data.to_device(**({} if data.pixels is None else {"where": "device"}))
+        held = (
+            peak_bytes(_update(phase), one, *source, jax.random.key(0))
             for phase, one, source in updates(plan, data, dataset)
-        ),
-        default=0,
-    )
+        )
+        _HELD[key] = round(SLACK * max(held, default=0))
+    return _HELD[key]
 
 
 def forecast(plans: Sequence[Plan], spec: Spec) -> str:
@@ -142,7 +146,7 @@ def _seen(algorithm, index: int, dataset, one) -> Source:
     return Source(places, jax.ShapeDtypeStruct(view.shape[1:], view.dtype))
 
 
-def shapes_of(plan: Plan, environment: Environment) -> tuple:
+def shapes_of(plan: Plan, environment: Environment | Spec) -> tuple:
     """Equal for runs that cost the same: sizes, and every setting but the values of floats."""
 
     def shape(value):
