@@ -262,13 +262,9 @@ class AbstractDreamer(AbstractAlgorithm):
         )
 
     def initial_memory(self, state):
-        core, encoder, seen = (
-            state.world_model.model.rssm,
-            state.world_model.model.rssm.encoder,
-            None,
-        )
+        core, seen = state.world_model.model.rssm, None
         if core.frame_stack > 1:
-            seen = LastFrames(jnp.zeros(encoder.shape, jnp.uint8), jnp.zeros((), bool))
+            seen = LastFrames(jnp.zeros(core.encoder.shape, jnp.uint8), jnp.zeros((), bool))
         return Memory(core.initial(), jnp.zeros(core.from_action.in_features), seen)
 
     def act(self, state, memory, observation, *, key):

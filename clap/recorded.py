@@ -27,7 +27,7 @@ from clap.model.latent_actions import AbstractModelActions
 from clap.returns import episode_merit, recorded_returns
 from shared.datasets.windows import EpisodeWindow
 from shared.models.learner import Metrics
-from shared.models.losses import advantage_weight
+from shared.models.losses import action_distance, advantage_weight
 from shared.types import Scalar
 
 
@@ -100,8 +100,7 @@ def recorded_losses(
 
     def distance(feature, action, key):
         u = agent.actor.sample(feature, space.box(feature, support), key=key)
-        error = action - space.decode(feature, u)
-        return jnp.mean(error**2 if squared else jnp.abs(error))
+        return action_distance(action, space.decode(feature, u), squared=squared)
 
     keys = jax.random.split(key, weight.shape)
     distances = jax.vmap(jax.vmap(distance))(features, batch.window.action, keys)

@@ -56,7 +56,7 @@ from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparam
 from shared.errors import ConfigError
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
-from shared.models.losses import advantage_weight, standardized, td_target
+from shared.models.losses import action_distance, advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
 from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
@@ -287,9 +287,7 @@ class CNF(AbstractAlgorithm):
             judged = jnp.clip(judged, -self.advantage_limit, self.advantage_limit)
         weight = advantage_weight(judged, self.temperature)
         if imitation is not None:
-            error = a - imitation
-            size = jnp.abs(error) if self.distance == "absolute" else error**2
-            distance = jnp.mean(size, axis=1)
+            distance = action_distance(a, imitation, squared=self.distance == "squared")
         else:
             distance = -jax.vmap(lambda s, z: actor.log_prob(s, z, self.box(latent_space, s)))(s, a)
         loss = jnp.mean(weight * distance)

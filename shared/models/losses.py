@@ -24,6 +24,14 @@ def standardized(advantage: Float[Array, "batch"]) -> Float[Array, "batch"]:
     return (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-6)
 
 
+def action_distance(
+    a: Float[Array, "*batch action"], b: Float[Array, "*batch action"], *, squared: bool
+) -> Float[Array, "*batch"]:
+    """Mean over the entries of |a - b| (CNF, equation 6), or of its square."""
+    error = a - b
+    return jnp.mean(error**2 if squared else jnp.abs(error), axis=-1)
+
+
 def td_target(
     reward: Float[Array, ""],
     terminal: Bool[Array, ""],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.behavior import oracles
+from shared.behavior.episodes import Segment
 from shared.behavior.oracles import Player
 from shared.behavior.record import plan, record
 from shared.data.catalog import lookup
@@ -135,4 +136,4 @@ def test_the_file_says_that_it_is_not_ogbench(short, tmp_path):
 def test_one_recording_serves_all_tasks_of_a_file():
     assert lookup("scene-play-singletask-task5").recording == "scene-play"
     (segment,) = plan("scene-play", 5)
-    assert segment[:3] == ("scene-play", oracles.POLICY, 5)
+    assert segment == Segment("scene-play", oracles.POLICY, 5)

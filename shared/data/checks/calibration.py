@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.data.checks.material import Material
+from shared.data.checks.material import Material, first_columns
 from shared.data.checks.sensors import standard
 
 _EPISODES, _SIDE = 8, 3
@@ -31,7 +31,7 @@ def calibration(material: Material) -> str | None:
         return None
     first = max(found, key=lambda c: abs(c.shift) / c.spread)
     columns = sorted({c.column for c in found})
-    told = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
+    told = first_columns(columns)
     row = int(material.first[first.episode])
     return (
         f"key 'observations' is shifted by about {first.shift:.3g} in column {first.column} from "

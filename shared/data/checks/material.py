@@ -1,5 +1,6 @@
 """What the checks look at: the columns, the task, and what several of them need, once."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -126,4 +127,9 @@ def constant_of(material: Material, key: str) -> str:
     constant = np.flatnonzero(low == high)
     if not 0 < len(constant) < len(low):
         return ""
-    return ", ".join(map(str, constant[:8])) + (", ..." if len(constant) > 8 else "")
+    return first_columns(constant)
+
+
+def first_columns(columns: Sequence[int] | Int[np.ndarray, "columns"]) -> str:
+    """Eight of the columns at most, for a sentence."""
+    return ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.data.checks.material import Material
+from shared.data.checks.material import Material, first_columns
 
 EQUAL, BETTER = 1e-8, 100.0
 """Share of the variance that rounding leaves; how much better than any other row's."""
@@ -75,7 +75,7 @@ def stuck_sensors(material: Material) -> str | None:
         return None
     first = found[0]
     columns = sorted({x.column for x in found})
-    told = ", ".join(map(str, columns[:8])) + (", ..." if len(columns) > 8 else "")
+    told = first_columns(columns)
     return (
         f"key 'observations' stands still for {first.rows:,} rows from row {first.row:,} on in "
         f"column {first.column}, which else moves in every row ({len(found):,} such stretches, "
