@@ -119,12 +119,17 @@ def plan_of_features(run: Path) -> Plan:
         RunError: `run` is no run folder.
     """
     source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
+    require_perception(source, f"--features {run}")
+    return source
+
+
+def require_perception(source: Plan, where: str) -> None:
+    """A ConfigError, which begins with `where`, if runs of this plan have no model of the world."""
     if not registry.find(source.family, source.algorithm).perceives:
         raise ConfigError(
-            f"--features {run}: '{source.algorithm}' has no model of the world; name a run of "
-            "clap, lompo or offline-dv2."
+            f"{where}: '{source.algorithm}' has no model of the world; name a run of clap, "
+            "lompo or offline-dv2."
         )
-    return source
 
 
 def reusable_part(plan: Plan) -> Reusable:

@@ -70,12 +70,18 @@ class Request:
             ConfigError: an unknown algorithm, preset, key or value.
             RunError: the run whose model is asked for is none.
         """
-        from shared.runs.frozen_model import model_overrides, plan_of_features
+        from shared.runs.frozen_model import plan_of_features
+
+        features = None if self.features is None else plan_of_features(self.features)
+        return self.plan_on(features, **swept)
+
+    def plan_on(self, features: Plan | None, **swept: Any) -> Plan:
+        """The same, where the run of `features` (None: there is none) need not be there yet."""
+        from shared.runs.frozen_model import model_overrides
 
         overrides = dict(self.overrides)
         if self.data.observation is not None:
             overrides["observation"] = self.data.observation
-        features = None if self.features is None else plan_of_features(self.features)
         if features is not None:
             overrides = self._on_data_of(features, overrides)
         elif self.model is not None:
@@ -98,8 +104,8 @@ class Request:
         seen = asdict(features.settings)
         if overrides.get("observation", seen["observation"]) != seen["observation"]:
             raise ConfigError(
-                f"--observation: the model of {self.features} sees {seen['observation']}; leave "
-                "the option out."
+                f"--observation: the {features.algorithm} of --features sees "
+                f"{seen['observation']}; leave the option out."
             )
         if self.model is not None:
             raise ConfigError("--features takes over a world model; leave out --model.")
@@ -127,7 +133,7 @@ class Request:
         return replace(self, out=self.out or folder, label=label)
 
     def words(self) -> list[str]:
-        """The words that ask for the same on the command line, behind the family's name."""
+        """The words that ask for the same on the command line, after the family's name."""
         first, count = self.seeds[0], len(self.seeds)
         options = {
             "--env": self.data.name,
@@ -139,6 +145,7 @@ class Request:
             "--seeds": count if count > 1 else None,
             "--seed": first or None,
             "--model": self.model,
+            "--features": self.features,
             "--out": self.out,
             "--label": self.label,
         }

@@ -11,7 +11,7 @@ from typing import Any
 from shared.errors import ConfigError, UserError
 from shared.loading.request import DataRequest
 from shared.runs import members
-from shared.runs.frozen_model import overrides_of_model
+from shared.runs.frozen_model import overrides_of_model, require_perception
 from shared.runs.plan import Plan
 from shared.runs.request import Request
 from shared.studies.study import DataSet, Row, Study
@@ -31,7 +31,7 @@ class Job:
         data: what it is trained on.
         request: as `runs.start` takes it; `out` is its folder.
         plan: every value, without those of a sweep.
-        after: folder of the run whose model it takes over.
+        after: folder of the run whose model it needs.
     """
 
     row: Row
@@ -83,8 +83,8 @@ def make_jobs(
     jobs = []
     for data in study.data:
         made: dict[str, Job] = {}
-        for row in sorted(study.rows, key=lambda row: row.model_from is not None):
-            source = None if row.model_from is None else made[row.model_from]
+        for row in sorted(study.rows, key=lambda row: row.after is not None):
+            source = None if row.after is None else made[row.after]
             try:
                 made[row.label] = _job(row, data, source, out.resolve(), data_dir)
             except UserError as error:
@@ -104,14 +104,17 @@ def _job(row: Row, data: DataSet, source: Job | None, out: Path, data_dir: Path 
         sweep=row.sweep,
         label=row.label,
     )
-    planned = request
-    if source is not None:
+    planned, features = request, None
+    if source is not None and row.features_from is not None:
+        require_perception(source.plan, f"features_from: '{row.features_from}'")
+        features, request = source.plan, replace(request, features=source.folder)
+    elif source is not None:
         taken = overrides_of_model(source.plan, f"row '{row.model_from}'", dict(row.overrides))
         planned = replace(request, overrides=taken)
         request = replace(request, model=source.folder)
-    plan = planned.plan()
+    plan = planned.plan_on(features)
     for values in members.combinations(row.sweep):  # an unknown name is told before all training
-        planned.plan(**values)
+        planned.plan_on(features, **values)
     folder = out / RUNS / plan.dataset / f"{plan.algorithm}-{_identity(plan, row, data, source)}"
     return Job(row, data, replace(request, out=folder), plan, source and source.folder)
 
@@ -152,7 +155,7 @@ def from_plain(values: dict[str, Any]) -> Request:
     values, data = dict(values), dict(values["data"])
     for key in ("path", "data_dir"):
         data[key] = data[key] and Path(data[key])
-    for key in ("model", "out"):
+    for key in ("model", "features", "out"):
         values[key] = values[key] and Path(values[key])
     for key in ("seeds", "loggers"):
         values[key] = tuple(values[key])

@@ -12,7 +12,7 @@ from shared.studies.study import Row
 
 COMMON_KEYS = ("preset", "seeds", "observation", "set")
 """Of the study, and of any row that differs."""
-KEYS = ("algorithm", *COMMON_KEYS, "sweep", "model_from")
+KEYS = ("algorithm", *COMMON_KEYS, "sweep", "model_from", "features_from")
 GROUPS = ("algorithms", "rows", "controls")
 
 
@@ -36,7 +36,7 @@ def read_rows(document: Mapping[str, Any], where: str) -> tuple[Row, ...]:
     if not rows:
         raise ConfigError(f"{where}: has no rows; add 'algorithms' or 'rows'.")
     for row in rows.values():
-        _check_model_from(row, rows, where)
+        _check_source(row, rows, where)
     return tuple(rows.values())
 
 
@@ -55,7 +55,8 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
         key: [as_number(x) for x in list_of(swept, f"{where}: sweep: '{key}'")]
         for key, swept in mapping_of(own.get("sweep"), f"{where}: sweep").items()
     }
-    source, rows = own.get("model_from"), []
+    sources = {key: own.get(key) for key in ("model_from", "features_from")}
+    rows = []
     for preset in presets:
         ending = f", {preset}" if len(presets) > 1 else ""
         row = Row(
@@ -67,23 +68,30 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
             observation=values.get("observation"),
             overrides=overrides,
             sweep=sweep,
-            model_from=source and f"{text_of(source, f'{where}: model_from')}{ending}",
             is_control=is_control,
+            **{
+                key: source and f"{text_of(source, f'{where}: {key}')}{ending}"
+                for key, source in sources.items()
+            },
         )
         rows.append(row)
     return rows
 
 
-def _check_model_from(row: Row, rows: Mapping[str, Row], where: str) -> None:
-    """The row whose model another takes must be there, and have trained one itself."""
-    if row.model_from is None:
+def _check_source(row: Row, rows: Mapping[str, Row], where: str) -> None:
+    """The row whose model another needs must be there, and have trained one itself."""
+    if row.after is None:
         return
-    source = rows.get(row.model_from)
-    if source is None or source.sweep or source.model_from is not None:
-        why = "is no row" if source is None else "is a sweep or takes over a model itself"
+    key = "features_from" if row.model_from is None else "model_from"
+    if row.model_from is not None and row.features_from is not None:
         raise ConfigError(
-            f"{where}: '{row.label}': model_from: '{row.model_from}' {why}; name another row."
+            f"{where}: '{row.label}': takes over a model or learns on its states; leave out "
+            "model_from or features_from."
         )
+    source = rows.get(row.after)
+    if source is None or source.sweep or source.after is not None:
+        why = "is no row" if source is None else "is a sweep or needs a model itself"
+        raise ConfigError(f"{where}: '{row.label}': {key}: '{row.after}' {why}; name another row.")
 
 
 def family_of(algorithm: str, where: str) -> str:

@@ -4,14 +4,15 @@
     data               data sets by name or pattern, or files: {label, name, file}
     algorithms         a row each, labelled with the name; of both families
     rows, controls     label -> algorithm, or {algorithm, preset, seeds, observation, set, sweep,
-                       model_from}
+                       model_from, features_from}
     seeds, preset, source, observation, set    of every row that does not say otherwise
     report             notes, claims (`shared/comparison/claims.py`), mode, axis of the curves
     values             named values for YAML's own anchors (`&`, `*`, `<<`); read by nobody
 
 `set` holds hyperparameters and run settings, as `--set` takes them; what a row sets comes on top.
 A row with `model_from: ROW` takes over the frozen model or encoder of that row on the same data,
-one with `sweep` is a run for every value.  Of several presets a row is made for each.
+one with `features_from: ROW` learns on the states of its frozen world model, one with `sweep` is a
+run for every value.  Of several presets a row is made for each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,13 @@ class Row:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     model_from: str | None = None
+    features_from: str | None = None
     is_control: bool = False
+
+    @property
+    def after(self) -> str | None:
+        """Label of the row whose model it needs."""
+        return self.model_from or self.features_from
 
 
 @dataclass(frozen=True)

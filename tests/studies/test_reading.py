@@ -69,6 +69,24 @@ def test_rows_of_several_presets_and_a_choice_of_them(tmp_path):
         make_jobs(study, tmp_path, only=["CFN"])
 
 
+def test_a_row_learns_on_the_states_of_another_rows_model(tmp_path):
+    """Before that model is trained its plan says what is seen, and the request where it will be."""
+    rows = {
+        "C-LAP": {"algorithm": "clap", "preset": "quick"},
+        "on its states": {"algorithm": "td3bc", "preset": "quick", "features_from": "C-LAP"},
+    }
+    document = {"title": "T", "data": ["walker_walk-medium"], "observation": "pixels"}
+    jobs = make_jobs(make_study(document | {"rows": rows}, "t", "t.yaml", {}), tmp_path)
+    model, states = jobs
+    assert states.plan.features == model.plan.to_dict() and states.after == model.folder
+    assert from_plain(to_plain(states.request)) == states.request
+    assert states.request.words()[-6:-4] == ["--features", str(model.folder)]
+    assert states.plan.settings.rows == model.plan.settings.rows
+    rows["C-LAP"] |= {"set": {"model_steps": 7}}
+    changed = make_jobs(make_study(document | {"rows": rows}, "t", "t.yaml", {}), tmp_path)
+    assert changed[1].folder != states.folder  # another model, another run
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -79,6 +97,23 @@ def test_rows_of_several_presets_and_a_choice_of_them(tmp_path):
         ({"data": [{"name": "hopper", "file": None}]}, "give it with --data 'hopper=FILE'"),
         ({"controls": {"BC": "bc"}}, "controls: 'BC': two rows have the label"),
         ({"rows": {"A": {"algorithm": "plas", "model_from": "B"}}}, "'B' is no row"),
+        (
+            {"rows": {"A": {"algorithm": "bc", "features_from": "B"}}},
+            "features_from: 'B' is no row",
+        ),
+        (
+            {"rows": {"B": "bc", "A": {"algorithm": "bc", "features_from": "B"}}},
+            "'A' on hopper-random: features_from: 'B': 'bc' has no model of the world",
+        ),
+        (
+            {
+                "rows": {
+                    "B": "plas",
+                    "A": {"algorithm": "plas", "features_from": "B", "model_from": "B"},
+                }
+            },
+            "leave out model_from or features_from",
+        ),
         ({"rows": {"A": {"algorithm": "bc", "set": {"stps": 1}}}}, "'A' on hopper-random: --set"),
         ({"seeds": [1, 3]}, "'seeds' is [1, 3]; write a number, or neighbours"),
     ],
