@@ -84,7 +84,7 @@ def list_command():
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Only rows or data sets that match, e.g. 'hopper-*', and what they take over.",
+    help="Only rows and data sets that match, e.g. 'hopper-*', and what they take over.",
 )
 @click.option("--dry-run", "only_plan", is_flag=True, help="Print the plan only.")
 def run_command(name, out, launcher, workers, pairs, files, data_dir, only, only_plan):

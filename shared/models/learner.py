@@ -69,6 +69,9 @@ def descend(
     if it keeps one, follows at the rate `average`.
     """
     (_, metrics), gradients = eqx.filter_value_and_grad(loss, has_aux=True)(learner.model)
+    # An encoder below learns from the metrics (`shared/training/encoded.py`), never from what an
+    # earlier step of the same update did to another network.
+    gradients = jax.lax.stop_gradient(gradients)
     parameters = eqx.filter(learner.model, eqx.is_inexact_array)
     # Adam's bias correction in optax raises a float to an integer power; our own code is strict.
     with jax.numpy_dtype_promotion("standard"):
@@ -82,7 +85,7 @@ def descend(
 def annealed_adam(rate: Scalar, steps: int, *, cosine: bool) -> optax.GradientTransformation:
     """Adam; with `cosine` its step size falls from `rate` to 0 in `steps` updates.
 
-    Behind them (in the online phase) it is back at its full value.
+    After them (in the online phase) it is back at its full value.
     """
     if not cosine:
         return optax.adam(rate)

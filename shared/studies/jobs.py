@@ -75,7 +75,8 @@ def make_jobs(
         study: see `shared.studies.reading`.
         out: its folder.
         data_dir: root of the data's cache.
-        only: patterns; a job stays whose row or data set one of them matches, and what it needs.
+        only: patterns of rows and of data sets; a job stays if its row is among the rows that they
+            match, if any, and its data among the sets, and so does what it needs.
 
     Raises:
         UserError: of the kind that a row's settings raise; names the row.
@@ -133,16 +134,26 @@ def _identity(plan: Plan, row: Row, data: DataSet, source: Job | None) -> str:
 def _chosen(jobs: list[Job], only: Sequence[str]) -> list[Job]:
     if not only:
         return jobs
-    names = {job.folder: (job.row.label, job.data.label) for job in jobs}
+    rows, sets = ({p for p in only if fnmatch.filter(x, p)} for x in _labels(jobs))
+    lost = [pattern for pattern in only if pattern not in rows | sets]
+    if lost:
+        raise ConfigError(f"--only {' '.join(lost)}: matches no row and no data set of the study.")
+
+    def is_wanted(label: str, patterns: set[str]) -> bool:
+        return not patterns or any(fnmatch.fnmatch(label, pattern) for pattern in patterns)
+
     wanted = {
-        folder
-        for folder, labels in names.items()
-        if any(fnmatch.fnmatch(label, pattern) for label in labels for pattern in only)
+        job.folder
+        for job in jobs
+        if is_wanted(job.row.label, rows) and is_wanted(job.data.label, sets)
     }
-    if not wanted:
-        raise ConfigError(f"--only {' '.join(only)}: matches no row and no data set of the study.")
     wanted |= {job.after for job in jobs if job.folder in wanted and job.after is not None}
     return [job for job in jobs if job.folder in wanted]
+
+
+def _labels(jobs: list[Job]) -> tuple[set[str], set[str]]:
+    """Of all rows, and of all data sets."""
+    return {job.row.label for job in jobs}, {job.data.label for job in jobs}
 
 
 def to_plain(request: Request) -> dict[str, Any]:

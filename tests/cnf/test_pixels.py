@@ -137,6 +137,18 @@ def test_a_loss_that_is_declared_trains_the_encoder_and_nothing_else_does(subjec
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=2e-5)
 
 
+def test_an_encoder_learns_nothing_through_what_its_update_did_before(material):
+    """IQL's critics follow a value that the same update has moved."""
+    algorithm, key = pixel_plan("iql").build(), jax.random.key(0)
+    state = eqx.filter_eval_shape(algorithm.init, material.spec, key=key)
+    phase = algorithm.phases()[0]
+
+    def update(state):
+        return phase.update(state, phase.draw(material.dataset, key=key), key=key)[0]
+
+    assert jax.tree.structure(eqx.filter_eval_shape(update, state)) == jax.tree.structure(state)
+
+
 def test_shifted_frames_keep_their_pixels_and_repeat_their_edges():
     frames = np.random.default_rng(0).integers(0, 256, (40, 5, 5, 6), np.uint8)
     moved = np.asarray(random_shift(jnp.asarray(frames), 2, key=jax.random.key(0)))

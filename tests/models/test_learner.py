@@ -100,3 +100,16 @@ def test_step_sizes_fall_to_zero_along_a_cosine(steps):
         reached.append(float(learner.model))
     share = 0.5 * (1 + np.cos(np.pi * np.arange(5) / 4)) if steps else np.ones(5)
     np.testing.assert_allclose(np.diff(reached), 0.1 * share, atol=1e-5)
+
+
+def test_what_a_step_did_is_held_in_the_losses_after_it():
+    """The metrics can be differentiated by what is below; the model that was moved is a number."""
+    optimizer = optax.sgd(0.5)
+    learner = Learner.create(jnp.array(1.0), optimizer)
+
+    def by_value(x):
+        moved, loss = descend(learner, optimizer, lambda m: ((m * x) ** 2, (m * x) ** 2))
+        return loss, moved.model * x
+
+    assert jax.grad(lambda x: by_value(x)[0])(3.0) == 6.0
+    assert jax.grad(lambda x: by_value(x)[1])(3.0) == 1.0 - 0.5 * 2 * 9.0  # by x, not by its step
