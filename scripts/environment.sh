@@ -4,6 +4,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${VENV:-$root/.venv}
 unset PYTHONPATH PYTHONHOME
+# Dozens of processes import the same packages: each would compile them all, where images of
+# containers forbid to keep byte code.  It stays with the environment.
+unset PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
 say() { printf '\n== %s\n' "$1"; }
