@@ -105,10 +105,14 @@ class Log:
                 for seed in self.seeds:
                     mirror.log(label["step"], seed, evaluation_of(rows, seed, known))
             name = label["checkpoint"]
-            if name in self.run.checkpoints.names() and (
-                self.run.checkpoints.read_progress(name)["global_step"] == label["step"]
-            ):
+            if name in self.run.checkpoints.names() and self._is_of(label, name):
                 self.run.checkpoints.mark_best(name, float(np.mean(mode)), {"step": label["step"]})
+
+    def _is_of(self, label: dict, name: str) -> bool:
+        """Was the checkpoint of this name made at the step of an evaluation, in its phase?"""
+        progress = self.run.checkpoints.read_progress(name)
+        made = progress["phase"], progress["global_step"]
+        return made == (label["phase"], label["step"])
 
 
 def evaluation_of(rows, seed: int, scored: bool) -> dict[str, float]:

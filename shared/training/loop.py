@@ -145,6 +145,8 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
 
     if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
+    if step == 0 and settings.evaluate_first and phase.explore is None:
+        evaluate_if_due(context, state, phase, position)
     pieces = tuple(stretches(step, phase, settings))
     calls = paging.calls(algorithm, index, dataset, keys, pieces, settings.steps_per_call)
     for first, step in pieces:

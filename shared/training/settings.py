@@ -35,6 +35,7 @@ class RunSettings:
     devices: Size = _setting("devices that seeds and batches are spread over")
     steps_per_call: Size = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: Size = _setting("updates between two evaluations")
+    evaluate_first: bool = _setting("score the policy before its first update, too")
     episodes: Size = _setting("episodes of each seed and policy mode in an evaluation")
     save_every: Size = _setting("updates between two checkpoints")
     online_steps: Count = _setting("steps in the simulator after training, an update for each")

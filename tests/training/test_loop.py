@@ -19,7 +19,8 @@ from shared.training import loop
 
 CASE = "cnf-vae"
 """Two phases with all that a phase can have, and soon compiled."""
-MORE = {"pretrain_steps": 8, "steps": 12, "evaluate_every": 6, "save_every": 4}
+MORE = {"pretrain_steps": 8, "steps": 12, "save_every": 4}
+MORE |= {"evaluate_every": 6, "evaluate_first": True}
 
 
 def bytes_of(run):
@@ -90,7 +91,7 @@ def test_the_tables(finished):
     assert set(scores[0]) == {
         "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
     }  # fmt: skip
-    assert sorted({int(row["step"]) for row in scores}) == [14, 20]
+    assert sorted({int(row["step"]) for row in scores}) == [8, 14, 20]
     assert {row["mode"] for row in scores} == {"deterministic", "sampled"}
     assert {row["source"] for row in scores} == {"collected"}
     with open(finished / "metrics.csv") as file:
