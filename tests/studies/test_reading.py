@@ -65,8 +65,10 @@ def test_rows_of_several_presets_and_a_choice_of_them(tmp_path):
     chosen = make_jobs(study, tmp_path, only=["PLAS+P, paper"])
     assert {job.row.label for job in chosen} == {"PLAS+P, paper", "PLAS, paper"}
     assert len(chosen) == 2 * len(study.data)
+    (job,) = make_jobs(study, tmp_path, only=["CNF, quick", "hopper-*"])
+    assert (job.row.label, job.data.label) == ("CNF, quick", "hopper-medium")
     with pytest.raises(ConfigError, match="--only CFN: matches no row"):
-        make_jobs(study, tmp_path, only=["CFN"])
+        make_jobs(study, tmp_path, only=["CFN", "hopper-*"])
 
 
 def test_a_row_learns_on_the_states_of_another_rows_model(tmp_path):
