@@ -121,7 +121,8 @@ def record_pixels(
     total = sum(unit.rows for unit in units)
     done = total - sum(unit.rows for unit in missing)
     tell = progress or (lambda done, total: None)
-    tell(done, total)
+    if missing:
+        tell(done, total)
     for unit in _each(missing, order, folder, min(workers, max(1, len(missing)))):
         done += unit.rows
         tell(done, total)
