@@ -21,7 +21,8 @@ samples, the jump start of section 4.1).
 
 Beyond the paper: `actions_from: state` (latent actions and actor see s alone, without h, in which
 past actions can be copied), `frame_stack`, `latent_actions: flow` (C-LAP-flow), CNF's flow as the
-latent action space, u = latent_clip · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`.
+latent action space, u = latent_clip · u~; `latent_actions: flow-matching`, the noise of a decoder
+by flow matching, u = support · u~; `stochastic_kind: discrete`, `tau`, `stop_box_gradient`.
 The plain agent is unstable on narrow data; the preset `stable` keeps it up: values learn from
 recorded windows alone, in the units and bounds of the data, and the actor also imitates, inside the
 box, what did well (clap/recorded.py); s is inferred from the observation, or remembered along whole
@@ -42,6 +43,8 @@ Differences from the paper:
     - The deterministic policy is the image of the actor's mean at the likeliest posterior state;
       the sampled one draws the latent action, and the state too if the agent was trained on
       samples of it (`recorded_states`).  The paper does not say which it scores.
+    - Flow matching has a prior that is N(0, I) in every state, no posterior, and a loss that is no
+      likelihood: it teaches the decoder alone, not the model.
 """
 
 from functools import partial
@@ -55,6 +58,7 @@ from clap.dreamer import AbstractDreamer, reusable_model
 from clap.dreams import draw_starts, dream_all, dream_losses
 from clap.model.flow_latents import FlowLatentActions
 from clap.model.latent_actions import DirectActions, GaussianLatentActions, MarkovActions
+from clap.model.matching_latents import MatchingLatentActions
 from clap.model.states import states_of
 from clap.model.world_model import normalized
 from clap.recorded import Recorded, recorded_losses
@@ -79,7 +83,9 @@ class State(NamedTuple):
 class CLAP(AbstractDreamer):
     """Constrained Latent Action Policies; fields are the hyperparameters."""
 
-    latent_actions: Literal["gaussian", "flow", "none"] = hyperparameter("latent action space")
+    latent_actions: Literal["gaussian", "flow", "flow-matching", "none"] = hyperparameter(
+        "latent action space"
+    )
     latent_action: Size = hyperparameter("length of the latent action u")
     actions_from: Literal["history", "state"] = hyperparameter(
         "what actions are read off: 'history' = h and s, 'state' = s alone (Markov actions)"
@@ -89,6 +95,7 @@ class CLAP(AbstractDreamer):
     flow_layers: Size = hyperparameter("layers of the flow")
     flow_hidden_size: Size = hyperparameter("width of the flow's conditioners")
     flow_noise: Amount = hyperparameter("half width of noise on the flow's training actions")
+    flow_steps: Size = hyperparameter("Euler steps from noise to action of flow matching")
     policy: Literal["learned", "prior"] = hyperparameter("what acts; 'prior' trains no agent")
     support: Positive | None = hyperparameter("half width of the box in prior stds; null = no box")
     latent_clip: Rate = hyperparameter("half width of the box of a flow, at most 1")
@@ -130,7 +137,7 @@ class CLAP(AbstractDreamer):
     paper = "Alles et al. 2024, Constrained Latent Action Policies (arXiv:2411.04562)"
     reusable = reusable_model(
         *("latent_actions", "latent_action", "flow_layers", "flow_hidden_size", "flow_noise"),
-        *("actions_from", "action_std", "latent_action_free_nats"),
+        *("flow_steps", "actions_from", "action_std", "latent_action_free_nats"),
     )
 
     def __check_init__(self):
@@ -159,6 +166,9 @@ class CLAP(AbstractDreamer):
         if self.latent_actions == "flow":
             form = {"layers": self.flow_layers, "hidden_size": self.flow_hidden_size}
             space = FlowLatentActions(*sizes, **form, noise_width=self.flow_noise, key=key)
+        elif self.latent_actions == "flow-matching":
+            form = {"flow_steps": self.flow_steps}
+            space = MatchingLatentActions(*sizes, self.hidden_sizes, **form, key=key)
         else:
             form = {"action_std": self.action_std, "free_nats": self.latent_action_free_nats}
             sizes = *sizes, self.latent_action, self.hidden_sizes

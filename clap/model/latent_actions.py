@@ -39,6 +39,11 @@ class AbstractModelActions(AbstractLatentActionSpace):
     models_actions: ClassVar[bool] = True
     own_weights: ClassVar[bool] = False
 
+    @property
+    def noise_size(self) -> int:
+        """Standard normal numbers that `terms` takes for one action."""
+        return self.latent_size
+
     @abc.abstractmethod
     def sample_prior(
         self, condition: Float[Array, "feature"], *, key: PRNGKeyArray | None
@@ -50,7 +55,7 @@ class AbstractModelActions(AbstractLatentActionSpace):
         self,
         condition: Float[Array, "feature"],
         action: Float[Array, "action"],
-        noise: Float[Array, "latent"],
+        noise: Float[Array, "noise"],
     ) -> ActionTerms:
         """The action's part of the negative ELBO; `noise` is standard normal."""
 
@@ -219,6 +224,11 @@ class MarkovActions(AbstractModelActions):
     def own_weights(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """As of the space."""
         return self.space.own_weights
+
+    @property
+    def noise_size(self) -> int:
+        """As of the space."""
+        return self.space.noise_size
 
     def sample_prior(self, condition, *, key):
         return self.space.sample_prior(condition[self.unseen :], key=key)

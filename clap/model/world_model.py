@@ -11,8 +11,8 @@ divided by their number, i.e. in nats a step:
     latent_action_kl    KL(q(u_t | h_t, s_t, a_t) ‖ p(u_t | h_t, s_t))
 
 Reward and end of the episode are read off the state that the action led to.
-Without action heads (`DirectActions`) the last two terms are missing and this is
-a plain recurrent state-space model.
+Other latent actions have other terms in the place of the last two; with none (`DirectActions`)
+this is a plain recurrent state-space model.
 """
 
 import math
@@ -40,7 +40,7 @@ class Noise(NamedTuple):
     """Noise of one window: that of `AbstractStates`, and standard normal; leading axis = time."""
 
     state: Float[Array, "*batch time stochastic"]
-    action: Float[Array, "*batch time latent"]
+    action: Float[Array, "*batch time noise"]
 
 
 class WorldModel(eqx.Module):
@@ -171,7 +171,7 @@ class WorldModel(eqx.Module):
         shape = (batch_size, length)
         return Noise(
             self.rssm.states.noise(*shape, key=k_state),
-            jax.random.normal(k_action, (*shape, self.actions.latent_size)),
+            jax.random.normal(k_action, (*shape, self.actions.noise_size)),
         )
 
     def loss(

@@ -30,6 +30,8 @@ from shared.types import Box, Scalar
 
 NEWTON_STEPS = 8
 """Of one Euler step backwards: the error squares at every one, and starts at about 1/K."""
+NEWTON_LIMIT = 2.0
+"""Ceiling of a step's size in every dimension: where a field folds, Newton's steps have no end."""
 
 
 class FlowMatching(AbstractLatentActionSpace):
@@ -92,7 +94,7 @@ class FlowMatching(AbstractLatentActionSpace):
         """The end of the flow that begins at the noise, clipped to [-1, 1]."""
         x = latent
         for i in range(self.flow_steps):
-            x = self._forward(condition, x, i)
+            x = self._forward(condition, x, jnp.asarray(i / self.flow_steps))
         return jnp.clip(x, -1.0, 1.0)
 
     def encode(
@@ -142,25 +144,25 @@ class FlowMatching(AbstractLatentActionSpace):
         del condition
         return centered_box(self.latent_size, half_width)
 
-    def _forward(self, condition, x, i):
-        """Euler step i."""
-        return x + self.velocity(condition, x, jnp.asarray(i / self.flow_steps)) / self.flow_steps
+    def _forward(self, condition, x, time):
+        """The Euler step that begins at this time."""
+        return x + self.velocity(condition, x, time) / self.flow_steps
 
     def _inverse(self, condition, action):
         """All steps backwards: the noise, and log|det| of the steps forwards from it."""
-        x, log_det = action, jnp.zeros(())
-        for i in reversed(range(self.flow_steps)):
-            x, step_log_det = self._backward(condition, x, i)
-            log_det = log_det + step_log_det
-        return x, log_det
+        times = jnp.arange(self.flow_steps, dtype=jnp.float32) / self.flow_steps
+        backward = partial(self._backward, condition)
+        noise, log_dets = jax.lax.scan(backward, action, times, reverse=True)
+        return noise, jnp.sum(log_dets)
 
-    def _backward(self, condition, end, i):
-        """Where Euler step i began that ends at `end`, by Newton's method; and its log|det|."""
-        forward = partial(self._forward, condition, i=i)
+    def _backward(self, condition, end, time):
+        """Where the Euler step began that ends at `end`, by Newton's method; and its log|det|."""
+        forward = partial(self._forward, condition, time=time)
         slope = jax.jacfwd(forward)
 
         def newton(_, x):
-            return x - jnp.linalg.solve(slope(x), forward(x) - end)
+            step = jnp.linalg.solve(slope(x), forward(x) - end)
+            return x - jnp.clip(step, -NEWTON_LIMIT, NEWTON_LIMIT)
 
         x = jax.lax.fori_loop(0, NEWTON_STEPS, newton, end)
         return x, jnp.linalg.slogdet(slope(x))[1]

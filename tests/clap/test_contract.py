@@ -22,7 +22,9 @@ from shared.training.views import source_of
 
 CASES = {
     "paper": {},
-    "no constraint, remembered states": {"support": None, "recorded_states": "remembered"},
+    "noise, no constraint, remembered states": {
+        **{"latent_actions": "flow-matching", "support": None, "recorded_states": "remembered"},
+    },
     "no latent action, discrete states": {"latent_actions": "none", "stochastic_kind": "discrete"},
     "prior as policy, divided KLs": {
         **{"policy": "prior", "kl_balance": 0.8, "free_nats": 1.0, "latent_action_free_nats": 0.5},
@@ -39,7 +41,7 @@ CASES = {
 }
 
 LOOKED_AT = [
-    "no constraint, remembered states",
+    "noise, no constraint, remembered states",
     "no latent action, discrete states",
     "flow latents, every option",
 ]
@@ -154,7 +156,7 @@ def test_the_memory_matters_and_is_forgotten_at_a_reset(trained, hopper_random):
     np.testing.assert_array_equal(play(algorithm.initial_memory(one), first)[0], action)
 
 
-@pytest.mark.parametrize("trained", ["no constraint, remembered states"], indirect=True)
+@pytest.mark.parametrize("trained", ["noise, no constraint, remembered states"], indirect=True)
 def test_remembered_states_are_those_of_a_policy_that_acts(trained, hopper_random):
     """Observation by observation, from the start of an episode to its last state."""
     _, algorithm, state = trained
@@ -171,7 +173,9 @@ def test_remembered_states_are_those_of_a_policy_that_acts(trained, hopper_rando
         action = frames.places.action[rows][t]
 
 
-@pytest.mark.parametrize("trained", ["paper", "no constraint, remembered states"], indirect=True)
+@pytest.mark.parametrize(
+    "trained", ["paper", "noise, no constraint, remembered states"], indirect=True
+)
 def test_samples_draw_the_state_only_if_the_agent_knows_such_states(trained, hopper_random):
     _, algorithm, state = trained
     one, observation = first_of(state), jnp.asarray(hopper_random.transitions.observation[0])

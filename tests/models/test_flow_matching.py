@@ -62,6 +62,14 @@ def test_encoding_inverts_this_very_decoder():
     np.testing.assert_allclose(again, latents, atol=1e-5)
 
 
+def test_where_a_field_folds_the_noise_stays_finite():
+    """Some actions are the end of no noise there, others of several."""
+    flow = make(flow_steps=4, scale=8.0)
+    actions = jnp.linspace(-1, 1, 40).reshape(20, 2)
+    noise = jax.vmap(lambda a: flow.encode(CONDITION, a))(actions)
+    assert np.isfinite(noise).all() and np.abs(noise).max() < 100
+
+
 def test_the_density_is_that_of_the_decoded_noise():
     """It integrates to one, and agrees with a histogram of decoded noise."""
     flow = make(flow_steps=4, action_size=1, scale=1.0)
