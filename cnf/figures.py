@@ -1,8 +1,7 @@
 """Figures of the CNF paper: `cnf figures moons` and `cnf figures nll`."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnf.matching_moons import matching_command
 from cnf.mmd import mmd_command
 from cnf.moons import (
     AMPLITUDES,
@@ -23,12 +23,9 @@ from cnf.moons import (
     log_prob,
     two_moons,
 )
+from cnf.panels import COLORS, DATA_COLOR, OUTSIDE, SHOWN, draw_points, panels
 
-COLORS = ("#D55E00", "#0072B2", "#009E73")
-DATA_COLOR = "#B8B8B8"
 GRID = 200
-SHOWN = 2000
-OUTSIDE = f"farther from the data than {QUANTILE:.1%} of fresh data"
 
 
 def moons(
@@ -73,6 +70,7 @@ def figures():
     """Draw figures of the papers."""
 
 
+figures.add_command(matching_command)
 figures.add_command(mmd_command)
 
 
@@ -144,31 +142,14 @@ def _table(result: dict[str, Any]):
     return table
 
 
-@contextmanager
-def _figure(rows: int, columns: int, path: Path) -> Iterator[tuple[Any, Any]]:
-    """A figure of square panels over [-1, 1]², written to `path` in the end."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # No pyplot: it would keep the figure and may ask for a display.
-    figure = Figure(figsize=(3.1 * columns + 0.6, 3.1 * rows + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axis in axes.flat:
-        axis.set(xlim=(-1, 1), ylim=(-1, 1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-        axis.title.set_fontsize(10)
-    yield figure, axes
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
-
-
 def _draw_figure_2(fitted: dict[str, Fitted], path: Path, title: str) -> None:
     """Density and samples of both bases, side by side."""
-    with _figure(1, 2 * len(fitted), path) as (figure, axes):
+    with panels(1, 2 * len(fitted), path) as (figure, axes):
         for k, (base, fit) in enumerate(fitted.items()):
             density, samples = axes[0, 2 * k : 2 * k + 2]
             heat = _draw_density(density, fit)
             density.set_title(f"{base} base: density (NLL {fit.nll:.2f} nats)")
-            _draw_points(samples, next(iter(fit.sweeps.values())).samples[1.0], COLORS[k])
+            draw_points(samples, next(iter(fit.sweeps.values())).samples[1.0], COLORS[k])
             samples.set_title(f"{base} base: samples")
         figure.colorbar(heat, ax=axes, shrink=0.8, pad=0.01, label="density")
         figure.suptitle(f"{title}; likelihood of fresh data", fontsize=10)
@@ -176,12 +157,12 @@ def _draw_figure_2(fitted: dict[str, Fitted], path: Path, title: str) -> None:
 
 def _draw_figure_3(sweeps: dict[str, Sweep], data: np.ndarray, path: Path, title: str) -> None:
     """Samples over the data: a row for each case, a column for each amplitude."""
-    with _figure(len(sweeps), len(AMPLITUDES), path) as (figure, axes):
+    with panels(len(sweeps), len(AMPLITUDES), path) as (figure, axes):
         figure.suptitle(f"{title}; grey: data; outside: {OUTSIDE}", fontsize=10)
         for k, (case, sweep) in enumerate(sweeps.items()):
             for axis, amplitude in zip(axes[k], AMPLITUDES, strict=True):
-                _draw_points(axis, data, DATA_COLOR)
-                _draw_points(axis, sweep.samples[amplitude], COLORS[k])
+                draw_points(axis, data, DATA_COLOR)
+                draw_points(axis, sweep.samples[amplitude], COLORS[k])
                 axis.set_title(f"amplitude {amplitude:g}: {sweep.outside[amplitude]:.1%} outside")
             axes[k, 0].set_ylabel(case)
 
@@ -192,7 +173,3 @@ def _draw_density(axis: Any, fit: Fitted) -> Any:
     density = np.exp(np.asarray(jax.jit(log_prob)(fit.flow, points))).reshape(GRID, GRID)
     # One scale for both bases, so that their colours can be compared.
     return axis.imshow(density, origin="lower", extent=(-1, 1, -1, 1), cmap="magma", vmin=0, vmax=3)
-
-
-def _draw_points(axis: Any, points: np.ndarray, color: str) -> None:
-    axis.scatter(*points[:SHOWN].T, s=3, color=color, alpha=0.6, linewidths=0)

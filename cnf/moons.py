@@ -12,7 +12,7 @@ cube, ±0.9, cures that, and is the third case here.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -22,8 +22,10 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from shared.models.flow import ConditionalFlow
+from shared.models.latent_actions import AbstractLatentActionSpace
 from shared.models.learner import Learner, descend
 
+Space = TypeVar("Space", bound=AbstractLatentActionSpace)
 BASES = ("normal", "uniform")
 BOXES = {"normal": (None,), "uniform": (1.0, 0.9)}
 """Half widths of the boxes that latents are clipped to; None for no box."""
@@ -67,17 +69,17 @@ def two_moons(count: int, *, seed: int, noise: float = 0.05) -> np.ndarray:
 
 
 def fit(
-    flow: ConditionalFlow,
+    space: Space,
     points: Float[Array, "rows n"],
     *,
     steps: int,
     key: PRNGKeyArray,
     advance: Callable[[int], Any] = lambda updates: None,
-) -> ConditionalFlow:
-    """Maximum likelihood (eq. 5) of an unconditional flow, Adam with a cosine schedule.
+) -> Space:
+    """A space's own loss (of a flow the likelihood, eq. 5), by Adam with a cosine schedule.
 
     Arguments:
-        flow: with a condition of length 0.
+        space: with a condition of length 0.
         points: shape (rows, n), in [-1, 1].
         steps: number of updates, batches of 512.
         key: draws the batches.
@@ -87,16 +89,18 @@ def fit(
         optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(2e-3, steps))
     )
     first = points[:BATCH]
-    flow = flow.start(jnp.zeros((first.shape[0], 0)), first)
-    arrays, static = eqx.partition(Learner.create(flow, optimizer), eqx.is_array)
+    begun = space.start(jnp.zeros((first.shape[0], 0)), first)
+    arrays, static = eqx.partition(Learner.create(begun, optimizer), eqx.is_array)
 
     def update(arrays, key, points):
         batch = points[jax.random.randint(key, (BATCH,), 0, points.shape[0])]
-        learner, _ = descend(
-            eqx.combine(arrays, static),
-            optimizer,
-            lambda flow: (-jnp.mean(log_prob(flow, batch)), {}),
-        )
+        keys = jax.random.split(jax.random.fold_in(key, 1), BATCH)
+
+        def loss(space):
+            losses = jax.vmap(lambda x, key: space.loss(jnp.zeros(0), x, key=key))(batch, keys)
+            return jnp.mean(losses), {}
+
+        learner, _ = descend(eqx.combine(arrays, static), optimizer, loss)
         return eqx.filter(learner, eqx.is_array), None
 
     @jax.jit
@@ -136,6 +140,31 @@ def nearest_distance(
     return jax.lax.map(one, points, batch_size=64)
 
 
+def moons_and_limit(seed: int) -> tuple[Array, Array, Array]:
+    """Data, fresh data, and the distance from the data beyond which a point is outside."""
+    data = jnp.asarray(two_moons(ROWS, seed=seed))
+    fresh = jnp.asarray(two_moons(SAMPLES, seed=seed + 1))
+    return data, fresh, jnp.quantile(nearest_distance(fresh, data), QUANTILE)
+
+
+def sweep(
+    space: AbstractLatentActionSpace,
+    half_width: float | None,
+    data: Float[Array, "rows n"],
+    limit: Float[Array, ""],
+    *,
+    key: PRNGKeyArray,
+) -> Sweep:
+    """What a space decodes at every amplitude in one box; farther than `limit` is outside."""
+    decode = jax.jit(jax.vmap(lambda latent: space.decode(jnp.zeros(0), latent)))
+    samples, outside = {}, {}
+    for amplitude in AMPLITUDES:
+        points = decode(draw_latents(half_width, amplitude, SAMPLES, key=key))
+        samples[amplitude] = np.asarray(points)
+        outside[amplitude] = float(np.mean(nearest_distance(points, data) > limit))
+    return Sweep(samples, outside)
+
+
 def experiment(base: str, *, seed: int, steps: int, advance: Callable[[int], Any]) -> Fitted:
     """Train one flow, sample it at every amplitude and count what leaves the data.
 
@@ -145,26 +174,15 @@ def experiment(base: str, *, seed: int, steps: int, advance: Callable[[int], Any
         steps: number of updates.
         advance: as in `fit`.
     """
-    data, fresh = (
-        jnp.asarray(two_moons(ROWS, seed=seed)),
-        jnp.asarray(two_moons(SAMPLES, seed=seed + 1)),
-    )
+    data, fresh, limit = moons_and_limit(seed)
     start, batches, latents = jax.random.split(jax.random.key(seed), 3)
     flow = ConditionalFlow(0, 2, layers=LAYERS, hidden_size=HIDDEN, base=base, key=start)
     flow = fit(flow, data, steps=steps, key=batches, advance=advance)
-    limit = jnp.quantile(nearest_distance(fresh, data), QUANTILE)
-    decode = jax.jit(jax.vmap(lambda latent: flow.decode(jnp.zeros(0), latent)))
-
-    def sweep(half_width):
-        samples, outside = {}, {}
-        for amplitude in AMPLITUDES:
-            points = decode(draw_latents(half_width, amplitude, SAMPLES, key=latents))
-            samples[amplitude] = np.asarray(points)
-            outside[amplitude] = float(np.mean(nearest_distance(points, data) > limit))
-        return Sweep(samples, outside)
-
     nll = -float(jnp.mean(jax.jit(log_prob)(flow, fresh)))
-    return Fitted(flow, nll, {case_name(base, box): sweep(box) for box in BOXES[base]})
+    sweeps = {
+        case_name(base, box): sweep(flow, box, data, limit, key=latents) for box in BOXES[base]
+    }
+    return Fitted(flow, nll, sweeps)
 
 
 def case_name(base: str, half_width: float | None) -> str:
