@@ -9,7 +9,7 @@ al., 2021).
     rows      (f, a, r, f'), f = [h, s]:
               recorded    posterior states along windows, their actions and rewards
               imagined    a = pi(f) + exploration_noise · N(0, 1), from posterior states,
-                          r = r(h', s') - penalty_scale · std_k log p_k(s' | h')
+                          r = r(h', s') - penalty_scale · unit · std_k log p_k(s' | h')
     critics   y = r + discount · c · min_i Q'_i(f', pi(f'))
               min  sum_i (Q_i(f, a) - y)^2
     actor     max  min_i Q_i(f, pi(f))
@@ -17,7 +17,8 @@ al., 2021).
 
 c = 0 behind a recorded fatal action, 1 elsewhere, and in dreams the model's
 probability to go on; `batch_size` rows are recorded and as many imagined.  pi is
-deterministic, a tanh.  Nothing but the penalty keeps it near the data.
+deterministic, a tanh.  Nothing but the penalty keeps it near the data; unit = 1, with
+`penalty_unit: data` as in `clap/penalty.py`.
 
 Differences from the paper:
     - There are no buffers of latent rows.  Recorded ones are inferred from `windows` fresh
@@ -25,6 +26,7 @@ Differences from the paper:
       and used once; theirs are kept for long, so that old actors' rows are among them.
     - Its lower bound subtracts the variance of log p_k, its code this deviation; the number
       is the code's.
+    - `penalty_unit: data` is ours: one penalty for models of all sizes.
     - Rows behind the end of a dreamed episode count as much as it is likely to go on; theirs
       end where this is less than a half.
     - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The network of one member
@@ -38,10 +40,12 @@ Differences from the paper:
       balanced KLs and `learned_std` are our own options.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from clap.dreamer import AbstractDreamer, reusable_model
 from clap.dreams import draw_starts
@@ -49,6 +53,7 @@ from clap.latent_rows import Rows, draw_recorded, join, rows_of_dreams
 from clap.model.latent_actions import DirectActions
 from clap.model.prior_ensemble import draw_members, log_prob_spread
 from clap.model.world_model import normalized
+from clap.penalty import PenaltyUnit, start_of
 from clap.recorded import Recorded
 from shared.algorithm import hyperparameter
 from shared.models.learner import Learner, clipped_adam, descend, initialise, polyak
@@ -65,6 +70,7 @@ class State(NamedTuple):
     actor: Learner
     critic: Learner
     target_critic: Critics
+    penalty_unit: Float[Array, ""]
 
 
 class LOMPO(AbstractDreamer):
@@ -74,6 +80,9 @@ class LOMPO(AbstractDreamer):
 
     prior_members: Size = hyperparameter("priors in the ensemble")
     penalty_scale: Amount = hyperparameter("weight of the spread of log p(s') in dreamed rewards")
+    penalty_unit: PenaltyUnit = hyperparameter(
+        "unit of the penalty; data = a mean reward for the mean spread along held-out windows"
+    )
     windows: Size = hyperparameter("windows an update, whose states give the rows")
     batch_size: Size = hyperparameter("recorded rows an update, and imagined ones")
     horizon: Size = hyperparameter("actions in a dream")
@@ -106,6 +115,7 @@ class LOMPO(AbstractDreamer):
             Learner.create(initialise(make_actor, key=k_actor), self.actor_optimizer),
             Learner.create(critic, self.critic_optimizer),
             critic,
+            jnp.ones(()),
         )
 
     def make_actions(self, feature_size, action_size, *, key):
@@ -120,7 +130,7 @@ class LOMPO(AbstractDreamer):
         return clipped_adam(self.agent_clip, self.critic_learning_rate)
 
     def phases(self):
-        return (self.model_phase(evaluates=False), self.agent_phase())
+        return (self.model_phase(evaluates=False), self.agent_phase(start=start_of(self)))
 
     def draw_agent(self, dataset, *, key):
         return Recorded.draw(dataset, self.windows, self.window, by_episode=False, key=key)
@@ -149,11 +159,11 @@ class LOMPO(AbstractDreamer):
         starts = draw_starts(latents, batch, -(-self.batch_size // self.horizon), key=k_starts)
         behind, actions = self.dreams(state, starts, key=k_dreams)
         reward = jax.vmap(jax.vmap(model.reward))(behind.feature)
-        penalty = jax.vmap(jax.vmap(lambda latent: self.penalty(model, latent)))(behind)
+        penalty = jax.vmap(jax.vmap(partial(self.penalty, model)))(behind)
         imagined = rows_of_dreams(
             jnp.concatenate([model.rssm.visible(starts)[:, None], model.rssm.visible(behind)], 1),
             actions,
-            reward - self.penalty_scale * penalty,
+            reward - self.penalty_scale * state.penalty_unit * penalty,
             jax.vmap(jax.vmap(model.continuation))(behind.feature),
             self.batch_size,
         )

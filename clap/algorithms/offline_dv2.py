@@ -7,7 +7,7 @@ Observations" (Lu et al., 2023), section 4: DreamerV2 on fixed data.
               balanced and with free nats                -> clap/model/world_model.py
     priors    p_k(s' | h'), k = 1..prior_members; one is drawn a step, in training
               and in dreams                              -> clap/model/prior_ensemble.py
-    reward    r~ = r(h', s') - penalty_scale · mean_k ‖mu_k(h') - mean_j mu_j(h')‖
+    reward    r~ = r(h', s') - penalty_scale · unit · mean_k ‖mu_k(h') - mean_j mu_j(h')‖
     values    min  (V(h, s) - G)²,  G = lambda return of r~ in a dream
     actor     max  mean of G + entropy_scale · entropy of the policy, by
               back-propagation through rewards, penalties, values and dynamics
@@ -15,11 +15,13 @@ Observations" (Lu et al., 2023), section 4: DreamerV2 on fixed data.
 
 h', s' = the state behind an action; mu_k = mean of p_k, of one-hot variables
 (`stochastic_kind: discrete`) the vector of their probabilities; G = `lambda_returns`.
-The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the data.
+The policy is the tanh of a Gaussian.  Nothing but the penalty keeps it near the data;
+unit = 1, with `penalty_unit: data` as in `clap/penalty.py`.
 
 Differences from the paper:
     - States are Gaussian, as in C-LAP's comparison, and discrete ones an option.
-    - The penalty, a mean of norms, is that of the authors' code, and so is its number.
+    - The penalty, a mean of norms, is that of the authors' code, and so is its number;
+      `penalty_unit: data` is ours: one penalty for models of all sizes.
     - [s, a] enter the GRU as they are: theirs pass a dense layer first.  The GRU has no layer norm,
       the prior of one member has all of `hidden_sizes` (theirs one layer of 200), hidden
       activations are SELU (ReLU in the actor) where theirs are ELU, weights do not decay.
@@ -42,6 +44,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from clap.agent import Agent, Values, ValueUnits, agent_adam
 from clap.dreamer import AbstractDreamer, reusable_model
@@ -49,6 +52,7 @@ from clap.dreams import draw_starts, dream_all, dream_losses
 from clap.model.latent_actions import DirectActions
 from clap.model.prior_ensemble import draw_members, mean_disagreement
 from clap.model.world_model import normalized
+from clap.penalty import PenaltyUnit, start_of
 from clap.recorded import Recorded
 from shared.algorithm import hyperparameter
 from shared.models.learner import Learner, descend, polyak
@@ -63,6 +67,7 @@ class State(NamedTuple):
     world_model: Learner
     agent: Learner
     target_values: Values
+    penalty_unit: Float[Array, ""]
 
 
 class OfflineDV2(AbstractDreamer):
@@ -72,6 +77,9 @@ class OfflineDV2(AbstractDreamer):
 
     prior_members: Size = hyperparameter("priors in the ensemble")
     penalty_scale: Amount = hyperparameter("weight of the priors' disagreement in the reward")
+    penalty_unit: PenaltyUnit = hyperparameter(
+        "unit of the penalty; data = a mean reward for the mean doubt along held-out windows"
+    )
     batch_size: Size = hyperparameter("windows an agent update")
     starts: Size = hyperparameter("dreams an agent update")
     horizon: Size = hyperparameter("actions in a dream")
@@ -96,6 +104,7 @@ class OfflineDV2(AbstractDreamer):
             Learner.create(model, self.model_optimizer),
             Learner.create(agent, self.agent_optimizer),
             agent.values,
+            jnp.ones(()),
         )
 
     def make_actions(self, feature_size, action_size, *, key):
@@ -106,7 +115,7 @@ class OfflineDV2(AbstractDreamer):
         return agent_adam(self.agent_clip, self.agent_learning_rate)
 
     def phases(self):
-        return (self.model_phase(evaluates=False), self.agent_phase())
+        return (self.model_phase(evaluates=False), self.agent_phase(start=start_of(self)))
 
     def draw_agent(self, dataset, *, key):
         return Recorded.draw(dataset, self.batch_size, self.window, by_episode=False, key=key)
@@ -129,22 +138,23 @@ class OfflineDV2(AbstractDreamer):
         """Dreams from `starts`, their penalised returns, and both losses."""
         units = ValueUnits.raw()
         dreams = self.dreams(state, agent.actor, starts, key=key)
-        penalty = jax.vmap(jax.vmap(partial(self.penalty, state)))(dreams.latents)
+        doubt = partial(self.penalty, state.world_model.model)
+        penalty = jax.vmap(jax.vmap(doubt))(dreams.latents)
         loss, value_loss, metrics = dream_losses(
             agent,
             units,
             partial(units.value, state.target_values),
             dreams,
-            dreams.reward - self.penalty_scale * penalty,
+            dreams.reward - self.penalty_scale * state.penalty_unit * penalty,
             entropy_scale=self.entropy_scale,
             discount=self.discount,
             lambda_=self.lambda_,
         )
         return loss + value_loss, metrics | {"penalty": jnp.mean(penalty)}
 
-    def penalty(self, state, latent):
+    def penalty(self, model, latent):
         """How far the priors of one state's h lie apart."""
-        return mean_disagreement(state.world_model.model.rssm.priors(latent.deterministic))
+        return mean_disagreement(model.rssm.priors(latent.deterministic))
 
     def dreams(self, state, actor, starts, *, key):
         """An actor's dream from each state; at each step one prior speaks in all of them."""

@@ -10,6 +10,7 @@ from clap.figures.curves import model_curves, value_curves
 from clap.figures.prediction import Prediction
 from shared.comparison.read import find_runs
 from shared.comparison.record import Run
+from shared.training.seeds import of_seed
 
 FRAME_RATE = 10.0
 """Of films, a second: slower than life, so that one can look."""
@@ -178,8 +179,6 @@ def told(found: Prediction, *, dream: bool) -> str:
 
 def _load(run: Path, data: Path | None):
     """Record, algorithm, state of the first seed, and data of a run with a world model."""
-    import jax
-
     from clap.dreamer import AbstractDreamer
     from shared.errors import ConfigError
     from shared.loading.request import DataRequest
@@ -189,6 +188,6 @@ def _load(run: Path, data: Path | None):
     _, record, algorithm, state, _ = load_state(run)
     if not isinstance(algorithm, AbstractDreamer):
         raise ConfigError(f"{run}: '{record['algorithm']}' has no world model to look into.")
-    one = jax.tree.map(lambda x: x[0], state)
+    one = of_seed(state, 0)
     loaded = load_again(run, record, lambda r: DataRequest.of_record(r, data).load())
     return record, algorithm, one, loaded

@@ -59,6 +59,7 @@ from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import action_distance, advantage_weight, standardized, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy, draw
+from shared.models.rounded import FrozenType, rounded
 from shared.ranges import Amount, Count, DropRate, Positive, Rate, Real, Share, Size, Sizes
 
 REUSABLE_FLOW = reusable_encoder(
@@ -146,6 +147,9 @@ class CNF(AbstractAlgorithm):
     baseline_sample: Literal["separate", "shared"] = hyperparameter(
         "policy sample of the advantage"
     )
+    frozen_dtype: FrozenType = hyperparameter(
+        "type of the operands of the frozen encoder's products in updates of the policy"
+    )
     normalize_observations: bool = hyperparameter("standardise observations")
     reward_shift: Real = hyperparameter("added to every reward (-1 on mazes)")
 
@@ -227,11 +231,11 @@ class CNF(AbstractAlgorithm):
         k_next, k_actor = jax.random.split(key)
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
-        a = batch.action
+        a, space = batch.action, rounded(state.latent_space, self.frozen_dtype)
         if self.learn_in == "latent":
-            a = jax.vmap(state.latent_space.encode)(s, a)
+            a = jax.vmap(space.encode)(s, a)
 
-        y = jax.vmap(partial(self.target, state))(
+        y = jax.vmap(partial(self.target, state._replace(latent_space=space)))(
             batch.reward, batch.terminal, s_next, jax.random.split(k_next, a.shape[0])
         )
         critic, critic_metrics = descend(
@@ -240,7 +244,7 @@ class CNF(AbstractAlgorithm):
         actor, actor_metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(m, critic.model, state.latent_space, s, a, key=k_actor),
+            lambda m: self.actor_loss(m, critic.model, space, s, a, key=k_actor),
             average=self.actor_average,
         )
         target_critic = polyak(state.target_critic, critic.model, self.tau)

@@ -44,6 +44,7 @@ from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import TanhActor
+from shared.models.rounded import FrozenType, rounded
 from shared.ranges import Amount, Count, Positive, Rate, Share, Size, Sizes
 from shared.types import is_zero
 
@@ -106,6 +107,9 @@ class PLAS(AbstractAlgorithm):
         "weight of the squared error to recorded actions in the actor loss; 0 = none"
     )
     exploration_noise: Amount = hyperparameter("standard deviation of the noise on actions online")
+    frozen_dtype: FrozenType = hyperparameter(
+        "type of the operands of the frozen encoder's products in updates of the policy"
+    )
     normalize_observations: bool = hyperparameter("standardise observations")
 
     # The answers of this paper to what else the shared pretraining asks.
@@ -170,14 +174,16 @@ class PLAS(AbstractAlgorithm):
         """One step of Algorithm 1: critics, actor, targets."""
         s = jax.vmap(state.normalizer)(batch.observation)
         s_next = jax.vmap(state.normalizer)(batch.next_observation)
-        y = jax.vmap(self.target, (None, 0, 0, 0))(state, batch.reward, batch.terminal, s_next)
+        space = rounded(state.latent_space, self.frozen_dtype)
+        acting = state._replace(latent_space=space)
+        y = jax.vmap(self.target, (None, 0, 0, 0))(acting, batch.reward, batch.terminal, s_next)
         critic, critic_metrics = descend(
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         actor, actor_metrics = descend(
             state.actor,
             self.actor_optimizer,
-            lambda m: self.actor_loss(m, state.latent_space, critic.model, s, batch.action),
+            lambda m: self.actor_loss(m, space, critic.model, s, batch.action),
             average=self.actor_average,
         )
         state = state._replace(

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from shared.datasets.row_data import RowData
 from shared.errors import RunError
 from shared.loading.request import DataRequest
 from shared.runs.carry_out import load_again
 from shared.runs.trained import load_state
+from shared.training.seeds import of_seed
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def candidates_of(path: Path) -> list[Candidate]:
     for i, seed in enumerate(plan.seeds):
         label = record.get("label") or plan.algorithm
         label = f"{label}, seed {seed}" if len(plan.seeds) > 1 else label
-        one = jax.tree.map(lambda x, i=i: x[i], state)
+        one = of_seed(state, i)
         share = plan.settings.held_out_episodes
         found.append(Candidate(label, path, seed, algorithm, one, record, share))
     return found

@@ -33,6 +33,7 @@ from shared.models.losses import td_target
 from shared.models.networks import Critics, Normalizer
 from shared.ranges import Count, Positive, Rate, Share, Size, Sizes
 from shared.training import program
+from shared.training.seeds import copied, of_seed
 from shared.types import Spec
 
 CAPACITY = 500
@@ -157,14 +158,14 @@ def fit_returns(fitted: FittedQ, rows: PolicyRows, spec: Spec, *, seed: int = 0)
 
 def fit_policy(fitted: FittedQ, start: State, rows: PolicyRows, *, seed: int = 0) -> State:
     """The second phase, from the end of the first one."""
-    return _run_phase(fitted, 1, jax.tree.map(jnp.copy, start), rows, seed)
+    return _run_phase(fitted, 1, copied(start), rows, seed)
 
 
 def values_at(
     fitted: FittedQ, state: State, observation: np.ndarray, action: np.ndarray
 ) -> Float[np.ndarray, "members rows"]:
     """Q of every member at these rows, in raw rewards, float64."""
-    one = jax.tree.map(lambda x: x[0], state)
+    one = of_seed(state, 0)
     return np.asarray(_values(fitted, one, observation, action), np.float64).T
 
 

@@ -22,6 +22,7 @@ from shared.models.learner import Learner, descend
 from shared.models.networks import MLP, Normalizer
 from shared.ranges import Count, Positive, Size, Sizes
 from shared.training import program
+from shared.training.seeds import of_seed
 from shared.types import Spec
 
 CAPACITY = 500
@@ -116,4 +117,4 @@ def fit(x: np.ndarray, y: np.ndarray, *, seed: int = 0, **options) -> tuple[Regr
     for first in range(0, regression.steps, CAPACITY):
         count = min(CAPACITY, regression.steps - first)
         state, _ = program.run_updates(regression, 0, CAPACITY, state, pairs, keys, first, count)
-    return regression, jax.tree.map(lambda x: x[0], state)
+    return regression, of_seed(state, 0)

@@ -26,6 +26,7 @@ from shared.errors import RunError
 from shared.runs.trained import load_state
 from shared.training.evaluation import evaluate
 from shared.training.online import is_online
+from shared.training.seeds import of_seed
 
 CUT = 0.01
 
@@ -51,7 +52,7 @@ def q_errors(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
         RunError: the algorithm has no critic of actions.
     """
     plan, record, algorithm, state, position = load_state(Path(path))
-    states = [jax.tree.map(lambda x, i=i: x[i], state) for i in range(len(plan.seeds))]
+    states = [of_seed(state, i) for i in range(len(plan.seeds))]
     fine_tuned = is_online(algorithm, position)
     learned = [algorithm.learned_reward(one, online=fine_tuned) for one in states]
     rewards = [reward for reward in learned if reward is not None]

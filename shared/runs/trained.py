@@ -15,6 +15,7 @@ from shared.runs.policy import Compiled, Policy
 from shared.runs.run_record import observation_shape
 from shared.training import online, program
 from shared.training.evaluation import evaluate
+from shared.training.seeds import of_seed
 from shared.types import Spec
 
 
@@ -61,7 +62,7 @@ def load_policy(
     seed = plan.seeds[0] if seed is None else seed
     if seed not in plan.seeds:
         raise RunError(f"{path}: has no seed {seed}; it trained {list(plan.seeds)}.")
-    one = jax.tree.map(lambda x: x[plan.seeds.index(seed)], state)
+    one = of_seed(state, plan.seeds.index(seed))
     acting = Compiled(algorithm, one, Units.of(record), deterministic=deterministic)
     shape, is_frame = observation_shape(record), record.get("pixels") is not None
     return Policy(acting, record, shape=shape, is_frame=is_frame, seed=seed)

@@ -16,6 +16,7 @@ import numpy as np
 from shared.algorithm import AbstractAlgorithm
 from shared.training import program
 from shared.training.chunked import Chunked
+from shared.training.seeds import of_seed
 from shared.training.views import source_of
 from shared.types import Spec
 
@@ -109,7 +110,7 @@ def leaves(state: Any) -> list[np.ndarray]:
 
 def seed(state: Any, i: int) -> Any:
     """The state of the i-th seed."""
-    return jax.tree.map(lambda x: x[i], state)
+    return of_seed(state, i)
 
 
 @partial(jax.jit, static_argnames=("algorithm",))

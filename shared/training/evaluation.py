@@ -24,6 +24,7 @@ from shared.environments.simulators import has_simulator
 from shared.environments.units import PLAIN, Units
 from shared.record.schema import MODES
 from shared.training.program import seed_keys
+from shared.training.seeds import copied
 
 PATIENCE = 0.2
 """Seconds between two looks whether an evaluation is still waited for."""
@@ -196,7 +197,7 @@ class BackgroundEvaluator:
         """Score a private copy of `state`; `label` comes back with the rows."""
         if not self._simulators:
             return
-        copy = jax.tree.map(jnp.copy, state)
+        copy = copied(state)
         self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
 
     def finished(

@@ -15,6 +15,7 @@ from shared.algorithm import Phase, phase_at
 from shared.datasets.replay import MixedDataset
 from shared.datasets.sequences import SequenceDataset
 from shared.training import devices
+from shared.training.seeds import copied
 from shared.training.views import shape_of
 from shared.types import Spec
 
@@ -70,13 +71,13 @@ def init_state(algorithm, spec: Spec, seeds: tuple[int, ...]):
     """Fresh states of all seeds; leading axis = seeds, strongly typed, no shared buffers."""
     statistics = tuple(map(jnp.asarray, spec[2:]))
     state = _compiled_init(algorithm, spec[:2], statistics, seed_keys(seeds))
-    return jax.tree.map(jnp.copy, state)  # a shared buffer cannot be donated twice
+    return copied(state)  # a shared buffer cannot be donated twice
 
 
 def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     """Shapes and types of `init_state`, without computing anything."""
-    init = partial(_init, algorithm, spec[:2])
-    return jax.eval_shape(init, spec[2:], jax.eval_shape(lambda: seed_keys(seeds)))
+    keys = jax.eval_shape(lambda: seed_keys(seeds))
+    return _compiled_init.eval_shape(algorithm, spec[:2], tuple(spec[2:]), keys)
 
 
 def _each_seed(function, out_axes, together=None, mesh=None):
@@ -115,6 +116,27 @@ def _in_turn(function, out_axes, together, arguments):
     )
 
 
+# Traced once for all who ask what an update does, and inlined: programs are what they would be.
+@partial(jax.jit, static_argnames=("algorithm", "index", "mesh"), inline=True)
+def one_update(algorithm, index, state, dataset, key, step, replay=None, view=None, *, mesh=None):
+    """An update of one seed in phase `index`, as of `run_updates`; `step` is an int32."""
+    phase = phase_at(algorithm, index)
+    k_draw, k_update = update_keys(key, index, step)
+    source = seen(dataset, view)
+    source = source if replay is None else MixedDataset(source, replay)
+    batch = devices.split(phase.draw(source, key=k_draw), mesh)
+    more = {"step": step} if phase.takes_step else {}
+    return phase.update(state, batch, key=k_update, **more)
+
+
+@partial(jax.jit, static_argnames=("algorithm", "index", "kind"), inline=True)
+def one_event(algorithm, index, kind, state, dataset, key, step, view=None):
+    """The same of `run_event`."""
+    function = event_at(algorithm, index, kind)
+    result = function(state, seen(dataset, view), key=step_key(key, index, step, kind))
+    return result if kind == REFRESH else (result, {})
+
+
 @partial(
     jax.jit,
     static_argnames=("algorithm", "index", "capacity", "together", "mesh"),
@@ -145,15 +167,10 @@ def run_updates(
         The new state and the metrics of every update: name -> (capacity, seeds);
         rows from `count` on are zero.
     """
-    phase = phase_at(algorithm, index)
 
     def update(state, key, step, replay, view):
-        k_draw, k_update = update_keys(key, index, step)
-        source = seen(dataset, view)
-        source = source if replay is None else MixedDataset(source, replay)
-        batch = devices.split(phase.draw(source, key=k_draw), mesh)
-        more = {"step": step} if phase.takes_step else {}
-        return phase.update(state, batch, key=k_update, **more)
+        step = jnp.asarray(step, jnp.int32)
+        return one_update(algorithm, index, state, dataset, key, step, replay, view, mesh=mesh)
 
     def of_seed(state, key, replay, view):
         shapes = jax.eval_shape(update, state, key, first, replay, view)[1]
@@ -175,12 +192,10 @@ def run_updates(
 @partial(jax.jit, static_argnames=("algorithm", "index", "kind"), donate_argnames=("state",))
 def run_event(algorithm, index, kind, state, dataset, keys, step, view=None):
     """The `start`, `refresh` or `finish` of phase `index`; refresh also returns metrics."""
-    function = event_at(algorithm, index, kind)
+    step = jnp.asarray(step, jnp.int32)
 
     def one(state, key, view):
-        folded = step_key(key, index, step, kind)
-        result = function(state, seen(dataset, view), key=folded)
-        return result if kind == REFRESH else (result, {})
+        return one_event(algorithm, index, kind, state, dataset, key, step, view)
 
     return jax.vmap(one)(state, keys, view)
 
@@ -192,13 +207,20 @@ def seen(dataset, view):
 
 def metric_names(algorithm, spec: Spec, dataset) -> list[str]:
     """Names of all metrics of all phases, in order, without computing anything."""
-    state, keys = state_shapes(algorithm, spec, (0,)), seed_keys((0,))
+    every = state_shapes(algorithm, spec, (0,))
+    state, key, step = _of_one(every), jax.random.key(0), jnp.zeros((), jnp.int32)
     names: dict[str, None] = {}
     for index, phase in enumerate(algorithm.phases()):
-        data, view = shape_of(algorithm, index, state, dataset)
-        update = partial(run_updates, algorithm, index, 1)
-        names |= dict.fromkeys(jax.eval_shape(update, state, data, keys, 0, 1, None, view)[1])
+        data, view = shape_of(algorithm, index, every, dataset)
+        shown = {"view": _of_one(view)}
+        found = one_update.eval_shape(algorithm, index, state, data, key, step, **shown)
+        names |= dict.fromkeys(found[1])
         if phase.refresh is not None:
-            refresh = partial(run_event, algorithm, index, REFRESH)
-            names |= dict.fromkeys(jax.eval_shape(refresh, state, data, keys, 0, view)[1])
+            found = one_event.eval_shape(algorithm, index, REFRESH, state, data, key, step, **shown)
+            names |= dict.fromkeys(found[1])
     return list(names)
+
+
+def _of_one(shapes):
+    """Shapes without their leading axis of seeds."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), shapes)

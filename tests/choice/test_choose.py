@@ -19,6 +19,7 @@ from shared.datasets.frames import from_transitions
 from shared.runs.start import train_plan
 from shared.testing import micro
 from shared.training import program
+from shared.training.seeds import of_seed
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_held_out_states_ahead_stay_in_their_episode(hopper_random):
 
 def test_the_density_of_a_policy_in_a_flow_sums_up_to_one():
     algorithm, (_, spec) = micro_plan("cnf").build(), micro.material()
-    state = jax.tree.map(lambda x: x[0], program.init_state(algorithm, spec, (0,)))
+    state = of_seed(program.init_state(algorithm, spec, (0,)), 0)
     edges = np.linspace(-1, 1, 4001, dtype=np.float32)
     middle = jnp.asarray((edges[1:] + edges[:-1]) / 2)[:, None]
     density = jax.jit(jax.vmap(lambda a: algorithm.log_prob(state, jnp.eye(5)[0], a)))(middle)

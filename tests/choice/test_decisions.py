@@ -13,6 +13,7 @@ from shared.choice.decisions import decisions
 from shared.datasets.frames import from_transitions
 from shared.runs.plan import make_plan
 from shared.training import program
+from shared.training.seeds import of_seed
 from shared.types import Spec, Transition
 
 LENGTHS = (3, 1, 5, 2)
@@ -85,7 +86,7 @@ def test_what_was_taken_counts_in_a_real_memory(name):
         small = {"hidden_sizes": [16, 16], "deterministic": 8, "stochastic": 4}
         algorithm = make_plan("clap", "clap", "hopper-random", overrides=small).build()
     spec = Spec.blank((11,), 3)._replace(observation_std=np.ones(11, np.float32))
-    state = jax.tree.map(lambda x: x[0], program.init_state(algorithm, spec, (0,)))
+    state = of_seed(program.init_state(algorithm, spec, (0,)), 0)
 
     @jax.jit
     def second(taken):

@@ -18,6 +18,7 @@ from shared.runs.plan import make_plan
 from shared.testing.contract import CAPACITY
 from shared.training import loop, program
 from shared.training.evaluation import evaluate
+from shared.training.seeds import copied, of_seed
 from shared.training.views import source_of
 
 CASES = {
@@ -67,7 +68,7 @@ def act(algorithm, state, memory, observation, key=None):
 
 
 def first_of(state):
-    return jax.tree.map(lambda x: x[0], state)
+    return of_seed(state, 0)
 
 
 def test_shapes_and_types_are_stable(trained, hopper_random):
@@ -132,7 +133,7 @@ def test_looks_at_held_out_episodes_give_finite_metrics(trained, hopper_random):
     plan, algorithm, state = trained
     dataset, keys = hopper_random.to_device(), program.seed_keys(plan.seeds)
     for index, _ in enumerate(algorithm.phases()):
-        copy = jax.tree.map(jnp.copy, state)  # the program takes its buffers
+        copy = copied(state)  # the program takes its buffers
         seen, view = source_of(algorithm, index, state, dataset)
         _, metrics = program.run_event(algorithm, index, program.REFRESH, copy, seen, keys, 4, view)
         for name, value in metrics.items():

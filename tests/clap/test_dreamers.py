@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from contract.test_contract import leaves, run
-from dreams import TINY
+from dreams import MEMBERS, PENALISED, penalised_plan
 
 from clap.algorithms.clap import CLAP
 from clap.algorithms.lompo import LOMPO
@@ -17,33 +17,17 @@ from clap.latent_rows import draw_recorded, join, rows_of_dreams
 from clap.model.prior_ensemble import draw_members, log_prob_spread, mean_disagreement, member_of
 from clap.model.rssm import RSSM
 from clap.model.states import DiscreteStates, Gaussian, GaussianStates
-from clap.recorded import Recorded
+from clap.model.world_model import normalized
 from shared.datasets.windows import EpisodeWindow
-from shared.runs.plan import make_plan
 from shared.training import program
-from shared.types import Spec, Window
-
-LATENT_ALONE = ("latent_action", "flow_layers", "flow_hidden_size")
-VALUES_ALONE = ("value_hidden_sizes", "starts")
-CASES = {
-    "offline-dv2": {},
-    "lompo": {"windows": 3, "batch_size": 7, "critic_hidden_sizes": [12]},
-}
-MEMBERS = 3
+from shared.training.seeds import copied, of_seed
+from shared.types import Window
 
 
-def tiny_plan(name, **more):
-    known = {k: v for k, v in TINY.items() if k not in LATENT_ALONE}
-    if name == "lompo":
-        known = {k: v for k, v in known.items() if k not in VALUES_ALONE}
-    overrides = known | {"prior_members": MEMBERS} | CASES[name] | more
-    return make_plan("clap", name, "hopper-random", seeds=(0, 5), overrides=overrides)
-
-
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(scope="module", params=PENALISED)
 def trained(request, hopper_random):
     """Plan, algorithm and final state of two seeds, 12 updates a call at most."""
-    plan = tiny_plan(request.param)
+    plan = penalised_plan(request.param)
     return plan, *run(plan, hopper_random, chunk=12)
 
 
@@ -88,7 +72,7 @@ def test_training_moves_the_policy_and_actions_stay_in_range(trained, hopper_ran
     observations = jnp.asarray(hopper_random.transitions.observation[:16])
     found = []
     for state, scale in ((before, 1.0), (after, 1.0), (after, 1e6)):
-        one = jax.tree.map(lambda x: x[0], state)
+        one = of_seed(state, 0)
         actions = play(algorithm, one, scale * observations)
         assert actions.shape == (16, 2, 3) and actions.dtype == jnp.float32
         assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
@@ -101,35 +85,34 @@ def test_looks_at_held_out_episodes_give_finite_metrics(trained, hopper_random):
     plan, algorithm, state = trained
     dataset, keys = hopper_random.to_device(), program.seed_keys(plan.seeds)
     last = len(algorithm.phases()) - 1
-    copy = jax.tree.map(jnp.copy, state)  # the program takes its buffers
+    copy = copied(state)  # the program takes its buffers
     _, metrics = program.run_event(algorithm, last, program.REFRESH, copy, dataset, keys, 4)
     for name, value in metrics.items():
         assert value.shape == (2,) and np.isfinite(value).all(), name
     assert {"value_at_starts", "data_best", "distance_median"} <= set(metrics)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("offline-dv2", "discrete"), ("lompo", "gaussian")])
-def test_both_learn_from_pixels(name, kind):
-    """Shapes alone: an update of each phase gives back the state that it was given."""
-    algorithm = tiny_plan(name, stochastic_kind=kind, cnn_depth=1, cnn_patch=4).build()
-    spec = Spec.of_pixels((64, 64, 3), 2, np.zeros(2, np.float32))
-    n, t = 3, 9
-    flags = jnp.ones((n, t), bool)
-    window = Window(
-        jnp.zeros((n, t, 64, 64, 3), jnp.uint8),
-        jnp.zeros((n, t, 2)),
-        jnp.zeros((n, t)),
-        ~flags,
-        ~flags,
+def test_the_data_unit_takes_a_mean_reward_for_the_mean_doubt(trained, hopper_random):
+    """As the agent's phase begins; against a loop over the states of held-out windows."""
+    _, algorithm, state = trained
+    assert (state.penalty_unit != 1.0).all()
+    one, dataset, key = (
+        of_seed(state, 0),
+        hopper_random.to_device(),
+        jax.random.key(3),
     )
-    batch, key = EpisodeWindow(window, flags, flags), jax.random.key(0)
-    state = eqx.filter_eval_shape(algorithm.init, spec, key=key)
-    batches = {"model": batch, "agent": Recorded(batch, None)}
-    for phase in algorithm.phases():
-        after, _ = eqx.filter_eval_shape(phase.update, state, batches[phase.name], key=key)
-        assert jax.tree.structure(after) == jax.tree.structure(state)
-        for x, y in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
-            assert (x.shape, x.dtype) == (y.shape, y.dtype)
+    found = jax.jit(algorithm.phases()[1].start)(one, dataset, key=key).penalty_unit
+    drawn = dataset.draw_validation_windows(algorithm.validation_windows, algorithm.window, key=key)
+    model, windows = one.world_model.model, normalized(one.normalizer, drawn)
+    latents = jax.jit(lambda x: model.states(x, key=None))(windows)
+    doubt = jax.jit(partial(algorithm.penalty, model))
+    known = [
+        doubt(jax.tree.map(lambda x, place=place: x[tuple(place)], latents))
+        for place in np.argwhere(windows.observed).tolist()
+        if place[1] > 0
+    ]
+    rewards = np.abs(hopper_random.transitions.reward)
+    np.testing.assert_allclose(found, np.mean(rewards) / np.mean(known), rtol=1e-4)
 
 
 def test_the_two_share_their_model_but_not_with_c_lap():
@@ -147,8 +130,8 @@ def test_the_posterior_has_a_width_of_its_own(markov):
 
 def test_nobody_asks_dreamers_for_the_value_of_a_single_observation():
     """Their critics judge states of the model."""
-    for name in CASES:
-        assert tiny_plan(name).build().learned_reward(None) is None
+    for name in PENALISED:
+        assert penalised_plan(name).build().learned_reward(None) is None
 
 
 def make_core(members, states, markov=False):

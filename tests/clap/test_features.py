@@ -20,6 +20,7 @@ from shared.runs import frozen_model, trained
 from shared.runs.plan import make_plan
 from shared.runs.resume import resume
 from shared.runs.start import train_plan
+from shared.training.seeds import of_seed
 from shared.training.views import source_of
 
 
@@ -43,7 +44,7 @@ def finished(model, hopper_random, tmp_path_factory):
 def test_acting_filters_to_the_states_that_were_learned_on(finished, model, hopper_random):
     """Along a recorded episode, step by step with its own actions, as against the whole at once."""
     _, _, algorithm, state, _ = trained.load_state(finished)
-    one = jax.tree.map(lambda x: x[1], state)
+    one = of_seed(state, 1)
     data = to_sequences(hopper_random.to_device())
     view = source_of(algorithm, 0, state, data).view[1]
     first, last = int(data.episodes.first[2]), int(data.episodes.last[2])
@@ -60,9 +61,7 @@ def test_acting_filters_to_the_states_that_were_learned_on(finished, model, hopp
     pairs = zip(leaves(one.model["world_model"]), leaves(source.world_model), strict=True)
     assert all(np.array_equal(x, y[0]) for x, y in pairs)
     windows = data.windows_at(jnp.array([first]), jnp.array([2]), last - first + 1)
-    world, norm = (
-        jax.tree.map(lambda x: x[0], getattr(source, n)) for n in ("world_model", "normalizer")
-    )
+    world, norm = (of_seed(getattr(source, n), 0) for n in ("world_model", "normalizer"))
     states = world.model.states(normalized(norm, windows), key=None).feature[0]
     np.testing.assert_allclose(view[first : last + 1], states, atol=1e-5)
 

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from contract.test_contract import leaves
-from dreams import TINY
+from contract.test_contract import leaves, run
+from dreams import TINY, penalised_plan
 
 import shared
 from clap.cli import main
@@ -195,6 +195,18 @@ def test_films_can_be_read(finished, tmp_path, name, file, height):
     assert result.exit_code == 0 and "predicted reward " in result.output, result.output
     frames = imageio.imread(tmp_path / file)
     assert frames.shape[0] == 11 and frames.shape[1] == height and frames.std() > 10
+
+
+@pytest.mark.parametrize(("name", "kind"), [("offline-dv2", "discrete"), ("lompo", "gaussian")])
+def test_penalised_dreamers_learn_from_frames(data, name, kind):
+    """An update of each phase; the doubt that the penalty's unit is made of is finite, too."""
+    cnn = {"observation": "pixels", "cnn_depth": 1, "cnn_patch": 4, "stochastic_kind": kind}
+    plan = penalised_plan(name, NAME, **cnn, model_steps=1, steps=1)
+    algorithm, state = run(plan, data, chunk=1)
+    before = program.init_state(algorithm, data.spec, plan.seeds)
+    assert all(np.isfinite(x).all() for x in leaves(state)) and (state.penalty_unit > 0).all()
+    pairs = zip(leaves(before), leaves(state), strict=True)
+    assert np.mean([not np.array_equal(x, y) for x, y in pairs]) > 0.5
 
 
 def test_what_cannot_see_pixels_is_told():

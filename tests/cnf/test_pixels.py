@@ -29,6 +29,7 @@ from shared.runs import trained
 from shared.testing import contract
 from shared.testing.contract import SEEDS, Material, leaves
 from shared.training import program
+from shared.training.seeds import copied
 from shared.types import Spec
 
 SIDE, ACTIONS = 8, 2
@@ -90,7 +91,7 @@ def test_a_loss_that_is_declared_trains_the_encoder_and_nothing_else_does(subjec
         algorithm,
         index,
         contract.CAPACITY,
-        jax.tree.map(jnp.copy, state),
+        copied(state),
         data,
         keys,
         0,

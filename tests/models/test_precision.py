@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import slow
 
 from shared.models import products
 from shared.models.networks import Critics
@@ -120,3 +121,23 @@ def test_every_choice_is_one_that_jax_knows():
     for setting in SETTINGS:
         with jax.default_matmul_precision(setting):
             assert products.half_operands() == (setting == "bfloat16")
+
+
+@pytest.mark.parametrize("name", ["cnf", "plas"])
+def test_a_frozen_encoder_alone_may_be_rounded(name):
+    """As many products as before, those of the critics' hidden layers in float32 as before."""
+    operands, results = {}, {}
+    for dtype in ("float32", "bfloat16"):
+        algorithm, state, batch = slow.setup(name, frozen_dtype=dtype)
+        update = jax.jit(lambda *given, of=algorithm: of.update(*given, key=jax.random.key(0)))
+        traced = update.trace(state, batch)
+        products = found_products(traced.lower().as_text())
+        operands[dtype] = [found[1:3] for found in products]
+        results[dtype] = {found[3] for found in products} | {
+            str(x.dtype) for x in jax.tree.leaves(traced.out_info) if x.dtype.kind == "f"
+        }
+    halves = operands["bfloat16"].count(("bf16", "bf16"))
+    assert ("bf16", "bf16") not in operands["float32"]
+    assert 0 < halves < len(operands["bfloat16"]) == len(operands["float32"])
+    assert set(operands["bfloat16"]) == {("bf16", "bf16"), ("f32", "f32")}
+    assert results["bfloat16"] == {"f32", "float32"}

@@ -1,6 +1,5 @@
 """Errors of critics against returns, row by row in slow NumPy and a simulator of their own."""
 
-import jax
 import numpy as np
 import pytest
 import slow
@@ -15,6 +14,7 @@ from shared.runs.q_errors import Rollout, compare, discounted_returns, metrics, 
 from shared.runs.start import train_plan
 from shared.runs.state_distance import compare as compare_distances
 from shared.runs.state_distance import nearest, recorded, state_distances
+from shared.training.seeds import of_seed
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_rollouts_and_values_are_those_of_the_policy(run, hopper_random):
     low, high = hopper_random.episode_returns.min(), hopper_random.episode_returns.max()
     simulator = make_environment("hopper")
     for i, own in enumerate(rollouts):
-        one = jax.tree.map(lambda x, i=i: x[i], state)
+        one = of_seed(state, i)
         for episode, rollout in enumerate(own):
             start = np.random.SeedSequence([plan.seeds[i], 4, episode]).generate_state(1)[0]
             observation, _ = simulator.reset(seed=int(start))
@@ -63,7 +63,7 @@ def test_rollouts_and_values_are_those_of_the_policy(run, hopper_random):
 
 def test_a_time_limit_leaves_out_its_last_rows(run):
     plan, _, algorithm, state, _ = trained.load_state(run)
-    one = jax.tree.map(lambda x: x[0], state)
+    one = of_seed(state, 0)
     cases = {(1000, False): 1000 - 459, (1000, True): 1000, (300, False): 1}
     for (steps, terminal), count in cases.items():
         zeros = np.zeros((steps, 11), np.float32), np.zeros((steps, 3), np.float32)

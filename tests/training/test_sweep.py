@@ -8,6 +8,7 @@ import pytest
 from shared.algorithm import AbstractAlgorithm, Phase, hyperparameter
 from shared.runs.members import combinations
 from shared.training import program
+from shared.training.seeds import of_seed
 from shared.training.sweep import Sweep, SweptState, name_of
 from shared.types import Spec
 
@@ -70,7 +71,7 @@ def test_members_equal_runs_with_the_same_values():
         alone = Grow(**value, steps=3)
         expected, _ = trained(alone, program.init_state(alone, SPEC, (4,)), (4,))
         assert float(state.member[i]) == pytest.approx(float(expected[0]), rel=1e-6)
-        one = jax.tree.map(lambda x, i=i: x[i], state)
+        one = of_seed(state, i)
         action, _ = sweep.act(one, (), observation, key=None)
         expected, _ = alone.act(expected[0], (), observation, key=None)
         np.testing.assert_allclose(action, expected, rtol=1e-6)

@@ -11,6 +11,7 @@ from comparison.conftest import make_run_folder
 from clap.cli import main
 from clap.figures.action_distribution import ActionSamples, nearest_rows, sample_actions
 from shared.runs import trained
+from shared.training.seeds import of_seed
 
 
 def test_nearest_rows_against_a_sort():
@@ -34,7 +35,7 @@ def test_the_summary_measures_distance_and_spread():
 def test_actions_come_from_the_state_that_the_history_leads_to(model, hopper_random):
     """The same as acting along the episode with its recorded actions, up to the samples."""
     _, _, algorithm, state, _ = trained.load_state(model)
-    one = jax.tree.map(lambda x: x[0], state)
+    one = of_seed(state, 0)
     data, key = hopper_random.to_device(), jax.random.key(1)
     row = int(data.episodes.first[3]) + 4
     rows = np.full(200, row)
