@@ -22,6 +22,14 @@ then frozen (`decoder_steps`); frozen, it serves other policies (`--model`).  Or
 somebody else trained (`--decoder FILE`, shared/models/foreign_decoder.py), which is given as in the
 paper; its noise may be longer or shorter than an action.
 
+A box also ends what fine-tuning can reach.  Two ways out, ours, both off by default:
+
+    edit_scale       an editor moves the decoded action by at most edit_scale (cnf/editor.py), and
+                     Q and Qw judge what it makes of it
+    online_decoder   online the decoder learns, too, from actions that are worth more than its own:
+                     min  1[Q(s, a) > Q(s, decode'(s, w))] · (matching),  w ~ N(0, I)
+                     so the box moves with it to what did well
+
 Differences from the paper: it steers diffusion policies that are given; here the decoder is
 trained on the same data.  Ensemble, pessimism rho and the target entropy are those of the public
 reimplementation in QAM's code (Li et al., 2026), whose box `noise_scale` is tuned by domain.
@@ -36,6 +44,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from cnf.editor import Editor
 from cnf.exploration import online_phase
 from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
@@ -48,6 +57,7 @@ from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
 from shared.models.policies import BoundedLatentPolicy
 from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
+from shared.types import is_zero
 
 REUSABLE = Reusable(
     "decoder",
@@ -70,6 +80,7 @@ class State(NamedTuple):
     latent_critic: Learner
     log_alpha: Learner
     reward_scale: Float[Array, ""] | None
+    editor: Editor | None
 
 
 class DSRL(AbstractAlgorithm):
@@ -92,6 +103,10 @@ class DSRL(AbstractAlgorithm):
         "temperature at which good episodes are drawn more often; null = rows uniformly"
     )
     noise_scale: Positive = hyperparameter("half width of the policy's box in the noise")
+    edit_scale: Amount = hyperparameter("half width of an edit of the decoded action; 0 = none")
+    online_decoder: bool = hyperparameter(
+        "online, the decoder learns from actions that are worth more than its own"
+    )
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critics: Size = hyperparameter("members of the critics' ensemble")
@@ -131,6 +146,11 @@ class DSRL(AbstractAlgorithm):
             raise ConfigError(
                 f"decoder {self.decoder} is frozen; set decoder_steps to 0 and decoder_beside to "
                 "false (--decoder does)."
+            )
+        if self.online_decoder and (self.decoder_beside or self.decoder is not None):
+            raise ConfigError(
+                "online_decoder is for a decoder that was trained on the data and is frozen since; "
+                "leave out --decoder and set decoder_beside to false."
             )
 
     def remarks(self, data):
@@ -174,7 +194,14 @@ class DSRL(AbstractAlgorithm):
             Learner.create(latent_critic, self.critic_optimizer),
             Learner.create(jnp.zeros(()), self.actor_optimizer),
             reward_scale(spec, self.return_span),
+            self.make_editor(*sizes, key=jax.random.fold_in(key, 1)),
         )
+
+    def make_editor(self, *sizes, key) -> Editor | None:
+        """One for observations and actions of these sizes, or none."""
+        if is_zero(self.edit_scale):
+            return None
+        return Editor.create(*sizes, self.actor_hidden_sizes, self.actor_optimizer, key=key)
 
     def make_decoder(self, spec, normalizer, *, key) -> AbstractLatentActionSpace:
         """The one in the file, or a fresh one."""
@@ -213,21 +240,23 @@ class DSRL(AbstractAlgorithm):
         return (decoder, policy) if self.decoder is None else (policy,)
 
     def online(self):
-        return online_phase(self, self.draw, self.update)
+        return online_phase(
+            self, self.draw, self.update_online if self.online_decoder else self.update
+        )
 
     def draw(self, dataset, *, key, size=None):
         return dataset.weighted(self.return_weighting).draw(
             self.batch_size if size is None else size, key=key
         )
 
-    def update_decoder(self, state, batch, *, key):
-        """One step of flow matching."""
+    def update_decoder(self, state, batch, *, key, weight=None):
+        """One step of flow matching, on rows of these weights."""
         s = jax.vmap(state.normalizer)(batch.observation)
         noise, time = draw_matching(batch.action, key=key)
         decoder, metrics = descend(
             state.decoder,
             self.decoder_optimizer,
-            lambda m: matching_loss(m, s, batch.action, noise, time),
+            lambda m: matching_loss(m, s, batch.action, noise, time, weight),
         )
         target = polyak(state.target_decoder, decoder.model, self.tau)
         return state._replace(decoder=decoder, target_decoder=target), metrics
@@ -235,6 +264,22 @@ class DSRL(AbstractAlgorithm):
     def freeze_decoder(self, state, dataset, *, key):
         """The policy begins with the decoder itself, not with a copy that lags behind."""
         return state._replace(target_decoder=state.decoder.model)
+
+    def update_online(self, state, batch, *, key):
+        """The same, and one step of the decoder on what is better than what it does itself."""
+        state, metrics = self.update(state, batch, key=key)
+        k_own, k_decoder = jax.random.split(jax.random.fold_in(key, 2))
+        better = self.better(state, batch, key=k_own)
+        state, more = self.update_decoder(state, batch, key=k_decoder, weight=better)
+        return state, metrics | more | {"better": jnp.mean(better)}
+
+    def better(self, state, batch, *, key):
+        """1 for actions that the critics prefer to what the decoder makes of noise, else 0."""
+        s, decoder = jax.vmap(state.normalizer)(batch.observation), state.target_decoder
+        w = jax.random.normal(key, (s.shape[0], decoder.latent_size))
+        value = jax.vmap(lambda s, a: jnp.mean(state.critic.model(s, a)))
+        own = value(s, jax.vmap(decoder.decode)(s, w))
+        return (value(s, batch.action) > own).astype(jnp.float32)
 
     def update(self, state, batch, *, key):
         """One step: critics, latent critic, actor, alpha, targets; the decoder where it learns."""
@@ -248,9 +293,9 @@ class DSRL(AbstractAlgorithm):
             state.critic, self.critic_optimizer, lambda m: td_loss(m, s, batch.action, y)
         )
         w = jax.random.normal(k_latent, (s.shape[0], state.target_decoder.latent_size))
-        value = jnp.mean(
-            jax.vmap(critic.model)(s, jax.vmap(state.target_decoder.decode)(s, w)), axis=1
-        )
+        k_made = jax.random.split(jax.random.fold_in(k_latent, 1), s.shape[0])
+        made = jax.vmap(partial(self.made, state))(s, w, k_made)
+        value = jnp.mean(jax.vmap(critic.model)(s, made), axis=1)
         latent_critic, latent_metrics = descend(
             state.latent_critic,
             self.critic_optimizer,
@@ -268,6 +313,9 @@ class DSRL(AbstractAlgorithm):
             state.log_alpha, self.actor_optimizer, lambda m: self.alpha_loss(m, excess)
         )
         metrics = critic_metrics | latent_metrics | actor_metrics | alpha_metrics
+        if state.editor is not None:
+            editor, edit_metrics = self.improve_editor(state, s, key=jax.random.fold_in(key, 1))
+            state, metrics = state._replace(editor=editor), metrics | edit_metrics
         if self.decoder_beside:
             state, decoder_metrics = self.update_decoder(state, batch, key=k_decoder)
             metrics |= decoder_metrics
@@ -284,10 +332,32 @@ class DSRL(AbstractAlgorithm):
         """The pessimistic target y, for one transition."""
         decoder = state.target_decoder
         w = state.actor.model.sample(s_next, self.box(decoder, s_next), key=key)
-        q = state.target_critic(s_next, decoder.decode(s_next, w))
+        q = state.target_critic(s_next, self.made(state, s_next, w, key))
         next_value = jnp.mean(q) - self.pessimism * jnp.std(q)
         reward = scaled(reward, state.reward_scale) + self.reward_shift
         return td_target(reward, terminal, next_value, self.discount)
+
+    def made(self, state, s, w, key):
+        """The action that noise becomes: decoded, and edited where there is an editor.
+
+        The edit is its mode without a key, else from a key of its own.
+        """
+        action = state.target_decoder.decode(s, w)
+        if state.editor is None:
+            return action
+        key = None if key is None else jax.random.fold_in(key, 1)
+        return state.editor.edited(s, action, self.edit_scale, key=key)
+
+    def improve_editor(self, state, s, *, key):
+        """One step of the editor on what the policy's noise is decoded to."""
+        decoder, keys = state.target_decoder, jax.random.split(key, (2, s.shape[0]))
+
+        def decoded(s, key):
+            return decoder.decode(s, state.actor.model.sample(s, self.box(decoder, s), key=key))
+
+        edit = self.edit_scale, self.actor_optimizer
+        actions = jax.vmap(decoded)(s, keys[0])
+        return state.editor.improved(state.critic.model, s, actions, *edit, keys=keys[1])
 
     def latent_loss(self, latent_critic, s, w, value):
         """What noise is worth: regression onto the critics at the decoded actions."""
@@ -325,7 +395,7 @@ class DSRL(AbstractAlgorithm):
         s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady
         box = self.box(decoder, s)
         w = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
-        return decoder.decode(s, w), memory
+        return self.made(state, s, w, key), memory
 
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, unit(state.reward_scale), self.reward_shift)

@@ -19,13 +19,8 @@ The policy pi decodes noise by K Euler steps along u.  No gradient passes throug
 adjoint: u learns at every step by itself, and at its optimum samples what the data do, weighted by
 exp(inverse_temperature · Q).
 
-With `edit_scale` above 0 (QAM-E, the algorithm `qam-e`) a bounded policy moves the decoded action:
-
-    edit      a = clip(decode(s, w) + e, ±1),  e ~ eta(·|s, decode(s, w)) inside 0 ± edit_scale
-              min  alpha log eta - mean_j Q_j(s, a)
-    alpha     min  -alpha (log eta + target entropy),  target entropy = -n / 2
-
-eta = `editor`, log of alpha = `log_alpha`.
+With `edit_scale` above 0 (QAM-E, the algorithm `qam-e`) a bounded policy moves the decoded action
+(cnf/editor.py).
 
 Differences from the paper: the ceiling of 1 on the gradient's norm is one for each network, not one
 for all together.  The policy is stochastic; its deterministic mode decodes noise of 0.
@@ -39,14 +34,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from cnf.adjoint import adjoint_matching, adjoints, walk
+from cnf.editor import Editor
 from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
-from shared.models.latent_actions import centered_box
 from shared.models.learner import Learner, clipped_adam, descend, polyak
 from shared.models.losses import td_loss, td_target
 from shared.models.networks import Critics, Normalizer
-from shared.models.policies import BoundedLatentPolicy
 from shared.ranges import Amount, Count, Positive, Rate, Real, Share, Size, Sizes
 from shared.types import is_zero
 
@@ -64,8 +58,7 @@ class State(NamedTuple):
     fast: Learner
     critic: Learner
     target_critic: Critics
-    editor: Learner | None
-    log_alpha: Learner | None
+    editor: Editor | None
 
 
 class QAM(AbstractAlgorithm):
@@ -119,11 +112,10 @@ class QAM(AbstractAlgorithm):
             key=k_critic,
         )
         learner = partial(Learner.create, optimizer=self.optimizer)
-        editor = log_alpha = None
+        editor = None
         if not is_zero(self.edit_scale):
-            hidden = self.actor_hidden_sizes
-            editor = learner(BoundedLatentPolicy(s_size + a_size, a_size, hidden, key=k_editor))
-            log_alpha = learner(jnp.zeros(()))
+            sizes = s_size, a_size, self.actor_hidden_sizes
+            editor = Editor.create(*sizes, self.optimizer, key=k_editor)
         return State(
             Normalizer.of(spec, active=self.normalize_observations),
             reward_scale(spec, self.return_span),
@@ -133,7 +125,6 @@ class QAM(AbstractAlgorithm):
             learner(critic),
             critic,
             editor,
-            log_alpha,
         )
 
     @property
@@ -166,9 +157,9 @@ class QAM(AbstractAlgorithm):
             state.fast, self.optimizer, lambda m: self.fast_loss(m, state.target_flow, s, x, g)
         )
         metrics = critic_metrics | flow_metrics | fast_metrics
-        editor, log_alpha = state.editor, state.log_alpha
+        editor = state.editor
         if editor is not None:
-            editor, log_alpha, edit_metrics = self.edited(state, s, key=k_edit)
+            editor, edit_metrics = self.improve_editor(state, s, key=k_edit)
             metrics |= edit_metrics
         state = state._replace(
             flow=flow,
@@ -177,7 +168,6 @@ class QAM(AbstractAlgorithm):
             critic=critic,
             target_critic=polyak(state.target_critic, critic.model, self.tau),
             editor=editor,
-            log_alpha=log_alpha,
         )
         return state, metrics
 
@@ -203,35 +193,12 @@ class QAM(AbstractAlgorithm):
         loss = jnp.mean(jax.vmap(partial(adjoint_matching, fast, slow))(s, x, g))
         return loss, {"adjoint_loss": loss, "adjoint": jnp.mean(jnp.abs(g))}
 
-    def edited(self, state, s, *, key):
-        """One step of the edit policy and of its temperature."""
-        keys = jax.random.split(key, s.shape[0])
-        editor, metrics = descend(
-            state.editor, self.optimizer, lambda m: self.edit_loss(m, state, s, keys)
-        )
-        size = state.fast.model.latent_size
-        excess = metrics["edit_log_prob"] - size / 2
-
-        def alpha_loss(log_alpha):
-            alpha = jnp.exp(log_alpha)
-            return -alpha * excess, {"alpha": alpha}
-
-        log_alpha, alpha_metrics = descend(state.log_alpha, self.optimizer, alpha_loss)
-        return editor, log_alpha, metrics | alpha_metrics
-
-    def edit_loss(self, editor, state, s, keys):
-        """Soft improvement of the decoded action by the critics, over a batch."""
-
-        def terms(s, key):
-            k_noise, k_edit = jax.random.split(key)
-            action = self.decoded(state, s, key=k_noise)
-            seen = jnp.concatenate([s, action])
-            edit, log_prob = editor.sample_with_log_prob(seen, self.edit_box(state), key=k_edit)
-            return jnp.mean(state.critic.model(s, jnp.clip(action + edit, -1.0, 1.0))), log_prob
-
-        q, log_prob = jax.vmap(terms)(s, keys)
-        loss = jnp.mean(jnp.exp(state.log_alpha.model) * log_prob - q)
-        return loss, {"edit_loss": loss, "edit_log_prob": jnp.mean(log_prob)}
+    def improve_editor(self, state, s, *, key):
+        """One step of the editor on what the fast flow decodes."""
+        keys = jax.vmap(jax.random.split)(jax.random.split(key, s.shape[0]))
+        actions = jax.vmap(lambda s, key: self.decoded(state, s, key=key))(s, keys[:, 0])
+        edit = self.edit_scale, self.optimizer
+        return state.editor.improved(state.critic.model, s, actions, *edit, keys=keys[:, 1])
 
     def decoded(self, state, s, *, key):
         """What the fast flow makes of noise; of 0 without a key."""
@@ -246,13 +213,7 @@ class QAM(AbstractAlgorithm):
         action = self.decoded(state, s, key=k_noise)
         if state.editor is None:
             return action
-        seen, box, editor = jnp.concatenate([s, action]), self.edit_box(state), state.editor.model
-        edit = editor.mode(seen, box) if k_edit is None else editor.sample(seen, box, key=k_edit)
-        return jnp.clip(action + edit, -1.0, 1.0)
-
-    def edit_box(self, state):
-        """Where the edit may lie."""
-        return centered_box(state.fast.model.latent_size, self.edit_scale)
+        return state.editor.edited(s, action, self.edit_scale, key=k_edit)
 
     def act(self, state, memory, observation, *, key):
         return self.policy(state, state.normalizer(observation), key=key), memory

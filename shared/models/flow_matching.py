@@ -183,7 +183,9 @@ def matching_loss(
     actions: Float[Array, "batch action"],
     noise: Float[Array, "batch action"],
     time: Float[Array, "batch"],
+    weight: Float[Array, "batch"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The matching loss over a batch; with its metric."""
-    loss = jnp.mean(jax.vmap(flow.matching)(conditions, actions, noise, time))
+    """The matching loss over a batch, weighted where there are weights; with its metric."""
+    losses = jax.vmap(flow.matching)(conditions, actions, noise, time)
+    loss = jnp.mean(losses if weight is None else weight * losses)
     return loss, {"flow_loss": loss}

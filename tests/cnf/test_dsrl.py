@@ -1,10 +1,14 @@
-"""DSRL against slow NumPy, its box, and its decoder."""
+"""DSRL against slow NumPy, its box, the ways out of it, and its decoder."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
+
+from shared.errors import ConfigError
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["beside", "frozen"])
@@ -74,3 +78,117 @@ def test_the_frozen_decoder_is_the_trained_one():
     pairs = zip(*map(jax.tree.leaves, (state.decoder.model, state.target_decoder)), strict=True)
     for x, y in pairs:
         np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture(scope="module")
+def edited():
+    return slow.setup("dsrl", decoder_beside=False, edit_scale=0.2, noise_scale=0.6)
+
+
+def slow_edit(state, s, decoded, key, scale=0.2):
+    """The edited action, by a sample."""
+    network = state.editor.policy.model.network
+    mean, log_std = np.split(slow.mlp(network, np.concatenate([s, decoded])), 2)
+    noise = np.asarray(jax.random.normal(key, (slow.ACTION,)))
+    edit = np.tanh(mean + np.exp(np.clip(log_std, -20, 2)) * noise)
+    return np.clip(decoded + scale * edit, -1, 1)
+
+
+def test_latent_critic_and_editor_judge_edited_actions(edited):
+    algorithm, state, batch = edited
+    key = jax.random.key(3)
+    after, metrics = jax.jit(algorithm.update)(state, batch, key=key)
+    s, k_latent = slow.normalized(state, batch.observation), jax.random.split(key, 4)[1]
+    noise = np.asarray(jax.random.normal(k_latent, batch.action.shape))
+    keys = jax.random.split(jax.random.fold_in(k_latent, 1), slow.ROWS)
+    terms = []
+    for i in range(slow.ROWS):
+        a = slow.decoded(state.target_decoder, s[i], noise[i])
+        a = slow_edit(state, s[i], a, jax.random.fold_in(keys[i], 1))
+        q = slow.critics(after.critic.model, s[i], a, slow.gelu).mean()
+        terms.append(
+            (slow.critics(state.latent_critic.model, s[i], noise[i], slow.gelu)[0] - q) ** 2
+        )
+    np.testing.assert_allclose(metrics["latent_loss"], np.mean(terms), rtol=1e-4)
+    pairs = zip(*map(jax.tree.leaves, (state.editor, after.editor)), strict=True)
+    assert all(not np.array_equal(x, y) for x, y in pairs)
+
+
+def test_an_edit_ends_at_its_scale(edited):
+    """However wild the editor: in every dimension, in both modes, at the edges of the actions."""
+    algorithm, state, batch = edited
+    wild = jax.tree.map(lambda x: 1e4 * x, state.editor.policy.model)
+    policy = dataclasses.replace(state.editor.policy, model=wild)
+    state = state._replace(editor=state.editor._replace(policy=policy))
+    s = jnp.asarray(slow.normalized(state, batch.observation))
+    w = 3 * jax.random.normal(jax.random.key(1), batch.action.shape)
+
+    @jax.jit
+    def distances(s, w, key):
+        decoded = state.target_decoder.decode(s, w)
+        actions = jnp.stack([algorithm.made(state, s, w, k) for k in (None, key)])
+        return actions, jnp.abs(actions - decoded[None])
+
+    actions, moved = jax.vmap(distances)(s, w, jax.random.split(jax.random.key(2), slow.ROWS))
+    assert np.abs(actions).max() <= 1
+    assert 0.199 < moved.max() <= 0.2 + 1e-6
+
+
+def test_an_edit_of_scale_0_is_none(edited):
+    """As a traced number, which a sweep makes of it, so that nothing is left out."""
+    _, state, batch = edited
+    algorithm, plain, _ = slow.setup("dsrl", decoder_beside=False, noise_scale=0.6)
+    assert plain.editor is None
+
+    @jax.jit
+    def run(state, scale):
+        member = algorithm if scale is None else algorithm.changed(edit_scale=scale)
+        s, w = batch.observation[0], jnp.full(slow.ACTION, 0.3)
+        made = member.made(state, s, w, jax.random.key(4)), state.target_decoder.decode(s, w)
+        state, _ = member.update(state, batch, key=jax.random.key(3))
+        return state._replace(editor=None), made
+
+    plain, still = run(state._replace(editor=None), None), run(state, jnp.zeros(()))
+    for x, y in zip(*map(jax.tree.leaves, (plain, still)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)  # another program
+    for made, decoded in (plain[1], still[1]):
+        np.testing.assert_array_equal(made, decoded)
+
+
+def test_online_the_decoder_learns_from_what_is_better_than_itself():
+    algorithm, state, batch = slow.setup("dsrl", decoder_beside=False, online_decoder=True)
+    key = jax.random.key(3)
+    plain, _ = jax.jit(algorithm.update)(state, batch, key=key)
+    after, metrics = jax.jit(algorithm.online().update)(state, batch, key=key)
+    s = slow.normalized(state, batch.observation)
+    k_own, k_decoder = jax.random.split(jax.random.fold_in(key, 2))
+    own = np.asarray(jax.random.normal(k_own, batch.action.shape))
+    k_noise, k_time = jax.random.split(k_decoder)
+    noise = np.asarray(jax.random.normal(k_noise, batch.action.shape))
+    time = np.asarray(jax.random.uniform(k_time, (slow.ROWS,)))
+    better, terms = [], []
+    for i in range(slow.ROWS):
+        recorded = batch.action[i]
+        a = slow.decoded(state.target_decoder, s[i], own[i])
+        q, q_own = (
+            slow.critics(after.critic.model, s[i], x, slow.gelu).mean() for x in (recorded, a)
+        )
+        x = (1 - time[i]) * noise[i] + time[i] * recorded
+        network = state.decoder.model.network
+        v = slow.mlp(network, np.concatenate([s[i], x, [time[i]]]), slow.gelu)
+        better.append(q > q_own)
+        terms.append(np.mean((v - (recorded - noise[i])) ** 2))
+    assert 0 < np.mean(better) < 1
+    np.testing.assert_allclose(metrics["better"], np.mean(better))
+    np.testing.assert_allclose(metrics["flow_loss"], np.mean(np.multiply(better, terms)), rtol=1e-4)
+    # Everything else is as without, and the copy that decodes follows.
+    moved = {"decoder": after.decoder, "target_decoder": after.target_decoder}
+    for x, y in zip(*map(jax.tree.leaves, (plain._replace(**moved), after)), strict=True):
+        np.testing.assert_array_equal(x, y)
+    pairs = zip(*map(jax.tree.leaves, (plain.target_decoder, after.target_decoder)), strict=True)
+    assert all(not np.array_equal(x, y) for x, y in pairs)
+
+
+def test_a_decoder_that_learns_anyhow_or_never_cannot_learn_online():
+    with pytest.raises(ConfigError, match="set decoder_beside to false"):
+        slow.setup("dsrl", decoder_beside=True, online_decoder=True)

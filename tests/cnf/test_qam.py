@@ -77,7 +77,7 @@ def edited(algorithm, state, s, key):
     """The policy's action, and the log-density of the edit in its box."""
     k_noise, k_edit = jax.random.split(key)
     a = slow.decoded(state.fast.model, s, jax.random.normal(k_noise, (slow.ACTION,)))
-    mean, log_std = np.split(slow.mlp(state.editor.model.network, np.concatenate([s, a])), 2)
+    mean, log_std = np.split(slow.mlp(state.editor.policy.model.network, np.concatenate([s, a])), 2)
     log_std = np.clip(log_std, -20, 2)
     x = mean + np.exp(log_std) * np.asarray(jax.random.normal(k_edit, (slow.ACTION,)))
     log_prob = slow.normal_log_prob(x, mean, np.exp(log_std)) - np.sum(np.log(1 - np.tanh(x) ** 2))
@@ -104,12 +104,12 @@ def test_the_pessimistic_target_and_the_edit(case, updated):
     np.testing.assert_allclose(updated[1]["edit_loss"], np.mean(edit), rtol=1e-4)
     # The temperature rises where the edit is surer than the target entropy wants.
     rises = np.mean(log_probs) - slow.ACTION / 2 > 0
-    assert (updated[0].log_alpha.model > 0) == rises
+    assert (updated[0].editor.log_alpha.model > 0) == rises
 
 
 def test_without_an_edit_the_policy_is_the_fast_flow(case):
     algorithm, state, batch = case
-    state = state._replace(editor=None, log_alpha=None)
+    state = state._replace(editor=None)
     s, key = slow.normalized(state, batch.observation)[0], jax.random.key(5)
     action, _ = algorithm.act(state, (), batch.observation[0], key=key)
     noise = jax.random.normal(jax.random.split(key)[0], (slow.ACTION,))
