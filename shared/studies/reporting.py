@@ -1,17 +1,21 @@
 """The runs of a study as its tables name them, and the page that tells of them."""
 
+import csv
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
-from shared.comparison.claims import refreshed
+from shared.comparison.claims import DATA, SAMPLED, Claim, refreshed
 from shared.comparison.read import read_run
 from shared.comparison.record import Run
 from shared.comparison.results import write_results
 from shared.errors import RunError
 from shared.studies.jobs import Job
 from shared.studies.study import Study
+
+NOT_RUN = "Not run: "
+"""Begins the paragraph that names what a study left out."""
 
 
 def runs_of(jobs: Sequence[Job]) -> list[Run]:
@@ -37,19 +41,66 @@ def write_page(study: Study, jobs: Sequence[Job], folder: Path) -> Path:
     Raises:
         RunError: no run has been scored, or a claim names a label that no run has.
     """
+    runs, places = runs_of(jobs), {}
+    for run in runs:
+        if run.final_episodes("deterministic"):
+            places.setdefault(run.label, set()).add(run.environment)
     return write_results(
-        runs_of(jobs),
+        runs,
         folder / f"{study.name}.md",
         title=study.title,
         commands=commands(study, jobs),
-        notes=notes(study),
-        claims=study.report.claims,
+        notes=(*notes(study), *missing(jobs)),
+        claims=claims_of(study, places),
     )
+
+
+def claims_of(study: Study, places: Mapping[str, Set[str]]) -> tuple[Claim, ...]:
+    """The claims that can be read: of a study that was run in part, fewer.
+
+    Arguments:
+        study: that makes them.
+        places: label of a row -> environments on which it was scored.
+    """
+
+    def seen(label: str) -> Set[str]:
+        if label == DATA or ".md: " in label:
+            return set().union(*places.values())
+        return places.get(label.removesuffix(SAMPLED), set())
+
+    return tuple(pair for pair in study.report.claims if seen(pair[0]) & seen(pair[1]))
+
+
+def missing(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """A paragraph that names the rows that were not run, by data set; none if all were."""
+    lost: dict[str, list[str]] = {}
+    for job in jobs:
+        if not all((folder / "run.json").exists() for folder in job.members):
+            lost.setdefault(job.data.label, []).append(job.row.label)
+    if not lost:
+        return ()
+    rows = len({job.row.label for job in jobs})
+    told = (
+        f"{label}: {'all rows' if len(found) == rows else '; '.join(found)}"
+        for label, found in lost.items()
+    )
+    return (f"{NOT_RUN}{' — '.join(told)}.",)
 
 
 def refresh_page(study: Study, page: Path) -> None:
     """Write notes and readings of a page again, from its own table of episodes."""
-    page.write_text(refreshed(page, notes(study), study.report.claims), encoding="utf-8")
+    page.write_text(page_again(study, page), encoding="utf-8")
+
+
+def page_again(study: Study, page: Path) -> str:
+    """The text of a page with the notes and claims of its study; what was not run stays said."""
+    places: dict[str, set[str]] = {}
+    with page.with_name(f"{page.stem}-episodes.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            places.setdefault(row["label"], set()).add(row["environment"])
+    lines = page.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line.startswith(NOT_RUN)]
+    return refreshed(page, [*notes(study), *kept[:1]], claims_of(study, places))
 
 
 def notes(study: Study) -> tuple[str, ...]:
@@ -66,7 +117,8 @@ def commands(study: Study, jobs: Sequence[Job]) -> list[str]:
 
 def _command(job: Job) -> str:
     """Without places of this machine: a model is named by its folder in that of the study."""
-    model = None if job.after is None else job.after.relative_to(job.after.parents[2])
+    needed = None if job.after is None else job.after.relative_to(job.after.parents[2])
     data = replace(job.request.data, path=job.data.file and Path(job.data.file.name))
-    request = replace(job.request, out=None, model=model, data=data)
+    taken = {"model" if job.row.features_from is None else "features": needed}
+    request = replace(job.request, out=None, data=data, **taken)
     return shlex.join([job.row.family, *request.words()])

@@ -13,7 +13,7 @@ from shared.comparison.read import read_run
 from shared.comparison.results import write_results
 from shared.errors import RunError
 from shared.studies.reading import committed, find_study
-from shared.studies.reporting import notes
+from shared.studies.reporting import claims_of, page_again
 
 ROOT = Path(shared.__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -23,7 +23,7 @@ def refreshed_by(name, page):
     """The page as its study's notes and claims would have it."""
     study = find_study(name, None)
     assert study.report.claims, f"{name} has no computed reading"
-    return refreshed(page, notes(study), study.report.claims)
+    return page_again(study, page)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,14 @@ def test_a_page_gets_its_readings(make_run, tmp_path):
     assert "## Readings" not in refreshed(page, [], []) and "## Scores" in refreshed(page, [], [])
     with pytest.raises(RunError, match="'PLAS' and 'BC' share no data"):
         refreshed(page, [], [("PLAS", "BC")])
+
+
+def test_what_was_not_run_is_not_read():
+    """Of a study that was run in part, the claims that its table can bear out."""
+    study = find_study("mazes", None)
+    places = {"CNF": {"maze2d-medium"}, "BC": {"maze2d-umaze"}, "PLAS": {"maze2d-medium"}}
+    assert claims_of(study, places) == (("CNF", DATA),)
+    assert ("CNF", "BC") in claims_of(study, places | {"BC": {"maze2d-medium"}})
 
 
 PAGES = [name for name in committed() if (RESULTS / f"{name}-episodes.csv").exists()]
