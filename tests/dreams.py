@@ -11,7 +11,7 @@ TINY = {
 }
 """C-LAP."""
 
-LATENT_ALONE = ("latent_action", "flow_layers", "flow_hidden_size")
+LATENT_ALONE = ("latent_action", "flow_layers", "flow_hidden_size", "flow_steps")
 VALUES_ALONE = ("value_hidden_sizes", "starts")
 MEMBERS = 3
 PENALISED = {

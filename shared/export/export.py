@@ -19,7 +19,6 @@ from shared.export.stablehlo import write_stablehlo
 from shared.runs.run_record import observation_shape
 from shared.runs.trained import load_state
 from shared.storage.durable import disk_errors
-from shared.training.seeds import of_seed
 
 WRITERS = {".stablehlo": write_stablehlo, ".onnx": write_onnx, ".npz": write_archive}
 READER = "policy_reader.py"
@@ -96,7 +95,7 @@ def exportable(
     seed = plan.seeds[0] if seed is None else seed
     if seed not in plan.seeds:
         raise RunError(f"{run}: has no seed {seed}; it trained {list(plan.seeds)}.")
-    one = of_seed(state, plan.seeds.index(seed))
+    one = jax.tree.map(lambda x: x[plan.seeds.index(seed)], state)
     dtype = np.float32 if record.get("pixels") is None else np.uint8
     seen = jax.ShapeDtypeStruct(observation_shape(record), dtype)
     try:

@@ -89,7 +89,7 @@ def annealed_adam(rate: Scalar, steps: int, *, cosine: bool) -> optax.GradientTr
     """
     if not cosine:
         return optax.adam(rate)
-    offline = optax.cosine_decay_schedule(rate, steps)
+    offline = optax.cosine_decay_schedule(rate, max(steps, 1))  # 0: the encoder alone is trained
     return optax.adam(optax.join_schedules([offline, optax.constant_schedule(rate)], [steps]))
 
 

@@ -39,6 +39,14 @@ def test_the_step_size_falls_to_zero_and_is_back_online(cosine, expected):
     np.testing.assert_allclose([sizes[i] for i in (0, 50, 99, 100)], expected, atol=1e-3)
 
 
+def test_without_updates_offline_the_step_size_is_the_online_one():
+    """Where an encoder alone is trained, with a preset whose actor is annealed."""
+    optimizer = annealed_adam(0.01, 0, cosine=True)
+    with jax.numpy_dtype_promotion("standard"):
+        step, _ = optimizer.update(jnp.array(-1.0), optimizer.init(jnp.array(0.0)))
+    np.testing.assert_allclose(step, 0.01, rtol=1e-3)
+
+
 def test_standardized_advantages_have_no_unit():
     advantage = np.array([3.0, -1.0, 4.0, 1.0], np.float32)
     expected = (advantage - 1.75) / np.std(advantage)
