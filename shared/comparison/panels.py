@@ -123,6 +123,8 @@ def draw_line(
     axes.plot(steps, values.mean(1), style, color=color, marker=marker, markevery=every, label=text)
     if seeds > 1:
         low, high = band(values)
+        if len(steps) == 1:  # no line, so the band of a point is a bar
+            axes.vlines(steps, low, high, color=color)
         axes.fill_between(steps, low, high, color=color, alpha=0.16, linewidth=0)
 
 
