@@ -74,14 +74,20 @@ class Checkpoints:
     @property
     def best(self) -> str | None:
         """The checkpoint that `mark_best` named, or None."""
+        marked = self._marked()
+        return None if marked is None else marked[0]
+
+    def _marked(self) -> tuple[str, float] | None:
+        """Name and score of the best checkpoint, if it is there."""
         path = self.folder / "best.json"
         if not path.is_file():
             return None
         try:
-            name = json.loads(path.read_text(encoding="utf-8"))["name"]
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            name, score = entry["name"], float(entry["score"])
         except (ValueError, KeyError, TypeError):
             raise RunError(f"{path} is damaged; delete it, no result depends on it.") from None
-        return name if name in self.names() else None
+        return (name, score) if name in self.names() else None
 
     def save(self, state: PyTree, progress: dict[str, Any]) -> str:
         """Store a state; returns once it would survive a power cut.
@@ -153,7 +159,7 @@ class Checkpoints:
             raise RunError(f"{error}; {self._advice(name)}.") from None
 
     def mark_best(self, name: str, score: float, details: dict[str, Any]) -> None:
-        """Keep a checkpoint beyond the newest few.
+        """Keep a checkpoint beyond the newest few, unless one that scored as much is kept.
 
         This only keeps a file.  A best-of-run score is chosen by looking at
         evaluations, so it is never reported as the result of a run.
@@ -162,6 +168,9 @@ class Checkpoints:
             RunError: there is no such checkpoint, or the disk is full.
         """
         entry = {"name": self._existing(name), "score": score, "details": details}
+        marked = self._marked()
+        if marked is not None and marked[1] >= score:
+            return
         path = self.folder / "best.json"
         with disk_errors(f"{path} could not be written", "make room and resume"):
             write_atomically(path, json.dumps(plain(entry), indent=1) + "\n")

@@ -149,6 +149,8 @@ def test_keeps_the_newest_and_the_best(tmp_path):
     assert checkpoints.names() == kept and checkpoints.best == kept[0]
     assert json.loads((tmp_path / "best.json").read_text())["score"] == 71.5
     assert checkpoints.restore({"w": np.zeros(3, int)}, kept[0])[0]["w"][0] == 2
+    checkpoints.mark_best(kept[1], 70.0, {})
+    assert checkpoints.best == kept[0]
     checkpoints.mark_best(kept[2], 80.0, {})
     checkpoints.save({"w": np.full(3, 5)}, progress(5))
     assert checkpoints.names() == [kept[2], "policy-000000005"]
