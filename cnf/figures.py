@@ -24,6 +24,7 @@ from cnf.moons import (
     two_moons,
 )
 from cnf.panels import COLORS, DATA_COLOR, OUTSIDE, SHOWN, draw_points, panels
+from shared.cli.figure_options import folder_option, training_options
 
 GRID = 200
 
@@ -75,22 +76,8 @@ figures.add_command(mmd_command)
 
 
 @figures.command(name="moons")
-@click.option(
-    "--out",
-    default=Path("figures"),
-    show_default=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for moons-density.png, moons-amplitude.png and moons.json.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of data, training and samples.")
-@click.option(
-    "--steps",
-    default=2000,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Updates of each of the two flows.",
-)
+@folder_option("moons-density.png, moons-amplitude.png and moons.json")
+@training_options(2000, "each of the two flows")
 def moons_command(out: Path, seed: int, steps: int):
     """Two moons: density, samples and an amplitude sweep (CNF, figures 2 and 3).
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from cnf.moons import SAMPLES, Sweep, fit, moons_and_limit, sweep
 from cnf.panels import COLORS, DATA_COLOR, OUTSIDE, draw_points, panels
+from shared.cli.figure_options import folder_option, training_options
 from shared.models.flow_matching import FlowMatching
 
 WIDTHS = (0.5, 1.0, 2.0)
@@ -81,22 +82,8 @@ def draw(found: Matched, path: Path, title: str) -> None:
 
 
 @click.command(name="matching")
-@click.option(
-    "--out",
-    default=Path("figures"),
-    show_default=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for moons-matching.png and moons-matching.json.",
-)
-@click.option("--seed", default=0, show_default=True, help="Seed of data, training and samples.")
-@click.option(
-    "--steps",
-    default=8000,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Updates of the decoder.",
-)
+@folder_option("moons-matching.png and moons-matching.json")
+@training_options(8000, "the decoder")
 def matching_command(out: Path, seed: int, steps: int):
     """Two moons under flow matching: what boxes of the noise reach (DSRL's decoder).
 

@@ -1,5 +1,8 @@
 """World models and what dreams in them, at toy size."""
 
+import jax.numpy as jnp
+import numpy as np
+
 from shared.runs.plan import make_plan
 
 TINY = {
@@ -30,3 +33,16 @@ def penalised_plan(name, data="hopper-random", **more):
     known = {key: value for key, value in TINY.items() if key not in left_out}
     overrides = known | PENALISED[name] | more
     return make_plan("clap", name, data, seeds=(0, 5), overrides=overrides)
+
+
+FEATURE, ACTION = 6, 3
+"""Sizes of the events below."""
+
+
+def events_of_actions():
+    """Features of a model's states, and actions of which a quarter are exactly ±1; 64 of each."""
+    generator = np.random.default_rng(0)
+    action = generator.uniform(-0.9, 0.9, (64, ACTION))
+    action[:16] = np.sign(action[:16])
+    feature = generator.normal(size=(64, FEATURE))
+    return jnp.asarray(feature, jnp.float32), jnp.asarray(action, jnp.float32)

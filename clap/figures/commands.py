@@ -8,6 +8,7 @@ import click
 
 from clap.figures.curves import model_curves, value_curves
 from clap.figures.prediction import Prediction
+from shared.cli.figure_options import folder_option
 from shared.comparison.read import find_runs
 from shared.comparison.record import Run
 from shared.training.seeds import of_seed
@@ -34,14 +35,7 @@ _DATA = click.option(
 @_DATA
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(1), help="Rows shown.")
 @click.option("--seed", default=0, show_default=True, help="Picks the episode and the samples.")
-@click.option(
-    "--out",
-    default=Path("figures"),
-    show_default=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for actions.png and actions.json.",
-)
+@folder_option("actions.png and actions.json")
 def actions_command(run: Path, data: Path | None, steps: int, seed: int, out: Path):
     """Recorded actions, and actions of RUN's latent action prior (C-LAP, appendix F).
 

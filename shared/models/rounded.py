@@ -7,7 +7,6 @@ products are rounded, and where that is faster).
 
 from typing import Literal
 
-import equinox as eqx
 import jax
 
 from shared.models.latent_actions import AbstractLatentActionSpace
@@ -19,7 +18,11 @@ class Rounded(AbstractLatentActionSpace):
     """The space that it is made of, rounded; gradients by conditions and latents are, too."""
 
     space: AbstractLatentActionSpace
-    latent_size: int = eqx.field(static=True)
+
+    @property
+    def latent_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As of the space."""
+        return self.space.latent_size
 
     def encode(self, condition, action, *, key=None):
         with jax.default_matmul_precision("bfloat16"):
@@ -39,4 +42,4 @@ class Rounded(AbstractLatentActionSpace):
 
 def rounded(space: AbstractLatentActionSpace, dtype: FrozenType) -> AbstractLatentActionSpace:
     """The space, `Rounded` if `dtype` is bfloat16."""
-    return space if dtype == "float32" else Rounded(space, space.latent_size)
+    return space if dtype == "float32" else Rounded(space)

@@ -104,8 +104,8 @@ class Request:
         seen = asdict(features.settings)
         if overrides.get("observation", seen["observation"]) != seen["observation"]:
             raise ConfigError(
-                f"--observation: the {features.algorithm} of --features sees "
-                f"{seen['observation']}; leave the option out."
+                f"--observation: the world model of --features sees {seen['observation']}; leave "
+                "the option out."
             )
         if self.model is not None:
             raise ConfigError("--features takes over a world model; leave out --model.")

@@ -2,11 +2,11 @@
 
 import csv
 import shlex
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shared.comparison.claims import DATA, SAMPLED, Claim, refreshed
+from shared.comparison.claims import SAMPLED, Claim, refreshed
 from shared.comparison.read import read_run
 from shared.comparison.record import Run
 from shared.comparison.results import write_results
@@ -39,36 +39,40 @@ def write_page(study: Study, jobs: Sequence[Job], folder: Path) -> Path:
     """The study's page `NAME.md`, with its curves and its table of episodes beside it.
 
     Raises:
-        RunError: no run has been scored, or a claim names a label that no run has.
+        RunError: no run has been scored, or a claim names a label that is none of the study's, or,
+            where all rows were run, that no run has.
     """
-    runs, places = runs_of(jobs), {}
-    for run in runs:
-        if run.final_episodes("deterministic"):
-            places.setdefault(run.label, set()).add(run.environment)
+    runs, lost = runs_of(jobs), missing(jobs)
+    scored = ((x.label, x.environment) for x in runs if x.final_episodes("deterministic"))
     return write_results(
         runs,
         folder / f"{study.name}.md",
         title=study.title,
         commands=commands(study, jobs),
-        notes=(*notes(study), *missing(jobs)),
-        claims=claims_of(study, places),
+        notes=(*notes(study), *lost),
+        claims=claims_of(study, scored) if lost else study.report.claims,
     )
 
 
-def claims_of(study: Study, places: Mapping[str, Set[str]]) -> tuple[Claim, ...]:
-    """The claims that can be read: of a study that was run in part, fewer.
+def claims_of(study: Study, scored: Iterable[tuple[str, str]]) -> tuple[Claim, ...]:
+    """The claims of a study that was run in part, without those about rows that were not.
 
     Arguments:
         study: that makes them.
-        places: label of a row -> environments on which it was scored.
+        scored: label and environment of every row and data set that were.
     """
+    places: dict[str, set[str]] = {}
+    for label, environment in scored:
+        places.setdefault(label, set()).add(environment)
+    everywhere = set().union(*places.values())
+    rows = {row.label for row in study.rows}
 
-    def seen(label: str) -> Set[str]:
-        if label == DATA or ".md: " in label:
-            return set().union(*places.values())
-        return places.get(label.removesuffix(SAMPLED), set())
+    def where(label: str) -> set[str]:
+        """A label that is no row's (the data, another page's, or a mistake, which is told)."""
+        label = label.removesuffix(SAMPLED)
+        return places.get(label, set()) if label in rows | places.keys() else everywhere
 
-    return tuple(pair for pair in study.report.claims if seen(pair[0]) & seen(pair[1]))
+    return tuple(pair for pair in study.report.claims if where(pair[0]) & where(pair[1]))
 
 
 def missing(jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -94,13 +98,13 @@ def refresh_page(study: Study, page: Path) -> None:
 
 def page_again(study: Study, page: Path) -> str:
     """The text of a page with the notes and claims of its study; what was not run stays said."""
-    places: dict[str, set[str]] = {}
-    with page.with_name(f"{page.stem}-episodes.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            places.setdefault(row["label"], set()).add(row["environment"])
     lines = page.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if line.startswith(NOT_RUN)]
-    return refreshed(page, [*notes(study), *kept[:1]], claims_of(study, places))
+    lost = [line for line in lines if line.startswith(NOT_RUN)][:1]
+    if not lost:
+        return refreshed(page, notes(study), study.report.claims)
+    with page.with_name(f"{page.stem}-episodes.csv").open(encoding="utf-8", newline="") as file:
+        scored = {(row["label"], row["environment"]) for row in csv.DictReader(file)}
+    return refreshed(page, [*notes(study), *lost], claims_of(study, scored))
 
 
 def notes(study: Study) -> tuple[str, ...]:

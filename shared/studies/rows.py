@@ -55,7 +55,6 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
         key: [as_number(x) for x in list_of(swept, f"{where}: sweep: '{key}'")]
         for key, swept in mapping_of(own.get("sweep"), f"{where}: sweep").items()
     }
-    sources = {key: own.get(key) for key in ("model_from", "features_from")}
     rows = []
     for preset in presets:
         ending = f", {preset}" if len(presets) > 1 else ""
@@ -68,14 +67,17 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
             observation=values.get("observation"),
             overrides=overrides,
             sweep=sweep,
+            model_from=_source(own, "model_from", ending, where),
+            features_from=_source(own, "features_from", ending, where),
             is_control=is_control,
-            **{
-                key: source and f"{text_of(source, f'{where}: {key}')}{ending}"
-                for key, source in sources.items()
-            },
         )
         rows.append(row)
     return rows
+
+
+def _source(own: Mapping[str, Any], key: str, ending: str, where: str) -> str | None:
+    """The row, of the same preset, that an entry names under this key."""
+    return own.get(key) and f"{text_of(own[key], f'{where}: {key}')}{ending}"
 
 
 def _check_source(row: Row, rows: Mapping[str, Row], where: str) -> None:

@@ -108,11 +108,6 @@ def leaves(state: Any) -> list[np.ndarray]:
     return [np.asarray(x) for x in jax.tree.leaves(state)]
 
 
-def seed(state: Any, i: int) -> Any:
-    """The state of the i-th seed."""
-    return of_seed(state, i)
-
-
 @partial(jax.jit, static_argnames=("algorithm",))
 def play(algorithm, state, observations, keys):
     """Sampled and deterministic actions of one seed at the start of as many episodes."""
@@ -179,7 +174,7 @@ def check_training_moves_the_policy(subject: Trained) -> None:
     before = program.init_state(subject.algorithm, subject.material.spec, SEEDS)
     for i, _ in enumerate(SEEDS):
         first, second = (
-            np.stack(play(subject.algorithm, seed(state, i), *examples(subject.material)))
+            np.stack(play(subject.algorithm, of_seed(state, i), *examples(subject.material)))
             for state in (before, subject.state)
         )
         assert not np.array_equal(first, second)
@@ -189,7 +184,9 @@ def check_actions_stay_in_range(subject: Trained) -> None:
     """Even far from the data, in both policy modes."""
     observations, keys = examples(subject.material)
     for scale in (1.0, 100.0, 1e6):
-        for actions in play(subject.algorithm, seed(subject.state, 0), scale * observations, keys):
+        for actions in play(
+            subject.algorithm, of_seed(subject.state, 0), scale * observations, keys
+        ):
             assert actions.shape == (EXAMPLES, subject.material.spec.action_size)
             assert actions.dtype == jnp.float32
             assert np.isfinite(actions).all() and np.abs(actions).max() <= 1.0
@@ -197,7 +194,7 @@ def check_actions_stay_in_range(subject: Trained) -> None:
 
 def check_what_is_declared(subject: Trained) -> None:
     """A learned reward comes with a critic of actions, and a reusable part with its fields."""
-    algorithm, state = subject.algorithm, seed(subject.state, 0)
+    algorithm, state = subject.algorithm, of_seed(subject.state, 0)
     part = algorithm.reusable
     if part is not None:
         named = algorithm.algorithm if isinstance(algorithm, Chunked) else algorithm

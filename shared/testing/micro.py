@@ -23,7 +23,8 @@ from jaxtyping import Float
 
 from shared.algorithm import AbstractAlgorithm
 from shared.datasets.rows import make_dataset, spec_of
-from shared.testing.contract import CAPACITY, SEEDS, Material, Trained, run, seed
+from shared.testing.contract import CAPACITY, SEEDS, Material, Trained, run
+from shared.training.seeds import of_seed
 from shared.types import Transition
 
 STATES = ("near", "far", "terminal", "timeout", "bandit")
@@ -73,14 +74,14 @@ def learned(algorithm: AbstractAlgorithm, *, updates: int = CAPACITY) -> Trained
 
 def actions(subject: Trained) -> Float[np.ndarray, "seeds states"]:
     """The deterministic action in every state, at the start of an episode."""
-    return np.stack([_act(subject.algorithm, seed(subject.state, i)) for i in range(len(SEEDS))])
+    return np.stack([_act(subject.algorithm, of_seed(subject.state, i)) for i in range(len(SEEDS))])
 
 
 def values(subject: Trained, state: int, action: float) -> Float[np.ndarray, "seeds"]:
     """Q of every seed, in units of the recorded rewards."""
     found = []
     for i in range(len(SEEDS)):
-        one = seed(subject.state, i)
+        one = of_seed(subject.state, i)
         learned_reward = subject.algorithm.learned_reward(one)
         assert learned_reward is not None, "there is no critic of actions"
         q = subject.algorithm.critic_value(one, jnp.eye(len(STATES))[state], jnp.array([action]))

@@ -29,7 +29,7 @@ from shared.runs import trained
 from shared.testing import contract
 from shared.testing.contract import SEEDS, Material, leaves
 from shared.training import program
-from shared.training.seeds import copied
+from shared.training.seeds import copied, of_seed
 from shared.types import Spec
 
 SIDE, ACTIONS = 8, 2
@@ -81,7 +81,7 @@ def test_a_loss_that_is_declared_trains_the_encoder_and_nothing_else_does(subjec
     algorithm = subject.algorithm
     state = program.init_state(algorithm, material.spec, SEEDS)
     keys, index = program.seed_keys(SEEDS), len(algorithm.phases()) - 1
-    one, data = contract.seed(state, 0), material.dataset
+    one, data = of_seed(state, 0), material.dataset
     view = None
     if algorithm.phases()[index].view is not None:
         windows = data.windows_at(jnp.array([0, 9, 18, 27]), jnp.arange(4), 9)
@@ -98,7 +98,7 @@ def test_a_loss_that_is_declared_trains_the_encoder_and_nothing_else_does(subjec
         1,
         view=view,
     )
-    found = contract.seed(after, 0).encoder.model
+    found = of_seed(after, 0).encoder.model
     if view is not None:
         for x, y in zip(leaves(found), leaves(one.encoder.model), strict=True):
             np.testing.assert_array_equal(x, y)

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from shared.comparison.read import read_run
 from shared.comparison.results import write_results
 from shared.errors import RunError
 from shared.studies.reading import committed, find_study
-from shared.studies.reporting import claims_of, page_again
+from shared.studies.reporting import NOT_RUN, claims_of, page_again
 
 ROOT = Path(shared.__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -73,9 +74,25 @@ def test_a_page_gets_its_readings(make_run, tmp_path):
 def test_what_was_not_run_is_not_read():
     """Of a study that was run in part, the claims that its table can bear out."""
     study = find_study("mazes", None)
-    places = {"CNF": {"maze2d-medium"}, "BC": {"maze2d-umaze"}, "PLAS": {"maze2d-medium"}}
-    assert claims_of(study, places) == (("CNF", DATA),)
-    assert ("CNF", "BC") in claims_of(study, places | {"BC": {"maze2d-medium"}})
+    scored = [("CNF", "maze2d-medium"), ("PLAS", "maze2d-medium"), ("BC", "maze2d-umaze")]
+    assert claims_of(study, scored) == (("CNF", DATA),)
+    assert ("CNF", "BC") in claims_of(study, [*scored, ("BC", "maze2d-medium")])
+    wrong = replace(study, report=replace(study.report, claims=(("CFN", "CNF"),)))
+    assert claims_of(wrong, scored) == (("CFN", "CNF"),)  # a mistake is not what was not run
+
+
+def test_a_page_of_rows_that_were_all_run_keeps_every_claim(tmp_path):
+    """Without a word of what was not run, a claim about a row that is not there is an error."""
+    for name in ("mazes.md", "mazes-episodes.csv"):
+        shutil.copy(RESULTS / name, tmp_path / name)
+    page, study = tmp_path / "mazes.md", find_study("mazes", None)
+    more = (*study.report.claims, ("CNF", "PLAS, sampled"))
+    assert "- CNF: " in page_again(replace(study, report=replace(study.report, claims=more)), page)
+    text = page.read_text().replace(NOT_RUN, "All was run: ")
+    page.write_text(text)
+    lost = (("CNF", "BC, a tenth"),)
+    with pytest.raises(RunError, match="share no data"):
+        page_again(replace(study, report=replace(study.report, claims=lost)), page)
 
 
 PAGES = [name for name in committed() if (RESULTS / f"{name}-episodes.csv").exists()]

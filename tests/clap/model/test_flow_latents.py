@@ -5,15 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dreams import TINY
+from dreams import ACTION, FEATURE, TINY, events_of_actions
 from flows import noisy
 
 from clap.model.flow_latents import FlowLatentActions
 from shared.errors import ConfigError
 from shared.models.policies import BoundedLatentPolicy
 from shared.runs.plan import make_plan
-
-FEATURE, ACTION = 6, 3
 
 
 def make_space(noise_width=0.1):
@@ -27,12 +25,7 @@ def make_space(noise_width=0.1):
 
 @pytest.fixture(scope="module")
 def events():
-    """Features and actions of 64 events, a quarter of the latter at exactly ±1."""
-    generator = np.random.default_rng(0)
-    action = generator.uniform(-0.9, 0.9, (64, ACTION))
-    action[:16] = np.sign(action[:16])
-    feature = generator.normal(size=(64, FEATURE))
-    return jnp.asarray(feature, jnp.float32), jnp.asarray(action, jnp.float32)
+    return events_of_actions()
 
 
 def test_the_term_is_the_exact_density_of_the_moved_action(events):

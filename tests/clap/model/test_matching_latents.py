@@ -6,27 +6,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
+from dreams import ACTION, FEATURE, events_of_actions
 
 from clap.model.latent_actions import MarkovActions
 from clap.model.matching_latents import MatchingLatentActions
 from shared.models.policies import BoundedLatentPolicy
 
-FEATURE, ACTION = 6, 3
+
+@pytest.fixture(scope="module")
+def events():
+    return events_of_actions()
 
 
 @pytest.fixture(scope="module")
 def space():
     return MatchingLatentActions(FEATURE, ACTION, (12, 11), flow_steps=3, key=jax.random.key(0))
-
-
-@pytest.fixture(scope="module")
-def events():
-    """Features, and actions of which some are exactly ±1."""
-    generator = np.random.default_rng(0)
-    action = generator.uniform(-0.9, 0.9, (32, ACTION))
-    action[:8] = np.sign(action[:8])
-    feature = generator.normal(size=(32, FEATURE))
-    return jnp.asarray(feature, jnp.float32), jnp.asarray(action, jnp.float32)
 
 
 def test_the_term_is_the_matching_loss_at_a_point_that_the_noise_tells(space, events):
