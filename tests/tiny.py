@@ -54,7 +54,9 @@ VARIANTS = {
     },
     "cnf (shared baseline sample)": {"baseline_sample": "shared", "pretrain_steps": 0},
     "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
-    "dsrl (frozen decoder, edit)": {"decoder_beside": False, "edit_scale": 0.2},
+    "dsrl (frozen decoder, edit)": {
+        **{"decoder_beside": False, "edit_scale": 0.2, "online_decoder": True},
+    },
     "qc": {"chunk": 1},
     "qc-fql": {"chunk": 2},
     "cql (Lagrange)": {"target_gap": 0.8, "gap_floor": -200.0, "max_target": True},

@@ -271,7 +271,7 @@ class DSRL(AbstractAlgorithm):
         k_own, k_decoder = jax.random.split(jax.random.fold_in(key, 2))
         better = self.better(state, batch, key=k_own)
         state, more = self.update_decoder(state, batch, key=k_decoder, weight=better)
-        return state, metrics | more | {"better": jnp.mean(better)}
+        return state, metrics | more
 
     def better(self, state, batch, *, key):
         """1 for actions that the critics prefer to what the decoder makes of noise, else 0."""

@@ -133,7 +133,7 @@ def test_draws_come_from_both_and_old_rows_give_way(hopper_random):
         assert np.mean(np.asarray(drawn) == 7) == pytest.approx(share, abs=0.03)
 
 
-@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("name", [*ABLE, "dsrl (frozen decoder, edit)"])
 def test_every_online_phase_fits_its_algorithm(name, hopper_random):
     """State, metrics and actions, without compiling anything."""
     plan = tiny_plan(name, online_steps=20)
