@@ -18,4 +18,4 @@ def test_a_dry_run_writes_the_page(tmp_path):
     (row,) = (line for line in lines if line.startswith("| iql-x4 |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:3] == ["policy", "20"] and cells[-1] == "yes"
-    assert float(cells[3].replace(",", "")) > 0 and float(cells[7].replace(",", "")) >= 0
+    assert float(cells[3].replace(",", "")) > 0 and float(cells[10].replace(",", "")) >= 0
