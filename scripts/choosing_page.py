@@ -91,6 +91,16 @@ def tables(rows: list[dict[str, Any]]) -> str:
     return "\n".join(dict.fromkeys(parts))
 
 
+def truth_within(rows: list[dict[str, Any]]) -> str:
+    """How often an interval of FQE holds the score, and how far its middle lies from it."""
+    within = sum(row["score_low"] <= row["truth"] <= row["score_high"] for row in rows)
+    error = np.mean([abs(row["score"] - row["truth"]) for row in rows])
+    return (
+        f"FQE's 95 % interval holds the score of {within} of {len(rows)} policies; its estimate "
+        f"lies {error:.1f} points from the score in the mean.\n"
+    )
+
+
 def policies(rows: list[dict[str, Any]]) -> str:
     """Every policy: the truth beside the criteria."""
     names = ("set", "policy", "score", "FQE", "lower end", "action error", "states beyond")
@@ -116,5 +126,5 @@ def write(runs: Path, docs: Path) -> None:
     text = page.read_text("utf-8") if page.exists() else f"# Choosing\n\n{begin}{end}"
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    made = f"{tables(rows)}\n## Policies\n\n{policies(rows)}\n\n"
+    made = f"{tables(rows)}\n{truth_within(rows)}\n## Policies\n\n{policies(rows)}\n\n"
     page.write_text(f"{head}{begin}\n{made}{end}{tail}", "utf-8")
