@@ -111,7 +111,10 @@ class ControlSimulator:
         self.elapsed = 0
         self._flags = settings.flags()
         self._camera = CAMERA if self.physics.model.ncam else FREE_CAMERA
-        self.physics.model.vis.quality.offsamples = settings.samples
+        quality = self.physics.model.vis.quality
+        quality.offsamples = settings.samples
+        if not settings.shadows:
+            quality.shadowsize = 0  # else maps are kept that nobody draws, 16 MB a simulator
 
     def reset(self, seed: np.random.SeedSequence) -> np.ndarray:
         """Start an episode from the given seed; the flat state, float64."""

@@ -1,7 +1,8 @@
 """Scoring policies in real simulators, while training goes on.
 
 All episodes of all seeds and both policy modes run in lockstep, so that one
-compiled call gives the actions of all of them.  Starts and policy noise depend
+compiled call gives the actions of all of them; from pixels, those of one seed after the other,
+for a simulator that draws holds tens of megabytes.  Starts and policy noise depend
 on the seed, the update and the episode alone: an evaluation that is repeated
 after a resume gives the same returns.
 """
@@ -175,16 +176,16 @@ class BackgroundEvaluator:
         pixels: Pixels | None = None,
         units: Units = PLAIN,
     ):
-        count = len(seeds) * 2 * episodes if has_simulator(environment) else 0
+        self._algorithm, self._seeds = algorithm, seeds
+        self._together = len(seeds) if pixels is None else 1
+        count = self._together * 2 * episodes if has_simulator(environment) else 0
         self._pool, self._closed = ThreadPoolExecutor(1, thread_name_prefix="evaluation"), Event()
         # Simulators that draw belong to the thread that makes them.
         make = partial(make_checked, environment, pixels=pixels, units=units)
         self._simulators = self._pool.submit(lambda: [make() for _ in range(count)]).result()
-        self._evaluate = partial(
+        self._play = partial(
             evaluate,
-            algorithm,
             environment=environment,
-            seeds=seeds,
             episodes=episodes,
             pixels=pixels,
             units=units,
@@ -199,6 +200,15 @@ class BackgroundEvaluator:
             return
         copy = copied(state)
         self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
+
+    def _evaluate(self, state, step: int) -> list[dict[str, Any]]:
+        """The rows of all seeds, as many at a time as there are simulators for."""
+        rows = []
+        for first in range(0, len(self._seeds), self._together):
+            part = slice(first, first + self._together)
+            own = jax.tree.map(lambda x, part=part: x[part], state)
+            rows += self._play(self._algorithm, own, seeds=self._seeds[part], step=step)
+        return rows
 
     def finished(
         self, *, wait: bool, check: Callable[[], None] = lambda: None
