@@ -51,15 +51,28 @@ def refreshed(page: Path, notes: Sequence[str], claims: Sequence[Claim]) -> str:
 def _sentence(page: Path, first: str, second: str) -> str:
     ours, theirs = returns_of(page, first), returns_of(page, second)
     found: dict[str, list[str]] = {}
-    for place in sorted(ours.keys() & theirs.keys()):
-        relation, numbers = relate(ours[place], theirs[place], points=second == DATA)
-        found.setdefault(relation, []).append(f"{place[0]} ({numbers})")
+    for place in sorted(ours):
+        against = place if place in theirs else _recorded_twice(place, theirs, second)
+        if against is None:
+            continue
+        relation, numbers = relate(ours[place], theirs[against], points=second == DATA)
+        where = place[0] if against == place else f"{place[0]}, recorded twice"
+        found.setdefault(relation, []).append(f"{where} ({numbers})")
     if not found:
         raise RunError(f"{page}: '{first}' and '{second}' share no data; name labels that do.")
     other, _, label = second.rpartition(".md: ")
     second = f"{label} ([{other}]({other}.md))" if other else label
     told = (f"{relation} {second} on {', '.join(found[relation])}" for relation in sorted(found))
     return f"{first}: {'; '.join(told)}."
+
+
+def _recorded_twice(place: Place, others: dict[Place, np.ndarray], label: str) -> Place | None:
+    """The other file of a data set: machines of one study may each record their own stand-in.
+
+    Another page's data of that name may be quite different ones, so there is none on it.
+    """
+    named = [other for other in others if other[0] == place[0]]
+    return named[0] if len(named) == 1 and ".md: " not in label else None
 
 
 def relate(first: np.ndarray, second: np.ndarray, *, points: bool = False) -> tuple[str, str]:

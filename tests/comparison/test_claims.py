@@ -71,6 +71,22 @@ def test_a_page_gets_its_readings(make_run, tmp_path):
         refreshed(page, [], [("PLAS", "BC")])
 
 
+def test_two_recordings_of_one_set_are_compared_and_said_to_be_two(make_run, tmp_path):
+    make = {"spread": 0.0, "environment": "hopper-medium"}
+    runs = [
+        read_run(make_run("a", label="CNF", final={0: 38.0, 1: 50.0}, **make).path),
+        read_run(make_run("b", label="BC", final={0: 30.0, 1: 32.0}, sha256="9" * 64, **make).path),
+    ]
+    page, claims = tmp_path / "page.md", [("CNF", "BC")]
+    write_results(runs, page, title="T", commands=[], notes=[], claims=claims)
+    assert "- CNF: above BC on hopper-medium, recorded twice (1,412 [" in page.read_text()
+    # A page of its own may have other data of that name.
+    shutil.copy(page, tmp_path / "other.md")
+    shutil.copy(tmp_path / "page-episodes.csv", tmp_path / "other-episodes.csv")
+    with pytest.raises(RunError, match="share no data"):
+        refreshed(page, [], [("CNF", "other.md: BC")])
+
+
 def test_what_was_not_run_is_not_read():
     """Of a study that was run in part, the claims that its table can bear out."""
     study = find_study("mazes", None)
