@@ -126,5 +126,6 @@ def write(runs: Path, docs: Path) -> None:
     text = page.read_text("utf-8") if page.exists() else f"# Choosing\n\n{begin}{end}"
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    made = f"{tables(rows)}\n{truth_within(rows)}\n## Policies\n\n{policies(rows)}\n\n"
+    criteria = f"## Criteria\n\n{tables(rows)}\n{truth_within(rows)}"
+    made = f"{criteria}\n## Policies\n\n{policies(rows)}\n\n"
     page.write_text(f"{head}{begin}\n{made}{end}{tail}", "utf-8")
