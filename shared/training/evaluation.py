@@ -203,6 +203,8 @@ class BackgroundEvaluator:
 
     def _evaluate(self, state, step: int) -> list[dict[str, Any]]:
         """The rows of all seeds, as many at a time as there are simulators for."""
+        if self._together == len(self._seeds):  # nothing to cut, which would be compiled as well
+            return self._play(self._algorithm, state, seeds=self._seeds, step=step)
         rows = []
         for first in range(0, len(self._seeds), self._together):
             part = slice(first, first + self._together)
