@@ -23,7 +23,7 @@ def recorded(folder, columns=None, **bounds):
 
 
 def drawn_run(plan, data, folder, spoil=lambda name, x: x):
-    """A run folder with one checkpoint."""
+    """The folder of a finished run with one checkpoint."""
     algorithm, generator = plan.build(), np.random.default_rng(0)
     shapes = program.state_shapes(algorithm, data.spec, plan.seeds)
 
@@ -40,4 +40,5 @@ def drawn_run(plan, data, folder, spoil=lambda name, x: x):
     place = {"phase": "policy", "phase_index": last, "step": 8, "global_step": 8}
     with RunFolder.create(folder, config=plan.to_dict(), record=make_record(plan, data)) as run:
         run.save(state, place)
+        run.update_record(status="finished")
     return folder

@@ -4,11 +4,20 @@ from pathlib import Path
 
 import click
 
+HELP = """Write the policy of RUN into FILES; an ending is a format.
+
+\b
+.stablehlo   for JAX and other compilers
+.onnx        for onnxruntime; needs the extra 'onnx'
+.npz         for NumPy alone; policy_reader.py is put beside it
+
+Observations and commands are in the robot's units.  See docs/export.md."""
+
 
 def export_command() -> click.Command:
     """The `export` command."""
 
-    @click.command(name="export")
+    @click.command(name="export", help=HELP)
     @click.argument("run", type=click.Path(path_type=Path))
     @click.argument(
         "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
@@ -25,15 +34,6 @@ def export_command() -> click.Command:
     @click.option("--sampled", is_flag=True, help="Draw actions, in place of the policy's mode.")
     @click.option("--force", is_flag=True, help="Replace files that exist.")
     def export(run, files, **choices):
-        r"""Write the policy of RUN into FILES; an ending is a format.
-
-        \b
-        .stablehlo   for JAX and other compilers
-        .onnx        for onnxruntime; needs the extra 'onnx'
-        .npz         for NumPy alone; policy_reader.py is put beside it
-
-        Observations and commands are in the robot's units.  See docs/export.md.
-        """
         from shared.export.export import export_run
 
         for path in export_run(run, *files, **choices):

@@ -4,11 +4,10 @@ import fnmatch
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from shared.data.catalog import CATALOG
 from shared.environments.tasks import nearest
 from shared.errors import ConfigError
+from shared.storage.yaml_text import load_yaml
 
 
 def suites() -> dict[str, list[str]]:
@@ -22,7 +21,7 @@ def is_seen_in_pixels(suite: str) -> bool:
 
 
 def _document() -> dict[str, Any]:
-    return yaml.safe_load((resources.files("configs") / "benchmarks.yaml").read_text())
+    return load_yaml((resources.files("configs") / "benchmarks.yaml").read_text())
 
 
 def data_sets(name: str) -> list[str]:

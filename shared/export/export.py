@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,13 +10,14 @@ import jax
 import numpy as np
 
 from shared.environments.units import Units
-from shared.errors import ExportError, RunError
+from shared.errors import Advice, ExportError, RunError
 from shared.export import reader
 from shared.export.manifest import make_manifest
 from shared.export.numpy_archive import write_archive
 from shared.export.onnx_file import write_onnx
 from shared.export.program import PolicyProgram, policy_program
 from shared.export.stablehlo import write_stablehlo
+from shared.record.schema import status_of
 from shared.runs.run_record import observation_shape
 from shared.runs.trained import load_state
 from shared.storage.durable import disk_errors
@@ -92,6 +94,15 @@ def exportable(
         RunError: as of `export_run`.
     """
     plan, record, algorithm, state, position = load_state(run, checkpoint=checkpoint)
+    if checkpoint is None and status_of(run, record) != "finished":
+        planned = sum(phase.steps for phase in algorithm.phases())
+        warnings.warn(
+            Advice(
+                f"{run}: is not finished ({position['global_step']:,} of {planned:,} updates); "
+                "this is its policy as it stands."
+            ),
+            stacklevel=2,
+        )
     seed = plan.seeds[0] if seed is None else seed
     if seed not in plan.seeds:
         raise RunError(f"{run}: has no seed {seed}; it trained {list(plan.seeds)}.")

@@ -3,14 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.errors import Interrupted
+from shared.errors import Interrupted, RunError
 from shared.record.run_folder import RunFolder
 from shared.record.usage import Meter
+from shared.storage.memory import shortage
 
 
 @contextmanager
 def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
-    """Status and usage of runs in their `run.json` while they are carried out."""
+    """Status and usage of runs in their `run.json` while they are carried out.
+
+    Raises:
+        RunError: memory was too small.
+    """
     meters = [Meter(run.record.get("usage") or {}) for run in runs]
 
     def tell(status: str, **why: str) -> None:
@@ -24,6 +29,9 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
         tell("interrupted")
         raise
     except Exception as error:
-        tell("failed", error=str(error) or type(error).__name__)
+        sentence = shortage(error)
+        tell("failed", error=sentence or str(error) or type(error).__name__)
+        if sentence is not None:
+            raise RunError(f"{runs[0].path}: {sentence}") from error
         raise
     tell("finished")

@@ -47,9 +47,11 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
         )
     if data.environment is not None and has_simulator(data.environment):
         check_simulator(data.environment, Units(data.action_range, data.observation_offset))
-    if model is not None and not sum(phase.steps for phase in plan.build().phases()):
+    if not sum(phase.steps for phase in plan.build().phases()) and not online:
         raise ConfigError(
-            f"nothing is left to train on the model of {model.record['run']}; evaluate that run."
+            "there is nothing to train: every phase has 0 updates; set steps to at least 1."
+            if model is None
+            else f"nothing is left to train on the model of {model.record['run']}; evaluate it."
         )
 
 

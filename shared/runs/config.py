@@ -46,10 +46,24 @@ from shared.algorithm import AbstractAlgorithm
 from shared.errors import ConfigError
 from shared.runs.conversion import convert, refuse_unknown
 from shared.runs.patterns import Block, values_for
+from shared.storage.yaml_text import load_yaml, told
 from shared.training.encoded import Encoded, Encoding
 
 PARTS = ("defaults", "datasets", "presets")
 SECTIONS = (*PARTS, "pixels")
+OPTIONS = (
+    "env",
+    "algo",
+    "data",
+    "source",
+    "observation",
+    "preset",
+    "seed",
+    "seeds",
+    "out",
+    "label",
+)
+"""Of `train`: what users take for settings."""
 
 
 def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
@@ -61,8 +75,9 @@ def load_values(algorithm: str, file: Path | None = None) -> dict[str, Any]:
     try:
         return _parse(source.read_text(), str(source))
     except (OSError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source}: cannot be read as YAML ({reason}); mend the file.") from error
+        raise ConfigError(
+            f"{source}: cannot be read as YAML ({told(error)}); mend the file."
+        ) from error
 
 
 def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: str) -> None:
@@ -79,7 +94,7 @@ def _check_sections(document: dict[str, Any], sections: tuple[str, ...], where: 
 
 @functools.lru_cache(maxsize=64)
 def _parse(text: str, where: str) -> dict[str, Any]:
-    document = yaml.safe_load(text)
+    document = load_yaml(text)
     if not isinstance(document, dict):
         raise ConfigError(f"{where}: must be a mapping with the key 'defaults'.")
     _check_sections(document, SECTIONS, where)
@@ -114,7 +129,10 @@ def resolve(
         ConfigError: unknown, missing or mistyped key; unknown preset.
     """
     owners = owners_of(algorithm_class, pixels=pixels)
-    refuse_unknown(overrides or {}, [*_hints(owners), *also_known], "--set")
+    known = [*_hints(owners), *also_known]
+    if key := next((x for x in overrides or {} if x in OPTIONS and x not in known), None):
+        raise ConfigError(f"--set: '{key}' is no setting but an option; write --{key} VALUE.")
+    refuse_unknown(overrides or {}, known, "--set")
     document = load_values(name, file)
     if preset not in ("paper", *document["presets"]):
         known = ", ".join(["paper", *document["presets"]])
@@ -195,7 +213,7 @@ def parse_overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
         if not separator or not key:
             raise ConfigError(f"--set '{pair}' is not of the form key=value.")
         try:
-            overrides[key.strip()] = yaml.safe_load(text)
+            overrides[key.strip()] = load_yaml(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set '{pair}': the value is not valid YAML.") from error
     return overrides

@@ -10,6 +10,7 @@ import yaml
 
 from shared.errors import ConfigError
 from shared.runs.conversion import convert
+from shared.storage.yaml_text import load_yaml, told
 from shared.studies.data_sets import read_data_sets, to_plain
 from shared.studies.parts import list_of, mapping_of, text_of
 from shared.studies.rows import COMMON_KEYS, GROUPS, read_rows
@@ -44,10 +45,11 @@ def find_study(name: str, files: Files) -> Study:
         hint = f"the nearest name is '{near[0]}', or " if near else ""
         raise ConfigError(f"study '{name}' does not exist; {hint}name a YAML file.")
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        document = load_yaml(path.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: cannot be read as YAML ({reason}); mend the file.") from None
+        raise ConfigError(
+            f"{path}: cannot be read as YAML ({told(error)}); mend the file."
+        ) from None
     return make_study(document, path.stem, str(path), files)
 
 

@@ -423,6 +423,7 @@ WRONG = {
     "must be below its highest": {"action_low": 2.0, "action_high": -2.0},
     "declares the range of 3 actions": {"action_low": np.zeros(3), "action_high": np.ones(3)},
     "beyond its declared range": {"action_low": -1.5, "action_high": 1.5},
+    "'action_low' is .*nan.*; write a number": {"action_low": np.nan, "action_high": 1.0},
 }
 
 
@@ -431,6 +432,15 @@ def test_a_wrong_range_is_refused(commands, words):
     make, *_ = commands
     with pytest.raises(DataError, match=words):
         read_states(make(**WRONG[words]))
+
+
+def test_a_range_of_words_is_refused(commands):
+    make, *_ = commands
+    path = make()
+    with h5py.File(path, "a") as file:
+        file.attrs["action_low"], file.attrs["action_high"] = "a", 1.0
+    with pytest.raises(DataError, match="'action_low' is a; write a number, or one an action"):
+        read_states(path)
 
 
 def test_the_range_of_a_run_is_recorded_and_found_again(commands, tmp_path):

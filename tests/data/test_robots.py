@@ -197,6 +197,21 @@ def test_demonstrations_with_the_order_of_a_yaml(say, tmp_path, episodes):
         examine(say(path, **words | {"observation": ["agentview_image"]}))
 
 
+def test_a_column_that_a_yaml_names_is_asked_for_in_all_files(say, csvs, v21, tmp_path):
+    """Also where a function of the reward sees every column, so that all are read."""
+    (tmp_path / "r.py").write_text("def r(episode):\n    return 0 * episode['x']\n")
+    words = TABLE | {"reward": {"function": "r.py:r"}, "observation": ["x", "gone"]}
+    with pytest.raises(DataError, match="robot.yaml: there is no column 'gone'"):
+        examine(say(csvs, **words))
+    with pytest.raises(DataError, match="robot.yaml: there is no column 'gone'"):
+        examine(say(v21, reward={"function": "r.py:r"}, observation=["gone"]))
+
+
+def test_ends_are_yes_or_no(say, csvs):
+    with pytest.raises(DataError, match="'t', the column of 'terminal', holds .*name one of 0 and"):
+        examine(say(csvs, **TABLE, terminal={"column": "t"}))
+
+
 # Rewards by a function
 
 
@@ -322,7 +337,10 @@ def test_a_wrong_yaml_is_one_sentence(say, v21, words):
     assert "\n" not in str(caught.value) and "robot.yaml" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1", "", "!!python/object:os.system {}", "a: &a [*a]"])
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "- 1", "", "!!python/object:os.system {}", "a: &a [*a]", "data: x\nrate: 1\nrate: 2"],
+)
 def test_what_is_no_yaml(tmp_path, text):
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(DataError, match="x.yaml: "):

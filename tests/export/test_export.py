@@ -20,7 +20,7 @@ from tiny import tiny_plan
 
 import cnf.cli
 from shared import export_run, load_decoder, load_exported, load_policy
-from shared.errors import ConfigError, ExportError, ObservationError
+from shared.errors import Advice, ConfigError, ExportError, ObservationError
 from shared.models.foreign_decoder import ForeignDecoder
 from shared.models.networks import Normalizer
 from shared.record.usage import commit
@@ -228,6 +228,15 @@ def test_what_the_command_refuses(folder, tmp_path):
     assert not list(tmp_path.glob("*.npz"))
     done = answer.invoke(cnf.cli.main, ["export", str(run), str(tmp_path / "a.npz")])
     assert done.exit_code == 0 and "policy_reader.py" in done.output
+    assert "warning" not in done.output
+
+
+def test_a_policy_half_way_is_told_as_one(folder, tmp_path):
+    run = shutil.copytree(folder / "runs" / "dt", tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    with pytest.warns(Advice, match=r"is not finished \(8 of 12 updates\)"):
+        assert export_run(run, tmp_path / "a.npz")
 
 
 def test_another_file_is_refused(tmp_path):

@@ -70,6 +70,7 @@ def test_order_of_precedence():
         ("default: {steps: 1}", "unknown key 'default'; the nearest valid name is 'defaults'"),
         ("defaults: {steps: 1}", "'chunk' has no value"),
         ("defaults: {steps: [}", "cannot be read as YAML"),
+        ("defaults:\n  steps: 1\n  steps: 2", "(line 3: the key 'steps' is there twice)"),
         ("- 1", "must be a mapping"),
     ],
 )
@@ -91,6 +92,11 @@ def test_latent_actions_of_data_sets_are_twice_the_actions():
         for set_ in ("hopper-medium-replay", "cheetah_run-medium_replay", "walker2d-expert")
     ]
     assert supports[0] == supports[1] > supports[2]
+
+
+def test_an_option_that_is_set_is_told_as_one():
+    with pytest.raises(ConfigError, match="'seeds' is no setting but an option; write --seeds"):
+        make_plan("cnf", "cnf", "hopper-medium", overrides={"seeds": 3})
 
 
 def test_unknown_preset_and_algorithm():

@@ -13,7 +13,7 @@ from tiny import SMALL, TINY
 
 from cnf.cli import main as cnf
 from shared.comparison.read import read_run
-from shared.errors import ConfigError, DataError
+from shared.errors import ConfigError, DataError, RunError
 from shared.loading.request import DataRequest
 from shared.record.run_folder import RunFolder
 from shared.runs import longer, registry
@@ -54,6 +54,16 @@ def test_a_mistake_on_the_way_is_none_of_the_run(run, hopper_random, tmp_path):
     text = (run / "config.yaml").read_text()
     assert text.startswith("# steps was 8 before: see extensions in run.json\n")
     assert yaml.safe_load(text)["hyperparameters"]["steps"] == 16
+
+
+def test_a_run_that_could_not_learn_is_none(hopper_random, tmp_path):
+    data = DataRequest("hopper-random", hopper_random.path)
+    nothing = Request("cnf", "bc", data, overrides=BC | {"steps": 0}, out=tmp_path / "nothing")
+    with pytest.raises(ConfigError, match="nothing to train: every phase has 0 updates"):
+        start(nothing)
+    wide = BC | {"hidden_sizes": [10**8, 10**8]}
+    with pytest.raises(RunError, match="too little memory .[0-9,]+ GiB .*choose smaller batches"):
+        start(Request("cnf", "bc", data, overrides=wide, out=tmp_path / "wide"))
 
 
 def test_a_kill_between_the_two_files_loses_nothing(run, hopper_random, tmp_path):

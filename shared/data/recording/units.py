@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from shared.errors import DataError
+from shared.errors import DataError, printable
 
 RANGE_KEYS = ("action_low", "action_high")
 """Arrays or attributes that declare the range of a file's actions: a number, or one a motor."""
@@ -75,15 +75,25 @@ def range_declared(told: Mapping[str, Any], size: int, where: str) -> Range | No
     if len(present) == 1:
         other = next(key for key in RANGE_KEYS if key not in told)
         raise DataError(f"{where}: declares '{present[0]}' but not '{other}'; add it.")
-    ends = [np.asarray(told[key], np.float64).ravel() for key in RANGE_KEYS]
+    ends = [_numbers(told[key], f"{where}: '{key}'") for key in RANGE_KEYS]
     if odd := next((len(x) for x in ends if len(x) not in (1, size)), None):
         raise DataError(
             f"{where}: declares the range of {odd} actions, but has {size}; write one number each."
         )
     low, high = (np.resize(x, size) for x in ends)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+    if np.isinf(low).any() or np.isinf(high).any():
         return None  # motors without a limit have no range to scale by
     return _checked(low, high, where)
+
+
+def _numbers(value: Any, what: str) -> Float[np.ndarray, "n"]:
+    try:
+        found = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError):
+        found = np.array([np.nan])
+    if np.isnan(found).any():
+        raise DataError(f"{what} is {printable(str(value), 60)}; write a number, or one an action.")
+    return found
 
 
 def _checked(low: np.ndarray, high: np.ndarray, where: str) -> Range:

@@ -25,8 +25,13 @@ _PICTURES = re.compile(r"image|rgb|depth|\Aobs/")
 _NOTHING = re.compile(r"(?!)")
 
 
-def read_demos(layout: Layout, wanted: Sequence[str] | None) -> Recording:
+def read_demos(layout: Layout, wanted: Sequence[str], *, every: bool = False) -> Recording:
     """The wanted arrays of every demonstration, in the order of their numbers.
+
+    Arguments:
+        layout: whose data is the file.
+        wanted: names of arrays, all of which must be there.
+        every: read the other arrays of numbers too.
 
     Raises:
         DataError: the file is damaged or hostile, holds no demonstrations, or one of them lacks
@@ -35,9 +40,9 @@ def read_demos(layout: Layout, wanted: Sequence[str] | None) -> Recording:
     path = layout.data
     places = _places(path, read_hdf5(path, _NOTHING, many=True))
     first = places[min(places)]
-    if wanted is None:
-        wanted = [name for name in first if not _PICTURES.search(name)]
     require_columns(layout.path or path, wanted, list(first))
+    if every:
+        wanted = [*wanted, *(name for name in first if not _PICTURES.search(name))]
     episodes, labels, found = [], [], _read(path, wanted)
     for number, own in sorted(places.items()):
         label = f"{number[0].rpartition('/')[2]}{number[1]}"

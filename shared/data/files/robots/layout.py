@@ -38,6 +38,7 @@ from shared.data.files.robots.layout_values import (
     truth,
 )
 from shared.errors import DataError, printable
+from shared.storage.yaml_text import load_yaml, told
 
 ENDINGS = (".yaml", ".yml")
 _BYTES = 1 << 16
@@ -110,16 +111,20 @@ def read_layout(path: Path) -> Layout:
         DataError: it cannot be read, has an unknown key or a value of another kind, or names no
             data.
     """
-    told = _mapping(path)
-    if unknown := [key for key in told if key not in (*_READERS, "data")]:
+    document = _mapping(path)
+    if unknown := [key for key in document if key not in (*_READERS, "data")]:
         raise DataError(
             f"{path}: the key '{printable(str(unknown[0]))}' is not known; keys are data, "
             f"{', '.join(_READERS)}."
         )
-    if not isinstance(told.get("data"), str) or not told["data"]:
+    if not isinstance(document.get("data"), str) or not document["data"]:
         raise DataError(f"{path}: 'data' must name a file or folder beside this file; add it.")
-    found = {key: _READERS[key](f"{path}: '{key}'", told[key]) for key in told if key != "data"}
-    layout = Layout(path, path.parent / Path(told["data"]).expanduser(), **found)
+    found = {
+        key: _READERS[key](f"{path}: '{key}'", value)
+        for key, value in document.items()
+        if key != "data"
+    }
+    layout = Layout(path, path.parent / Path(document["data"]).expanduser(), **found)
     if not layout.data.exists():
         raise DataError(f"{path}: 'data' names {layout.data}, which does not exist; correct it.")
     if layout.rate is not None and layout.action_kind is None:
@@ -135,13 +140,14 @@ def _mapping(path: Path) -> dict[Any, Any]:
     try:
         if path.stat().st_size > _BYTES:
             raise DataError(f"{path}: is longer than {_BYTES:,} bytes; name the columns only.")
-        told = yaml.safe_load(path.read_text("utf-8"))
+        found = load_yaml(path.read_text("utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        raise DataError(f"{path}: is no YAML{where}; correct it (docs/your-data.md).") from error
-    if not isinstance(told, dict):
+        reason = printable(told(error), 120)
+        raise DataError(
+            f"{path}: cannot be read as YAML ({reason}); correct it (docs/your-data.md)."
+        ) from error
+    if not isinstance(found, dict):
         raise DataError(f"{path}: must hold keys with values, such as 'data: logs'; correct it.")
-    return told
+    return found

@@ -58,20 +58,23 @@ def numeric(meta: Meta) -> list[str]:
     return [key for key, kind in kinds.items() if kind.startswith(_NUMBERS)]
 
 
-def read_lerobot(layout: Layout, meta: Meta, wanted: Sequence[str] | None) -> Recording:
+def read_lerobot(
+    layout: Layout, meta: Meta, wanted: Sequence[str], *, every: bool = False
+) -> Recording:
     """The columns of every episode.
 
     Arguments:
         layout: whose data is the folder.
         meta: of the folder.
-        wanted: columns; None are all that hold numbers.
+        wanted: names of columns, all of which must be there.
+        every: read the other columns of numbers too.
 
     Raises:
         DataError: a file is missing or damaged, or is not what `meta` says of it.
     """
     root, there = layout.data, numeric(meta)
-    names = there if wanted is None else list(dict.fromkeys(wanted))
-    require_columns(layout.path or root, names, there)
+    require_columns(layout.path or root, wanted, there)
+    names = list(dict.fromkeys([*wanted, *(there if every else ())]))
     size = sum(place.rows for place in meta.places) * 4 * len(names)
     if size > memory_limit():
         raise DataError(f"{root}: declares more rows than fit into memory; use fewer episodes.")

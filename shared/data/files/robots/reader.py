@@ -109,20 +109,20 @@ def _read(layout: Layout, *, every: bool) -> tuple[Layout, Recording]:
     if is_lerobot(layout.data):
         meta = read_meta(layout.data)
         layout = with_defaults(layout, meta)
-        return layout, read_lerobot(layout, meta, None if every else _wanted(layout))
+        return layout, read_lerobot(layout, meta, _wanted(layout), every=every)
     for key in ("observation", "action"):
         if getattr(layout, key) is None:
             raise DataError(f"{layout.path}: add '{key}: [...]', the columns that make it.")
-    wanted = None if every else _wanted(layout)
+    wanted = _wanted(layout)
     if layout.data.suffix.lower() in demos.ENDINGS:
-        return layout, demos.read_demos(layout, wanted)
+        return layout, demos.read_demos(layout, wanted, every=every)
     if not tables.table_files(layout.data):
         raise DataError(
             f"{layout.path}: 'data' names {layout.data}, which is no LeRobot folder, HDF5 file of "
             "demonstrations, table (.csv, .parquet) or folder of tables; correct it."
         )
     layout = layout._replace(action_range=layout.action_range or "data")
-    return layout, tables.read_tables(layout, wanted)
+    return layout, tables.read_tables(layout, wanted, every=every)
 
 
 def _wanted(layout: Layout) -> list[str]:

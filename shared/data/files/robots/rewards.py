@@ -91,7 +91,13 @@ def rewards_of(
         reward = _called(where, name, function, episode, rows)
     over, column = layout.terminal or (("always" if success else "never"), "")
     if over == "column":
-        return reward, flat(where, episode, column) > 0
+        flags = flat(where, episode, column)
+        if (odd := flags[~np.isin(flags, (0, 1))]).size:
+            raise DataError(
+                f"{where}: '{printable(column)}', the column of 'terminal', holds {odd[0]:g}; name "
+                "one of 0 and 1, or of false and true."
+            )
+        return reward, flags > 0
     return reward, last & (over == "always")
 
 

@@ -34,8 +34,13 @@ def table_files(path: Path) -> list[Path]:
     return files
 
 
-def read_tables(layout: Layout, wanted: Sequence[str] | None) -> Recording:
-    """The columns of every episode; `wanted` None are all that hold numbers.
+def read_tables(layout: Layout, wanted: Sequence[str], *, every: bool = False) -> Recording:
+    """The columns of every episode.
+
+    Arguments:
+        layout: whose data are the tables.
+        wanted: names of columns, all of which must be there.
+        every: read the other columns of numbers too.
 
     Raises:
         DataError: a file is damaged, a column is missing or holds no numbers, or the episodes of
@@ -44,9 +49,8 @@ def read_tables(layout: Layout, wanted: Sequence[str] | None) -> Recording:
     files = table_files(layout.data)
     names = {file: _numeric(file) for file in files[:1]}
     first = names[files[0]]
-    if wanted is not None:
-        require_columns(layout.path or files[0], wanted, _all_names(files[0], first))
-    wanted = list(dict.fromkeys(first if wanted is None else wanted))
+    require_columns(layout.path or files[0], wanted, _all_names(files[0], first))
+    wanted = list(dict.fromkeys([*wanted, *(first if every else ())]))
     episodes, labels, total = [], [], 0
     for file in files:
         arrays = _read(file, wanted)
