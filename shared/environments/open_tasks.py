@@ -70,6 +70,12 @@ def _of_gymnasium(name: str, rest: str):
             "install the package that it is of."
         ) from error
     spaces = made.observation_space, made.action_space
+    if not isinstance(made.action_space, gymnasium.spaces.Box):
+        made.close()
+        raise ConfigError(
+            f"'{name}' has the action space {made.action_space}, but policies act by a Box of real "
+            "numbers; choose a task with continuous actions."
+        )
     limit = made.spec.max_episode_steps if made.spec is not None else None
     made.close()
     # Spaces of another kind are refused where the simulator is made for use.

@@ -147,6 +147,10 @@ def _require_source(request: DataRequest, data: Dataset) -> None:
         raise DataError(
             f"{data.path}: is a collected set, not {benchmark}; leave out --source d4rl."
         )
+    if request.source == "d4rl" and data.source == "yours":
+        raise DataError(
+            f"{data.path}: is a file of your own, not {benchmark}'s; leave out --source d4rl."
+        )
     if request.source == "collected" and data.source != "collected":
         raise DataError(f"{data.path}: is not a collected set; leave out --source collected.")
 

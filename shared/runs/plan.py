@@ -12,6 +12,9 @@ from shared.training.encoded import Encoded
 from shared.training.on_states import OnStates
 from shared.training.settings import RunSettings
 
+SEEDS = 1 << 32
+"""Seeds are numbers below this one: more would be cut to 32 bits."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -126,6 +129,8 @@ def make_plan(
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise ConfigError("--seeds must be at least 1.")
+    if odd := next((x for x in numbers if not 0 <= x < SEEDS), None):
+        raise ConfigError(f"--seed: a seed must lie from 0 to {SEEDS - 1:,}, and {odd} does not.")
     plan = Plan(
         family,
         algorithm,

@@ -85,7 +85,8 @@ class Request:
         if features is not None:
             overrides = self._on_data_of(features, overrides)
         elif self.model is not None:
-            overrides = model_overrides(self.model, overrides)
+            taker = registry.find(self.family, self.algorithm)
+            overrides = model_overrides(self.model, taker, overrides)
         elif "pixels" in registry.find(self.family, self.algorithm).observations:
             if "observation" not in overrides:
                 overrides["observation"] = self.data.default_observation()

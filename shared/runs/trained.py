@@ -22,6 +22,9 @@ from shared.types import Spec
 def load_state(path: Path, *, checkpoint: str | None = None):
     """Plan, record, algorithm and all seeds' state of a run's checkpoint (default: the last)."""
     run = RunFolder.open(Path(path), write=False)
+    for key in ("data", "spec"):
+        if not isinstance(run.record.get(key), dict):
+            raise RunError(f"{path}/run.json: '{key}' is missing or damaged; restore the file.")
     if run.checkpoints.latest is None:
         raise RunError(
             f"{path}: holds no checkpoint yet; carry it on with 'train --resume {path}'."

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.errors import ConfigError, UserError
 from shared.loading.request import DataRequest
-from shared.runs import members
+from shared.runs import members, registry
 from shared.runs.frozen_model import overrides_of_model, require_perception
 from shared.runs.plan import Plan
 from shared.runs.request import Request
@@ -110,7 +110,9 @@ def _job(row: Row, data: DataSet, source: Job | None, out: Path, data_dir: Path 
         require_perception(source.plan, f"features_from: '{row.features_from}'")
         features, request = source.plan, replace(request, features=source.folder)
     elif source is not None:
-        taken = overrides_of_model(source.plan, f"row '{row.model_from}'", dict(row.overrides))
+        taker = registry.find(row.family, row.algorithm)
+        named = f"row '{row.model_from}'"
+        taken = overrides_of_model(source.plan, named, taker, dict(row.overrides))
         planned = replace(request, overrides=taken)
         request = replace(request, model=source.folder)
     plan = planned.plan_on(features)

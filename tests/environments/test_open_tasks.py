@@ -54,6 +54,7 @@ UNKNOWN = {
         "dm_control/cartpole-swim"
     ),
     "gymnasium cannot make 'Nothing-v3' .*correct the id": "gymnasium/Nothing-v3",
+    "has the action space Discrete.2., but policies act by a Box": "gymnasium/CartPole-v1",
     "choose a quality of random, medium, medium-replay": "gymnasium/Pendulum-v1-great",
 }
 

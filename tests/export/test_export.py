@@ -20,7 +20,7 @@ from tiny import tiny_plan
 
 import cnf.cli
 from shared import export_run, load_decoder, load_exported, load_policy
-from shared.errors import Advice, ConfigError, ExportError, ObservationError
+from shared.errors import Advice, ConfigError, ExportError, ObservationError, RunError
 from shared.models.foreign_decoder import ForeignDecoder
 from shared.models.networks import Normalizer
 from shared.record.usage import commit
@@ -237,6 +237,15 @@ def test_a_policy_half_way_is_told_as_one(folder, tmp_path):
     (run / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
     with pytest.warns(Advice, match=r"is not finished \(8 of 12 updates\)"):
         assert export_run(run, tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("key", ["data", "spec"])
+def test_a_record_that_lacks_a_part_is_named(folder, tmp_path, key):
+    run = shutil.copytree(folder / "runs" / "dt", tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {key: None}))
+    with pytest.raises(RunError, match=f"run.json: '{key}' is missing or damaged; restore"):
+        export_run(run, tmp_path / "a.npz")
 
 
 def test_another_file_is_refused(tmp_path):

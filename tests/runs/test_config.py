@@ -7,6 +7,7 @@ import pytest
 from shared.data.catalog import CATALOG
 from shared.errors import ConfigError
 from shared.runs import config, registry
+from shared.runs.frozen_model import overrides_of_model
 from shared.runs.plan import Plan, make_plan
 
 ALGORITHMS = [
@@ -97,6 +98,18 @@ def test_latent_actions_of_data_sets_are_twice_the_actions():
 def test_an_option_that_is_set_is_told_as_one():
     with pytest.raises(ConfigError, match="'seeds' is no setting but an option; write --seeds"):
         make_plan("cnf", "cnf", "hopper-medium", overrides={"seeds": 3})
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 32])
+def test_a_seed_that_would_be_cut_is_refused(seed):
+    with pytest.raises(ConfigError, match=f"must lie from 0 to 4,294,967,295, and {seed} does"):
+        make_plan("cnf", "cnf", "hopper-medium", seeds=(0, seed))
+
+
+def test_a_model_of_another_kind_is_not_taken_over():
+    flow = make_plan("cnf", "cnf", "hopper-medium")
+    with pytest.raises(ConfigError, match="runs/x holds a model of 'cnf', which PLAS cannot take"):
+        overrides_of_model(flow, "runs/x", registry.find("cnf", "plas"), {})
 
 
 def test_unknown_preset_and_algorithm():
