@@ -11,6 +11,7 @@ from shared.storage.checksum import sha256_of
 from shared.studies.parts import list_of, mapping_of, text_of
 from shared.studies.study import DataSet
 
+SOURCES = ("d4rl", "collected")
 KEYS = ("label", "name", "source", "file", "sha256")
 
 
@@ -42,6 +43,8 @@ def _data_set(
 ) -> DataSet:
     values = mapping_of({"name": entry} if isinstance(entry, str) else entry, where, KEYS)
     texts = {key: text_of(x, f"{where}: '{key}'") for key, x in values.items() if x is not None}
+    if (told := texts.get("source", source)) not in (None, *SOURCES):
+        raise ConfigError(f"{where}: the source is {told!r}; choose one of {', '.join(SOURCES)}.")
     name = texts.get("name")
     if name is not None:
         try:

@@ -1,20 +1,21 @@
 """From a YAML file to a `Study`, refusing every unknown key."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from shared.comparison.claims import DATA, SAMPLED
 from shared.errors import ConfigError
-from shared.runs.conversion import convert
+from shared.runs.conversion import nearest_name
 from shared.storage.yaml_text import load_yaml, told
 from shared.studies.data_sets import read_data_sets, to_plain
 from shared.studies.parts import list_of, mapping_of, text_of
 from shared.studies.rows import COMMON_KEYS, GROUPS, read_rows
-from shared.studies.study import Reporting, Study
+from shared.studies.study import Reporting, Row, Study
 
 KEYS = ("title", "question", "data", "source", *COMMON_KEYS, "values", *GROUPS, "report")
 REPORT_KEYS = ("notes", "claims", "mode", "axis")
@@ -60,28 +61,50 @@ def make_study(document: Any, name: str, where: str, files: Files) -> Study:
         if not document.get(key):
             raise ConfigError(f"{where}: '{key}' is missing; add it.")
     data = read_data_sets(document, where, files)
+    rows = read_rows(document, where)
+    report = _reporting(document.get("report"), f"{where}: report")
+    for label in (label for pair in report.claims for label in pair):
+        _check_claimed(label, rows, f"{where}: report: claims")
     return Study(
         name=name,
         title=text_of(document["title"], f"{where}: 'title'"),
         question=_one_line(document.get("question", ""), f"{where}: 'question'"),
         data=data,
-        rows=read_rows(document, where),
-        report=_reporting(document.get("report"), f"{where}: report"),
+        rows=rows,
+        report=report,
         document=document | {"data": [to_plain(one) for one in data]},
     )
 
 
 def _reporting(values: Any, where: str) -> Reporting:
     values = mapping_of(values, where, REPORT_KEYS)
-    notes = (_one_line(note, f"{where}: notes") for note in list_of(values.get("notes"), where))
+    listed = list_of(values.get("notes"), f"{where}: notes")
+    notes = (_one_line(note, f"{where}: notes") for note in listed)
     claims = []
     for pair in list_of(values.get("claims"), f"{where}: claims"):
-        first_and_second = convert(pair, tuple[str, ...], f"{where}: claims")
-        if len(first_and_second) != 2:
-            raise ConfigError(f"{where}: claims: {pair!r} is no pair of labels.")
-        claims.append(first_and_second)
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(isinstance(x, str) for x in pair)
+        ):
+            raise ConfigError(
+                f"{where}: claims: {pair!r} is no pair of labels; write [FIRST, SECOND]."
+            )
+        claims.append((pair[0], pair[1]))
     rest = {key: text_of(values[key], where) for key in ("mode", "axis") if key in values}
     return Reporting(tuple(notes), tuple(claims), **rest)
+
+
+def _check_claimed(label: str, rows: Sequence[Row], where: str) -> None:
+    """What is claimed must be of a row, of another page (`PAGE.md: LABEL`), or of the data."""
+    label = label.removesuffix(SAMPLED)
+    if label == DATA or ".md: " in label:
+        return
+    for row in rows:
+        if label == row.label or row.sweep and label.startswith(f"{row.label}, "):
+            return
+    near = nearest_name(label, [row.label for row in rows])
+    raise ConfigError(f"{where}: '{label}' is no row{near}.")
 
 
 def _one_line(value: Any, where: str) -> str:

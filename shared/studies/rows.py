@@ -55,6 +55,8 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
         key: [as_number(x) for x in list_of(swept, f"{where}: sweep: '{key}'")]
         for key, swept in mapping_of(own.get("sweep"), f"{where}: sweep").items()
     }
+    if empty := next((key for key, swept in sweep.items() if not swept), None):
+        raise ConfigError(f"{where}: sweep: '{empty}' has no values; add some.")
     rows = []
     for preset in presets:
         ending = f", {preset}" if len(presets) > 1 else ""
