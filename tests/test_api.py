@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import shared
+from shared.errors import ConfigError
 
 API = {
     *("train", "resume", "evaluate_run", "load_policy", "read_run"),
@@ -26,6 +27,18 @@ def test_the_api_is_listed_documented_and_there():
         assert f"\n    {name} " in (shared.__doc__ or "")
     with pytest.raises(AttributeError, match="has no attribute 'lod_data'"):
         shared.lod_data  # noqa: B018
+
+
+MISTAKES = {
+    "no family 'foo'; choose one of cnf, clap": lambda: shared.train("foo", env="hopper-medium"),
+    "episodes is 0; play at least 1": lambda: shared.evaluate_run("run", episodes=0),
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistake_in_a_call_is_one_sentence(words):
+    with pytest.raises(ConfigError, match=words):
+        MISTAKES[words]()
 
 
 @pytest.mark.wheel

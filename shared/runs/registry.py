@@ -57,6 +57,8 @@ def find(family: str, name: str) -> "type[AbstractAlgorithm]":
         ConfigError: no such algorithm (names the nearest one), or one of an installed package
             is broken or hides another.
     """
+    if family not in FAMILIES:
+        raise ConfigError(f"there is no family '{family}'; choose one of {', '.join(FAMILIES)}.")
     outside, place = _additions(family), ours(family).get(name)
     if place is not None:
         module, _, found = place.partition(":")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.datasets.dataset import Dataset
+from shared.errors import ConfigError
 from shared.loading.request import DataRequest
 from shared.record.run_folder import require_empty
 from shared.runs import estimates, fitting, members
@@ -142,12 +143,15 @@ def train(
     of_data = {
         name: more.pop(name) for name in ("source", "data_dir", "observation") if name in more
     }
-    numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    numbers = range(seeds) if isinstance(seeds, int) else seeds
+    plain = isinstance(numbers, Sequence) and not isinstance(numbers, str)
+    if not plain or not all(isinstance(x, int) for x in numbers):
+        raise ConfigError(f"seeds is {seeds!r}; write how many, or a list of whole numbers.")
     request = Request(
         family,
         algorithm or family,
         DataRequest(env, None if data is None else Path(data), **of_data),
-        seeds=numbers,
+        seeds=tuple(numbers),
         overrides=overrides or {},
         out=None if out is None else Path(out),
         model=None if model is None else Path(model),

@@ -8,7 +8,7 @@ import jax
 
 from shared.environments.rendering import Pixels
 from shared.environments.units import Units
-from shared.errors import RunError
+from shared.errors import ConfigError, RunError
 from shared.record.run_folder import RunFolder
 from shared.runs.plan import Plan
 from shared.runs.policy import Compiled, Policy
@@ -72,7 +72,14 @@ def load_policy(
 
 
 def evaluate_run(path: str | Path, *, episodes: int = 10) -> list[dict[str, Any]]:
-    """Play a run's last checkpoint, all seeds, both policy modes; one row an episode."""
+    """Play a run's last checkpoint, all seeds, both policy modes; one row an episode.
+
+    Raises:
+        ConfigError: fewer than one episode.
+        RunError: no run folder, or a damaged checkpoint.
+    """
+    if episodes < 1:
+        raise ConfigError(f"episodes is {episodes}; play at least 1.")
     plan, record, algorithm, state, position = load_state(Path(path))
     return evaluate(
         algorithm,

@@ -207,6 +207,24 @@ def test_a_column_that_a_yaml_names_is_asked_for_in_all_files(say, csvs, v21, tm
         examine(say(v21, reward={"function": "r.py:r"}, observation=["gone"]))
 
 
+@pytest.mark.parametrize("cells", ["0,1,2,3,4,0,9", "0,1,2"])
+def test_a_row_of_another_length_would_shift_the_columns(say, csvs, cells):
+    file = sorted(csvs.glob("*.csv"))[1]
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:3], cells, *lines[3:]]))
+    wrong = len(cells.split(","))
+    with pytest.raises(DataError, match=f"row 3 .* has {wrong} cells, but .* names 6 columns"):
+        examine(say(csvs, **TABLE))
+
+
+def test_a_header_alone_is_one_sentence(say, csvs, recwarn):
+    file = sorted(csvs.glob("*.csv"))[1]
+    file.write_text(file.read_text().splitlines()[0])
+    with pytest.raises(DataError, match="has no rows; record some, or leave the file out"):
+        examine(say(csvs, **TABLE))
+    assert not recwarn
+
+
 def test_ends_are_yes_or_no(say, csvs):
     with pytest.raises(DataError, match="'t', the column of 'terminal', holds .*name one of 0 and"):
         examine(say(csvs, **TABLE, terminal={"column": "t"}))

@@ -108,6 +108,8 @@ def _read(file: Path, names: list[str]) -> dict[str, np.ndarray]:
         return read_parquet(file, names)
     header, row, mark = _head(file)
     require_columns(file, names, header)
+    if not _rows(file, len(header), mark):
+        return {name: np.zeros(0) for name in names}
     places = [header.index(name) for name in names]
     flags = {k for k in places if k < len(row) and row[k].strip().lower() in _TRUTH}
     convert = {k: _truth for k in flags}
@@ -129,9 +131,24 @@ def _read(file: Path, names: list[str]) -> dict[str, np.ndarray]:
             f"{file}: a column that the YAML names holds no numbers ({reason}; rows are counted "
             "after the header); mend it, or leave the column out."
         ) from error
-    if not found.size:
-        return {name: np.zeros(0) for name in names}
     return {name: found[:, k] for k, name in enumerate(names)}
+
+
+def _rows(file: Path, size: int, mark: str) -> int:
+    """Rows after the header, each of which must have `size` cells, or columns would shift."""
+    count = 0
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as opened:
+            for cells in csv.reader(opened, delimiter=mark):
+                if cells and len(cells) != size:
+                    raise DataError(
+                        f"{file}: row {count:,} after the header has {len(cells)} cells, but the "
+                        f"header names {size} columns; give every row one cell a column."
+                    )
+                count += bool(cells)
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read as CSV ({error}); save it as UTF-8.") from error
+    return count - 1
 
 
 def _truth(cell: str) -> float:
