@@ -11,6 +11,7 @@ from shared.cli.convert import ACTION_RANGE, ACTION_RANGE_HELP, convert_command
 from shared.environments.open_tasks import is_open
 from shared.errors import ConfigError, DataError
 
+PLACE = "make room, or name another place"
 _DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -250,6 +251,7 @@ def inspect_command(
     from shared.data.report.tables import plot_returns, print_report
     from shared.health.content import check_ending
     from shared.loading.places import official_path
+    from shared.storage.durable import disk_errors
 
     if report is not None:
         check_ending(report.name)
@@ -271,10 +273,13 @@ def inspect_command(
     if report is not None:
         from shared.health import health_of, write_health
 
-        click.echo(f"report: {write_health(health_of(examined), report)}")
+        with disk_errors(f"{report} could not be written", PLACE):
+            click.echo(f"report: {write_health(health_of(examined), report)}")
     elif examined.columns is not None and not no_plot:
         target = plot or Path(f"{stem}-returns.png")
-        plot_returns(examined, target)
+        target = target if target.suffix else target.with_suffix(".png")
+        with disk_errors(f"{target} could not be written", PLACE):
+            plot_returns(examined, target)
         click.echo(f"histogram: {target}")
     errors = sum(fault.severity == "error" for fault in examined.faults)
     if errors:

@@ -20,8 +20,10 @@ def show_outcome(paths: list[Path]) -> None:
     for run in runs:
         for sentence in sentences(run):
             click.echo(sentence)
-        for sentence in () if run.episodes else judged(run.folders[0]):
-            click.echo(sentence)
+        if not run.episodes:
+            click.echo("judging it by the data alone (a clone is trained to compare with) ...")
+            for sentence in judged(run.folders[0]):
+                click.echo(sentence)
         click.echo(f"run folder: {run.folders[0]}")
     family, first = runs[0].family, paths[0]
     if scored:

@@ -1,6 +1,8 @@
 """Every form of a data set into every other: the same bits, or a sentence on what is lost."""
 
 import json
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -16,6 +18,13 @@ from shared.data.reader import read_states
 from shared.data.vd4rl.reader import read_vd4rl
 from shared.errors import ConfigError, DataError
 from shared.loading.request import load_data
+
+FULL = """
+import resource, sys
+from cnf.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+main(sys.argv[1:])
+"""
 
 ENDINGS = {"d4rl": "out.hdf5", "npz": "out.npz", "minari": "out-v0", "vd4rl": "out"}
 
@@ -201,6 +210,17 @@ def test_refused_sources_leave_nothing(write, arrays, tmp_path):
         convert(write(arrays), tmp_path / "x.npz")
     with pytest.raises(DataError, match="does not exist"):
         convert(tmp_path / "none", tmp_path / "x.npz")
+    assert [x.name for x in tmp_path.iterdir()] == ["data.hdf5"]
+
+
+@pytest.mark.parametrize("words", [["out.hdf5"], ["out", "--to", "minari"]])
+def test_a_disk_that_is_full_is_one_sentence(write, arrays, tmp_path, words):
+    """In a process of its own, which HDF5 must not end while it writes what it could not."""
+    write(arrays)
+    command = [sys.executable, "-c", FULL, "data", "convert", "data.hdf5", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 3, done
+    assert done.stderr.count("\n") == 1 and "cannot be written (File too large)" in done.stderr
     assert [x.name for x in tmp_path.iterdir()] == ["data.hdf5"]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from shared.data.files.attributes import Attributes
 from shared.data.files.minari_reader import FLAT, MAIN, METADATA, RECORD
+from shared.data.files.writers import hdf5_written
 from shared.data.recording.whole import Episode
 
 _ENDS = ("low", "high")
@@ -35,7 +36,7 @@ def write_minari(folder: Path, episodes: Sequence[Episode], name: str, record: A
     """
     place = folder / "data"
     place.mkdir(parents=True)
-    with h5py.File(place / MAIN, "w") as file:
+    with hdf5_written(place / MAIN) as file:
         for number, episode in enumerate(episodes):
             group = file.create_group(f"episode_{number}")
             group.attrs["id"], group.attrs["total_steps"] = number, len(episode.reward)

@@ -1,8 +1,10 @@
 """Writes data sets in the forms of `source`; equal contents give equal bytes."""
 
+import contextlib
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -19,12 +21,31 @@ def arrays_of(columns: Columns) -> dict[str, np.ndarray]:
     return {k: x for k, x in zip(KEYS, columns, strict=True) if x is not None}
 
 
+@contextlib.contextmanager
+def hdf5_written(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file, made in memory and written at the end.
+
+    The library would go on to write what a full disk has refused, and end the process as it exits.
+
+    Raises:
+        OSError: the disk is full or the folder is not writable.
+    """
+    with h5py.File(str(path), "w", driver="core", backing_store=False) as file:
+        yield file
+        file.flush()
+        image = file.id.get_file_image()
+    with open(path, "wb") as opened:
+        opened.write(image)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
 def write_d4rl(path: Path, data: dict[str, np.ndarray], attributes: dict) -> None:
     """Write beside `path` and rename; checksummed chunks, no times, so bytes repeat."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with h5py.File(temporary, "w") as file:
+        with hdf5_written(temporary) as file:
             for key, value in attributes.items():
                 file.attrs[key] = value
             for key, value in data.items():
@@ -37,8 +58,6 @@ def write_d4rl(path: Path, data: dict[str, np.ndarray], attributes: dict) -> Non
                     fletcher32=True,  # a flipped bit becomes a read error
                     track_times=False,
                 )
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from shared.data.files.attributes import Attributes
-from shared.data.files.writers import write_archive
+from shared.data.files.writers import hdf5_written, write_archive
 from shared.data.recording.whole import Episode
 from shared.data.vd4rl.folder import RECORD
 from shared.data.vd4rl.rows import STATE
@@ -20,7 +19,7 @@ def write_shard(path: Path, episodes: list[dict[str, np.ndarray]], comment: str)
     step_type = 1 - rows.pop("is_first").astype(np.float64) + rows.pop("is_last")
     del rows["is_terminal"]
     image = rows.pop("image").transpose(0, 3, 1, 2)
-    with h5py.File(path, "w") as file:
+    with hdf5_written(path) as file:
         file.attrs["source"], file.attrs["record"] = "collected", comment
         for key, value in {"observation": image, "step_type": step_type, **rows}.items():
             chunks = (min(len(value), 20 if key == "observation" else 1000), *value.shape[1:])
