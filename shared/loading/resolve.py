@@ -60,6 +60,8 @@ def load(request: DataRequest, progress: Progress | None, workers: int) -> Datas
             f"{path}: pictures of a robot's recording are unpacked first: name the camera as "
             "'image' in a YAML, and train on what 'data convert YAML frames --to vd4rl' writes."
         )
+    if pixels and (form := form_of(path)) in ("d4rl", "npz"):
+        raise ConfigError(f"{path}: holds states alone ({form}); leave out --observation pixels.")
     about = {"name": name, "official": official, "options": options}
     if frames or pixels:
         tell, cache = told(progress, "load"), request.root / "frames"

@@ -115,6 +115,12 @@ def test_sources_forbid_each_other(recorded, downloads, tmp_path):
         load_data("hopper-random", source="official")
 
 
+def test_a_file_of_states_shows_no_pixels(recorded):
+    path = collected_path("hopper-random", ROWS, 0, recorded)
+    with pytest.raises(ConfigError, match="holds states alone .d4rl.; leave out --observation"):
+        load_data(None, data=path, observation="pixels")
+
+
 def test_d4rl_is_tried_again_when_demanded(recorded, downloads, tmp_path):
     load_data("hopper-random", data_dir=tmp_path, rows=5)
     with pytest.raises(Unreachable):
