@@ -385,6 +385,9 @@ class DSRL(AbstractAlgorithm):
         """`excess` is the mean of log pi(w|s) plus the target entropy."""
         return -log_alpha * excess, {"alpha": jnp.exp(log_alpha)}
 
+    def box_width(self):
+        return self.noise_scale
+
     def latent_size(self, state):
         return state.target_decoder.latent_size
 
