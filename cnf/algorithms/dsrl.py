@@ -22,13 +22,16 @@ then frozen (`decoder_steps`); frozen, it serves other policies (`--model`).  Or
 somebody else trained (`--decoder FILE`, shared/models/foreign_decoder.py), which is given as in the
 paper; its noise may be longer or shorter than an action.
 
-A box also ends what fine-tuning can reach.  Two ways out, ours, both off by default:
+A box also ends what fine-tuning can reach.  Three ways out, ours, all off by default:
 
     edit_scale       an editor moves the decoded action by at most edit_scale (cnf/editor.py), and
                      Q and Qw judge what it makes of it
     online_decoder   online the decoder learns, too, from actions that are worth more than its own:
                      min  1[Q(s, a) > Q(s, decode'(s, w))] · (matching),  w ~ N(0, I)
                      so the box moves with it to what did well
+    online_widening  online the half width grows by as much an update, from noise_scale to
+                     widest_box at most, while the critics disagree less at the box's edge than
+                     on data (cnf/widening.py)
 
 Differences from the paper: it steers diffusion policies that are given; here the decoder is
 trained on the same data.  Ensemble, pessimism rho and the target entropy are those of the public
@@ -47,6 +50,7 @@ from jaxtyping import Array, Float
 from cnf.editor import Editor
 from cnf.exploration import online_phase
 from cnf.rewards import reward_scale, scaled, unit
+from cnf.widening import disagreement, edge_noise, widened
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, Reusable, hyperparameter
 from shared.errors import ConfigError
 from shared.models.flow_matching import FlowMatching, draw_matching, matching_loss
@@ -81,6 +85,7 @@ class State(NamedTuple):
     log_alpha: Learner
     reward_scale: Float[Array, ""] | None
     editor: Editor | None
+    widening: Float[Array, ""] | None
 
 
 class DSRL(AbstractAlgorithm):
@@ -107,6 +112,11 @@ class DSRL(AbstractAlgorithm):
     online_decoder: bool = hyperparameter(
         "online, the decoder learns from actions that are worth more than its own"
     )
+    online_widening: Amount = hyperparameter(
+        "online, growth of the box's half width an update while the critics agree at its edge; "
+        "0 = none"
+    )
+    widest_box: Positive = hyperparameter("half width at which the growing box ends")
     actor_hidden_sizes: Sizes = hyperparameter("hidden layers of the actor")
     critic_hidden_sizes: Sizes = hyperparameter("hidden layers of each critic")
     critics: Size = hyperparameter("members of the critics' ensemble")
@@ -153,6 +163,21 @@ class DSRL(AbstractAlgorithm):
                 "leave out --decoder and set decoder_beside to false."
             )
 
+        if not is_zero(self.online_widening):
+            self.check_widening()
+
+    def check_widening(self):
+        """Raise a ConfigError if the box could not grow, or nobody could tell how far."""
+        if self.critics < 2:
+            raise ConfigError(
+                "online_widening asks how far critics disagree, but critics is 1; take 2 or more."
+            )
+        if self.widest_box <= self.noise_scale:
+            raise ConfigError(
+                f"widest_box is {self.widest_box:g}, but the box begins at noise_scale "
+                f"{self.noise_scale:g}; choose a larger widest_box, or online_widening 0."
+            )
+
     def remarks(self, data):
         """None; a decoder that is given is asked about some rows of the data.
 
@@ -195,6 +220,7 @@ class DSRL(AbstractAlgorithm):
             Learner.create(jnp.zeros(()), self.actor_optimizer),
             reward_scale(spec, self.return_span),
             self.make_editor(*sizes, key=jax.random.fold_in(key, 1)),
+            None if is_zero(self.online_widening) else jnp.zeros(()),
         )
 
     def make_editor(self, *sizes, key) -> Editor | None:
@@ -240,9 +266,8 @@ class DSRL(AbstractAlgorithm):
         return (decoder, policy) if self.decoder is None else (policy,)
 
     def online(self):
-        return online_phase(
-            self, self.draw, self.update_online if self.online_decoder else self.update
-        )
+        changes = self.online_decoder or not is_zero(self.online_widening)
+        return online_phase(self, self.draw, self.update_online if changes else self.update)
 
     def draw(self, dataset, *, key, size=None):
         return dataset.weighted(self.return_weighting).draw(
@@ -266,8 +291,14 @@ class DSRL(AbstractAlgorithm):
         return state._replace(target_decoder=state.decoder.model)
 
     def update_online(self, state, batch, *, key):
-        """The same, and one step of the decoder on what is better than what it does itself."""
+        """The same; a step of the decoder on what is better than what it does; the box may grow."""
         state, metrics = self.update(state, batch, key=key)
+        if state.widening is not None:
+            looks = metrics["edge_disagreement"], metrics["data_disagreement"]
+            how = {"rate": self.online_widening, "most": self.widest_box - self.noise_scale}
+            state = state._replace(widening=widened(state.widening, *looks, **how))
+        if not self.online_decoder:
+            return state, metrics
         k_own, k_decoder = jax.random.split(jax.random.fold_in(key, 2))
         better = self.better(state, batch, key=k_own)
         state, more = self.update_decoder(state, batch, key=k_decoder, weight=better)
@@ -316,6 +347,8 @@ class DSRL(AbstractAlgorithm):
         if state.editor is not None:
             editor, edit_metrics = self.improve_editor(state, s, key=jax.random.fold_in(key, 1))
             state, metrics = state._replace(editor=editor), metrics | edit_metrics
+        if state.widening is not None:
+            metrics |= self.look_at_edge(state, s, batch.action, key=jax.random.fold_in(key, 3))
         if self.decoder_beside:
             state, decoder_metrics = self.update_decoder(state, batch, key=k_decoder)
             metrics |= decoder_metrics
@@ -331,7 +364,7 @@ class DSRL(AbstractAlgorithm):
     def target(self, state, reward, terminal, s_next, key):
         """The pessimistic target y, for one transition."""
         decoder = state.target_decoder
-        w = state.actor.model.sample(s_next, self.box(decoder, s_next), key=key)
+        w = state.actor.model.sample(s_next, self.box(decoder, s_next, state.widening), key=key)
         q = state.target_critic(s_next, self.made(state, s_next, w, key))
         next_value = jnp.mean(q) - self.pessimism * jnp.std(q)
         reward = scaled(reward, state.reward_scale) + self.reward_shift
@@ -353,11 +386,24 @@ class DSRL(AbstractAlgorithm):
         decoder, keys = state.target_decoder, jax.random.split(key, (2, s.shape[0]))
 
         def decoded(s, key):
-            return decoder.decode(s, state.actor.model.sample(s, self.box(decoder, s), key=key))
+            box = self.box(decoder, s, state.widening)
+            return decoder.decode(s, state.actor.model.sample(s, box, key=key))
 
         edit = self.edit_scale, self.actor_optimizer
         actions = jax.vmap(decoded)(s, keys[0])
         return state.editor.improved(state.critic.model, s, actions, *edit, keys=keys[1])
+
+    def look_at_edge(self, state, s, a, *, key):
+        """How far the critics disagree at the edge of the box, and at recorded actions."""
+        k_noise, k_made = jax.random.split(key)
+        half_width, size = self.half_width(state), state.target_decoder.latent_size
+        w = edge_noise(s.shape[0], size, half_width, key=k_noise)
+        made = jax.vmap(partial(self.made, state))(s, w, jax.random.split(k_made, s.shape[0]))
+        return {
+            "half_width": half_width,
+            "edge_disagreement": disagreement(state.critic.model, s, made),
+            "data_disagreement": disagreement(state.critic.model, s, a),
+        }
 
     def latent_loss(self, latent_critic, s, w, value):
         """What noise is worth: regression onto the critics at the decoded actions."""
@@ -367,9 +413,10 @@ class DSRL(AbstractAlgorithm):
 
     def actor_loss(self, actor, state, latent_critic, alpha, s, *, key):
         """Soft policy improvement on the latent critic, over a batch."""
+        decoder, edge = state.target_decoder, 0.999 * self.half_width(state)
 
         def terms(s, key):
-            box = self.box(state.target_decoder, s)
+            box = self.box(decoder, s, state.widening)
             w, log_prob = actor.sample_with_log_prob(s, box, key=key)
             return latent_critic.first(s, w), log_prob, jnp.abs(w)
 
@@ -378,7 +425,7 @@ class DSRL(AbstractAlgorithm):
         return loss, {
             "actor_loss": loss,
             "log_prob": jnp.mean(log_prob),
-            "saturation": jnp.mean((size > 0.999 * self.noise_scale).astype(jnp.float32)),
+            "saturation": jnp.mean((size > edge).astype(jnp.float32)),
         }
 
     def alpha_loss(self, log_alpha, excess):
@@ -396,7 +443,7 @@ class DSRL(AbstractAlgorithm):
 
     def act(self, state, memory, observation, *, key):
         s, decoder, actor = state.normalizer(observation), state.target_decoder, state.actor.steady
-        box = self.box(decoder, s)
+        box = self.box(decoder, s, state.widening)
         w = actor.mode(s, box) if key is None else actor.sample(s, box, key=key)
         return self.made(state, s, w, key), memory
 
@@ -407,6 +454,11 @@ class DSRL(AbstractAlgorithm):
         """Mean of the critics, of an action in a simulator."""
         return jnp.mean(state.critic.model(state.normalizer(observation), action))
 
-    def box(self, decoder, s):
-        """Where the policy may place its noise."""
-        return decoder.box(s, self.noise_scale)
+    def box(self, decoder, s, widening=None):
+        """Where the policy may place its noise; `widening` is what the box has grown by."""
+        width = self.noise_scale if widening is None else self.noise_scale + widening
+        return decoder.box(s, width)
+
+    def half_width(self, state):
+        """Of the box as wide as it is now."""
+        return self.noise_scale if state.widening is None else self.noise_scale + state.widening
