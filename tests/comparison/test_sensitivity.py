@@ -112,6 +112,7 @@ def test_without_judgement_scores_are_drawn_over_each_name(runs):
 
 def test_every_point_is_in_the_table(runs, tmp_path):
     file = write_points(runs, "deterministic", tmp_path / "points.csv")
+    assert file is not None
     with file.open() as opened:
         rows = list(csv.DictReader(opened))
     assert len(rows) == 3 * 4 * 2

@@ -10,9 +10,10 @@ import pytest
 import slow
 from tiny import tiny_plan
 
+from shared.comparison.csv_tables import read_metrics
 from shared.datasets.replay import MixedDataset, RingBuffer
 from shared.environments.simulators import make_environment
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Interrupted
 from shared.record import run_folder
 from shared.runs import registry, trained
 from shared.runs.plan import Plan
