@@ -257,6 +257,10 @@ class AbstractAlgorithm(eqx.Module):
         deterministic mode.
         """
 
+    def box_width(self) -> float | None:
+        """Half width of the policy's box, in standard deviations of the latents; None without."""
+        return None
+
     def latent_size(self, state: State) -> int | None:
         """Length of the latent actions that `decode` takes; None if there is no such space."""
         return None

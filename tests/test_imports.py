@@ -34,8 +34,8 @@ WINGS = {
     "comparison": {"storage", "environments", "record"},
     "health": {"storage", "environments", "datasets", "data", "record", "comparison"},
     "choice": {
-        *("models", "environments", "datasets", "loading", "record", "training", "runs"),
-        "comparison",
+        *("storage", "models", "environments", "datasets", "loading", "record", "training"),
+        *("runs", "comparison"),
     },
     "studies": {
         *("storage", "models", "environments", "datasets", "data", "loading", "record"),

@@ -56,6 +56,7 @@ VARIANTS = {
     "plas (PLAS+P)": {"max_perturbation": 0.1, "pretrain_steps": 0},
     "dsrl (frozen decoder, edit)": {
         **{"decoder_beside": False, "edit_scale": 0.2, "online_decoder": True},
+        **{"online_widening": 0.01},
     },
     "qc": {"chunk": 1},
     "qc-fql": {"chunk": 2},

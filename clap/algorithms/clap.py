@@ -63,6 +63,7 @@ from clap.model.states import states_of
 from clap.model.world_model import normalized
 from clap.recorded import Recorded, recorded_losses
 from shared.algorithm import hyperparameter
+from shared.models.flow import DEVIATION
 from shared.models.latent_actions import check_clip
 from shared.models.learner import Learner, descend, polyak
 from shared.models.networks import Normalizer
@@ -184,6 +185,12 @@ class CLAP(AbstractDreamer):
     def half_width(self):
         """Of the box, in its own unit: prior standard deviations, or latents of the flow."""
         return self.latent_clip if self.latent_actions == "flow" else self.support
+
+    def box_width(self):
+        if self.policy == "prior" or self.latent_actions == "none" or self.half_width is None:
+            return None
+        unit = DEVIATION["uniform"] if self.latent_actions == "flow" else 1.0
+        return self.half_width / unit
 
     @property
     def sees_states(self):

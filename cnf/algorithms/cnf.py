@@ -54,6 +54,7 @@ from cnf.exploration import online_phase
 from cnf.rewards import reward_scale, scaled, unit
 from shared.algorithm import AbstractAlgorithm, LearnedReward, Phase, hyperparameter
 from shared.errors import ConfigError
+from shared.models.flow import DEVIATION
 from shared.models.latent_actions import AbstractLatentActionSpace, check_clip
 from shared.models.learner import Learner, annealed_adam, descend, polyak
 from shared.models.losses import action_distance, advantage_weight, standardized, td_target
@@ -302,6 +303,12 @@ class CNF(AbstractAlgorithm):
             "weight": jnp.mean(weight),
             "saturation": jnp.mean((jnp.abs(z) > 0.999).astype(jnp.float32)),
         }
+
+    def box_width(self):
+        base = "normal" if self.encoder == "vae" else self.base
+        whole = 1.0 if base == "uniform" else None
+        half_width = whole if self.latent_clip is None else self.latent_clip
+        return None if half_width is None else half_width / DEVIATION[base]
 
     def latent_size(self, state):
         return state.latent_space.latent_size

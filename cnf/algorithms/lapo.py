@@ -244,6 +244,9 @@ class LAPO(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, state.scales.reward)
 
+    def box_width(self):
+        return self.latent_clip
+
     def latent_size(self, state):
         return state.target_vae.latent_size
 

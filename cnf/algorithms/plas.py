@@ -221,6 +221,9 @@ class PLAS(AbstractAlgorithm):
     def learned_reward(self, state, *, online=False):
         return LearnedReward(self.discount, unit(state.reward_scale))
 
+    def box_width(self):
+        return self.latent_clip
+
     def latent_size(self, state):
         return state.latent_space.latent_size
 

@@ -10,7 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from shared.datasets.frames import Frames
 
@@ -31,6 +31,16 @@ def decisions(algorithm, state, frames: Frames) -> Float[np.ndarray, "frames act
     if jax.tree.leaves(jax.eval_shape(algorithm.initial_memory, state)):
         return _along_episodes(algorithm, state, frames)
     return np.asarray(_frame_by_frame(algorithm, state, jnp.asarray(frames.state)))
+
+
+def decisions_among(
+    algorithm, state, frames: Frames, chosen: Bool[np.ndarray, "frames"]
+) -> Float[np.ndarray, "frames action"]:
+    """The same at the frames of some whole episodes, and 0 elsewhere."""
+    some = Frames(*(None if x is None else x[chosen] for x in frames))
+    found = np.zeros_like(frames.action)
+    found[chosen] = decisions(algorithm, state, some)
+    return found
 
 
 @partial(jax.jit, static_argnames=("algorithm",))

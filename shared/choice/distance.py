@@ -70,30 +70,21 @@ def _ahead(algorithm, state, model, fitted, scale, starts):
     return jax.lax.map(one, starts, batch_size=250)
 
 
-class Distances:
-    """The distances of several policies from the same data.
+class ActionDistances:
+    """The distances of several policies' actions from the same data.
 
     Arguments:
         frames: of whole episodes, with state observations.
         held: which of them are of held-out episodes.
-        seed: of the step model.
-        options: of its regression.
     """
 
-    def __init__(self, frames: Frames, held: np.ndarray, *, seed: int = 0, **options):
+    def __init__(self, frames: Frames, held: np.ndarray):
         state, action = np.asarray(frames.state), frames.action
         self.rows = spread(np.flatnonzero(frames.acted & held), 2000)
         known = spread(np.flatnonzero(frames.acted & ~held), KNOWN)
         self.scale = _scale(state), _scale(action)
         self.known, self.known_state = self._pairs(state, action, known), state[known]
         self.usual = nearest(self._pairs(state, action, self.rows), self.known)
-        self.model = StepModel.fit(frames, ~held, seed=seed, **options)
-        rows = self.rows[self.rows + AHEAD < len(state)]
-        within = rows[frames.episode[rows + AHEAD] == frames.episode[rows]]
-        # Episodes shorter than that have nothing usual to tell; their own states must do.
-        self.starts = spread(within if len(within) else self.rows, STARTS)
-        usual = state[self.starts + AHEAD] if len(within) else state[self.starts]
-        self.usual_state = self._to_known(usual)
         self.frames = frames
 
     def of_actions(self, decided: Float[np.ndarray, "frames action"]) -> dict[str, float]:
@@ -101,15 +92,37 @@ class Distances:
         pairs = self._pairs(np.asarray(self.frames.state), decided, self.rows)
         return compare(nearest(pairs, self.known), self.usual)
 
+    def _pairs(self, state, action, rows) -> np.ndarray:
+        of_state, of_action = self.scale
+        return np.column_stack([state[rows] / of_state, action[rows] / of_action])
+
+
+class Distances(ActionDistances):
+    """The same, and those of the states that their actions lead to.
+
+    Arguments:
+        frames: as above.
+        held: as above.
+        seed: of the step model.
+        options: of its regression.
+    """
+
+    def __init__(self, frames: Frames, held: np.ndarray, *, seed: int = 0, **options):
+        super().__init__(frames, held)
+        state = np.asarray(frames.state)
+        self.model = StepModel.fit(frames, ~held, seed=seed, **options)
+        rows = self.rows[self.rows + AHEAD < len(state)]
+        within = rows[frames.episode[rows + AHEAD] == frames.episode[rows]]
+        # Episodes shorter than that have nothing usual to tell; their own states must do.
+        self.starts = spread(within if len(within) else self.rows, STARTS)
+        usual = state[self.starts + AHEAD] if len(within) else state[self.starts]
+        self.usual_state = self._to_known(usual)
+
     def of_states(self, algorithm, state) -> dict[str, float]:
         """`compare` of where the policy's next steps lead."""
         ends = ahead(algorithm, state, self.model, np.asarray(self.frames.state)[self.starts])
         ends = np.where(np.isfinite(ends), ends, np.float32(1e6))  # the model itself broke down
         return compare(self._to_known(ends), self.usual_state)
-
-    def _pairs(self, state, action, rows) -> np.ndarray:
-        of_state, of_action = self.scale
-        return np.column_stack([state[rows] / of_state, action[rows] / of_action])
 
     def _to_known(self, state) -> np.ndarray:
         return nearest(state / self.scale[0], self.known_state / self.scale[0])

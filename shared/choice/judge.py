@@ -9,11 +9,11 @@ import numpy as np
 
 from shared.choice import regression
 from shared.choice.candidates import Candidate
-from shared.choice.decisions import BLOCK, decisions
+from shared.choice.decisions import BLOCK, decisions, decisions_among
 from shared.choice.distance import Distances
 from shared.choice.estimate import Estimate, Evaluator, discount_of, return_per_value
 from shared.choice.policy_rows import completed_returns
-from shared.datasets.frames import Frames, from_transitions
+from shared.datasets.frames import from_transitions
 from shared.datasets.row_data import RowData
 from shared.environments.scores import normalized_score
 from shared.environments.tasks import find_task
@@ -130,10 +130,7 @@ class Judge:
         """What the policy would do at every frame, or (elsewhere 0) at those that judge alone."""
         if everywhere:
             return decisions(one.algorithm, one.state, self.frames)
-        some = Frames(*(None if x is None else x[self.held] for x in self.frames))
-        found = np.zeros_like(self.frames.action)
-        found[self.held] = decisions(one.algorithm, one.state, some)
-        return found
+        return decisions_among(one.algorithm, one.state, self.frames, self.held)
 
     def error(self, decided: np.ndarray) -> float:
         """Root mean square of the difference to the recorded actions of the judged rows."""

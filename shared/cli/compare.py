@@ -39,12 +39,18 @@ ENDINGS = (".html", ".md", ".tex", ".csv", ".json", ".png", ".svg", ".pdf")
     "seconds, minutes or hours. A report shows all of them.",
 )
 @click.option(
+    "--judge",
+    is_flag=True,
+    help="First judge each run by its data and in its simulator, once: distance of its actions "
+    "from the data, and value error, which figures of swept values then show.",
+)
+@click.option(
     "--published",
     is_flag=True,
     help="Also print what papers report for these data sets and algorithms (a report always "
     "shows it).",
 )
-def compare(runs, outs, title, question, mode, axis, published):
+def compare(runs, outs, title, question, mode, axis, judge, published):
     """Compare the final scores of runs.
 
     RUN is a run folder, or a folder of run folders.  Runs of one label that
@@ -53,7 +59,16 @@ def compare(runs, outs, title, question, mode, axis, published):
     from shared.comparison.read import find_runs
 
     words = {"title": title, "question": question}
-    write_comparison(find_runs(runs), outs, mode=mode, axis=axis, published=published, **words)
+    found = find_runs(runs)
+    if judge:
+        from shared.choice.judged import judge_all
+
+        judge_all((folder for run in found for folder in run.folders), _tell)
+    write_comparison(found, outs, mode=mode, axis=axis, published=published, **words)
+
+
+def _tell(sentence: str) -> None:
+    click.echo(sentence, err=True)
 
 
 def write_comparison(
@@ -95,7 +110,23 @@ def _write_folder(found, report, out: Path, axis: str) -> None:
     for name in files[:4]:
         write(report, out / name)
     learning_curves(found, out / "curves.png", mode=report.mode, axis=axis)
+    files += _write_sweeps(report, out)
     if any(a.mode == report.mode for a in report.summary["aggregates"]):
         performance_profiles(found, out / "profiles.png", mode=report.mode)
         files.append("profiles.png")
     click.echo(f"{out}: {', '.join(files)}")
+
+
+def _write_sweeps(report, out: Path) -> list[str]:
+    """Figures of swept values, and their points; the names of the files."""
+    from shared.comparison.drawing import save
+    from shared.comparison.sensitivity import write_points
+
+    names = []
+    for drawing in report.drawings:
+        if drawing.name.startswith("sensitivity-"):
+            names += [f"{drawing.name}.{kind}" for kind in ("png", "svg")]
+            for name in names[-2:]:
+                save(drawing, out / name)
+    points = write_points(report.runs, report.mode, out / "sensitivity.csv")
+    return [*names, *([points.name] if points else [])]

@@ -155,12 +155,17 @@ def status_command(name, out):
     help="Only write notes and readings of this page again, from the table beside it.",
 )
 def report_command(name, out, target, page):
-    """Write the tables, curves and page of a study."""
+    """Write the tables, curves and page of a study.
+
+    If it has sweeps, every finished run is judged before, once: how far its actions lie from the
+    data, and how wrong its critics are about what it earns.
+    """
+    from shared.choice.judged import judge_all
     from shared.cli.compare import write_comparison
     from shared.studies.folder import REPORT, open_study
     from shared.studies.jobs import make_jobs
     from shared.studies.reading import find_study
-    from shared.studies.reporting import refresh_page, runs_of, write_page
+    from shared.studies.reporting import finished, refresh_page, runs_of, write_page
 
     if page is not None:
         refresh_page(find_study(name, None), page)
@@ -169,6 +174,9 @@ def report_command(name, out, target, page):
     jobs, target = make_jobs(study, out), target or out / REPORT
     how = {"mode": study.report.mode, "axis": study.report.axis}
     words = {"title": study.title, "question": study.question}
+    if any(job.row.sweep for job in jobs):
+        tell = lambda sentence: click.echo(sentence, err=True)  # noqa: E731
+        judge_all(dict.fromkeys(folder for job in jobs for folder in finished(job)), tell)
     write_comparison(runs_of(jobs), [target], **how, **words)
     click.echo(write_page(study, jobs, target))
 

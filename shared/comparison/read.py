@@ -172,7 +172,7 @@ def _origin(path: Path, record: dict[str, Any], seeds: tuple[int, ...]) -> Origi
             return None
         return value if math.isfinite(value) and value >= 0 else None
 
-    usage = _mapping(record.get("usage"))
+    usage, model = _mapping(record.get("usage")), _mapping(record.get("model")).get("run")
     seconds, cpu = number(usage, "seconds"), number(usage, "cpu_seconds")
     return Origin(
         folder=path,
@@ -183,6 +183,7 @@ def _origin(path: Path, record: dict[str, Any], seeds: tuple[int, ...]) -> Origi
         cores=cpu / seconds if seconds and cpu is not None else None,
         peak_memory=number(usage, "peak_memory"),
         peak_device_memory=number(usage, "peak_device_memory"),
+        model=Path(model) if isinstance(model, str) else None,
     )
 
 

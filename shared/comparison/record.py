@@ -41,7 +41,8 @@ class Origin:
     """One run folder: what made it, and what that cost; None where it was not recorded.
 
     `parameters` are those of one seed; `peak_memory` and `peak_device_memory` are in bytes.
-    `cores` is the mean number of busy cores: CPU seconds of the process by seconds.
+    `cores` is the mean number of busy cores: CPU seconds of the process by seconds, `model` the
+    run folder whose frozen model was taken over.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Origin:
     cores: float | None = None
     peak_memory: int | None = None
     peak_device_memory: int | None = None
+    model: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.comparison.claims import Claim, refreshed
+from shared.comparison.drawing import save
 from shared.comparison.exports import markdown_table, returns_markdown
 from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
+from shared.comparison.sensitivity import sensitivity, write_points
 from shared.comparison.summary import summarize, summary_markdown
 from shared.errors import RunError
 from shared.record.schema import MODES
@@ -37,8 +39,9 @@ def write_results(
 ) -> Path:
     """Write a Markdown page on `runs`, with its curves and raw returns beside it.
 
-    The page `NAME.md` refers to `NAME.png` (learning curves) and to
-    `NAME-episodes.csv` (the return of every final episode), which are written
+    The page `NAME.md` refers to `NAME.png` (learning curves), to
+    `NAME-episodes.csv` (the return of every final episode), and, where values were swept, to
+    `NAME-sensitivity-*.png` and `NAME-sensitivity.csv`, which are written
     to the same folder.  No path and no kernel of this machine gets into them.
     Of more than `MANY` algorithms only the pairs with the first run's are listed.
 
@@ -82,6 +85,7 @@ def write_results(
         summary_markdown(summary),
         f"Raw returns of every final episode: [{episodes.name}]({episodes.name}).",
         f"![Learning curves]({curves.name})",
+        *_swept(pooled, path, modes[0]),
         "## Runs",
         markdown_table(RUN_COLUMNS, map(_run_cells, pooled), left=7),
         "## Data",
@@ -94,6 +98,19 @@ def write_results(
     path.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     path.write_text(refreshed(path, notes, claims), encoding="utf-8")
     return path
+
+
+def _swept(runs: Sequence[Run], path: Path, mode: str) -> list[str]:
+    """Paragraphs on swept values, with their figures and points beside the page."""
+    points = write_points(runs, mode, path.with_name(f"{path.stem}-sensitivity.csv"))
+    if points is None:
+        return []
+    parts = []
+    for drawing in sensitivity(runs, mode):
+        file = path.with_name(f"{path.stem}-{drawing.name}.png")
+        save(drawing, file)
+        parts += [f"## {drawing.title}", f"![{drawing.title}]({file.name})", drawing.caption]
+    return [*parts, f"Every point, seed by seed: [{points.name}]({points.name})."]
 
 
 def write_episodes(runs: Sequence[Run], path: Path) -> None:

@@ -10,7 +10,8 @@ from shared.comparison.drawing import Drawing
 from shared.comparison.plots import seed_means
 from shared.comparison.record import Run
 
-VALUES = ("value_at_starts", "q", "value")
+AT_STARTS = "value_at_starts"
+VALUES = (AT_STARTS, "q", "value")
 """Metrics that are means of estimated values; of a run the first that it has is drawn."""
 DATA_VALUES = {
     "data_at_starts": ("data, mean at episode starts", "--"),

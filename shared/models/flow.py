@@ -37,6 +37,8 @@ from shared.models.distributions import EDGE, bounded, clipped, log_one_minus_ta
 from shared.models.latent_actions import AbstractLatentActionSpace, centered_box
 from shared.types import Box, Scalar
 
+DEVIATION = {"uniform": 1 / math.sqrt(3), "normal": 1.0}
+"""Standard deviation of a latent under each base: the unit in which widths of boxes compare."""
 SMALLEST_STD = 1e-2
 """ActNorm treats a batch that varies less than this as if it varied this much."""
 

@@ -16,6 +16,12 @@ MODES = ("deterministic", "sampled")
 """How a policy acts in an episode, in the column `mode`."""
 SWEEP_FILE = "sweep.json"
 """In the folder of a sweep, whose run folders stand beside it."""
+JUDGED_FILE = "judged.csv"
+"""Of a run whose last policy was judged by data and simulator, see `shared/choice/judged.py`."""
+JUDGED_COLUMNS = (
+    "step", "seed", "width", "distance", "beyond", "usual_distance", "believed", "earned", "unit",
+)  # fmt: skip
+"""Of that file, one row a seed; what a method has not is blank."""
 METRIC_COLUMNS = ("phase", "step", "seed", "seconds", "updates_per_second")
 """Of `metrics.csv`, one row a compiled call and seed; the metrics themselves follow."""
 STATUSES = ("waiting", "running", "stopped", "interrupted", "failed", "finished")

@@ -11,6 +11,8 @@ from shared.comparison.read import read_run
 from shared.comparison.record import Run
 from shared.comparison.results import write_results
 from shared.errors import RunError
+from shared.runs import members
+from shared.studies import states
 from shared.studies.jobs import Job
 from shared.studies.study import Study
 
@@ -33,6 +35,11 @@ def runs_of(jobs: Sequence[Job]) -> list[Run]:
     if not found:
         raise RunError("the study has no runs yet; run it first.")
     return found
+
+
+def finished(job: Job) -> list[Path]:
+    """The run folders of a job, once all of it is finished; none before."""
+    return job.members if states.state_of(job).status == states.FINISHED else []
 
 
 def write_page(study: Study, jobs: Sequence[Job], folder: Path) -> Path:
@@ -66,6 +73,7 @@ def claims_of(study: Study, scored: Iterable[tuple[str, str]]) -> tuple[Claim, .
         places.setdefault(label, set()).add(environment)
     everywhere = set().union(*places.values())
     rows = {row.label for row in study.rows}
+    rows |= {f"{row.label}, {name}" for row in study.rows for name in members.names(row.sweep)}
 
     def where(label: str) -> set[str]:
         """A label that is no row's (the data, another page's, or a mistake, which is told)."""

@@ -126,6 +126,9 @@ class Chunked(AbstractAlgorithm):
             return None
         return learned._replace(discount=self.discount)
 
+    def box_width(self):
+        return self.inner.box_width()
+
     def critic_value(self, state, observation, action):
         if self.algorithm.chunk > 1:
             return super().critic_value(state, observation, action)

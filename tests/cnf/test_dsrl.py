@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import slow
 
+from cnf.widening import edge_noise, widened
 from shared.errors import ConfigError
 
 
@@ -192,3 +194,100 @@ def test_online_the_decoder_learns_from_what_is_better_than_itself():
 def test_a_decoder_that_learns_anyhow_or_never_cannot_learn_online():
     with pytest.raises(ConfigError, match="set decoder_beside to false"):
         slow.setup("dsrl", decoder_beside=True, online_decoder=True)
+
+
+@pytest.fixture(scope="module")
+def widening():
+    """Of a box that may grow by 0.01 an update, from 0.6 to 0.615, and critics of actions alone."""
+    options = {"online_widening": 0.01, "widest_box": 0.615, "noise_scale": 0.6}
+    options |= {"decoder_beside": False, "critic_layer_norm": False}
+    algorithm, state, batch = slow.setup("dsrl", **options)
+
+    def of_actions(critics):
+        """The same, the farther apart the larger an action is, whatever the observation."""
+        first = lambda c: c.members.layers[0].weight  # noqa: E731
+        weight = first(critics).at[..., : slow.OBSERVATION].set(0.0)
+        return eqx.tree_at(first, critics, weight.at[..., slow.OBSERVATION :].multiply(20.0))
+
+    critic = dataclasses.replace(state.critic, model=of_actions(state.critic.model))
+    return algorithm, state._replace(critic=critic), batch
+
+
+def test_the_disagreement_at_the_edge_and_on_data(widening):
+    """Against slow NumPy, on noise whose largest entry has the size of the half width."""
+    algorithm, state, batch = widening
+    state = state._replace(widening=jnp.asarray(0.01))
+    key = jax.random.key(3)
+    s = slow.normalized(state, batch.observation)
+    found = jax.jit(algorithm.look_at_edge)(state, jnp.asarray(s), batch.action, key=key)
+    k_noise, _ = jax.random.split(key)
+    noise = np.asarray(edge_noise(slow.ROWS, slow.ACTION, 0.61, key=k_noise))
+    np.testing.assert_allclose(np.abs(noise).max(1), 0.61, rtol=1e-5)
+    assert np.abs(noise).min(1).max() < 0.6  # on the surface, not in its corners alone
+    edge, data = (
+        np.mean([slow.critics(state.critic.model, x, y, slow.gelu).std() for x, y in pairs])
+        for pairs in (
+            [(s[i], slow.decoded(state.target_decoder, s[i], noise[i])) for i in range(slow.ROWS)],
+            list(zip(s, batch.action, strict=True)),
+        )
+    )
+    np.testing.assert_allclose(found["edge_disagreement"], edge, rtol=1e-3)
+    np.testing.assert_allclose(found["data_disagreement"], data, rtol=1e-3)
+    np.testing.assert_allclose(found["half_width"], 0.61, rtol=1e-6)
+
+
+def test_a_box_grows_where_critics_agree_and_stays_where_they_do_not(widening):
+    """They disagree about large actions: of what is recorded, or of what the edge is decoded to."""
+    algorithm, state, batch = widening
+    update = jax.jit(algorithm.online().update)
+    far = batch._replace(action=np.sign(batch.action))
+    near = batch._replace(action=np.zeros_like(batch.action))
+
+    after, metrics = update(state, far, key=jax.random.key(0))
+    assert metrics["edge_disagreement"] < metrics["data_disagreement"]
+    np.testing.assert_allclose(after.widening, 0.01, rtol=1e-5)
+    s = jnp.zeros(slow.OBSERVATION)
+    box = algorithm.box(after.target_decoder, s, after.widening)
+    np.testing.assert_allclose(box.half_width, 0.61, rtol=1e-6)
+    after, metrics = update(after._replace(critic=state.critic), far, key=jax.random.key(1))
+    np.testing.assert_allclose(metrics["half_width"], 0.61, rtol=1e-6)
+    np.testing.assert_allclose(after.widening, 0.015, rtol=1e-4)  # no farther than widest_box
+
+    after, metrics = update(state, near, key=jax.random.key(0))
+    assert metrics["edge_disagreement"] > metrics["data_disagreement"]
+    assert float(after.widening) == 0.0
+
+
+def test_a_box_never_shrinks_and_equal_disagreement_is_no_agreement():
+    grown = jnp.asarray(0.4)
+    for edge in (1.0, 1.1):
+        assert widened(grown, edge, 1.0, rate=0.1, most=1.0) == grown
+    assert widened(grown, 0.0, 0.0, rate=0.1, most=1.0) == grown  # an ensemble of one function
+    np.testing.assert_allclose(widened(grown, 0.9, 1.0, rate=0.1, most=1.0), 0.5)
+
+
+def test_a_wider_box_is_used_by_the_policy(widening):
+    """The deterministic noise is the same place in a box twice as wide."""
+    algorithm, state, batch = widening
+    s = batch.observation[0]
+    for widening in (0.0, 0.6):
+        wide = state._replace(widening=jnp.asarray(widening))
+        action, _ = algorithm.act(wide, (), s, key=None)
+        place = np.split(slow.mlp(state.actor.model.network, slow.normalized(state, s)), 2)[0]
+        w = (0.6 + widening) * np.tanh(place)
+        expected = slow.decoded(state.target_decoder, slow.normalized(state, s), w)
+        np.testing.assert_allclose(action, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_offline_the_box_stays(widening):
+    algorithm, state, batch = widening
+    far = batch._replace(action=np.sign(batch.action))
+    after, metrics = jax.jit(algorithm.update)(state, far, key=jax.random.key(0))
+    assert float(after.widening) == 0.0 and float(metrics["half_width"]) == np.float32(0.6)
+
+
+def test_a_box_that_could_not_grow_is_refused():
+    with pytest.raises(ConfigError, match="critics is 1; take 2 or more"):
+        slow.setup("dsrl", online_widening=0.1, critics=1)
+    with pytest.raises(ConfigError, match="widest_box is 0.5, but the box begins at"):
+        slow.setup("dsrl", online_widening=0.1, widest_box=0.5, noise_scale=0.6)

@@ -16,7 +16,7 @@ from shared.comparison.record import pool
 from shared.comparison.report.films import LARGEST
 from shared.comparison.report.matrix import ALL
 from shared.comparison.report.texts import latex
-from shared.comparison.sensitivity import find_sweeps
+from shared.comparison.sweeps import find_sweeps
 from shared.errors import ConfigError, RunError
 
 FILM = b"GIF89a" + bytes(20)
@@ -163,7 +163,7 @@ def test_films_are_embedded_if_they_are_small(page):
 def test_a_swept_value_is_found(runs):
     (sweep,) = find_sweeps(pool(runs), "deterministic")
     assert (sweep.environment, sweep.name) == ("hopper-medium", "discount")
-    assert sweep.values == (0.9, 0.95, 0.99)
+    assert (sweep.label, sweep.values) == ("cnf", (0.9, 0.95, 0.99))
     assert [run.label for run in sweep.runs] == ["cnf, discount=0.9", "cnf, discount=0.95", "cnf"]
 
 

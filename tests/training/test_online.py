@@ -10,9 +10,10 @@ import pytest
 import slow
 from tiny import tiny_plan
 
+from shared.comparison.csv_tables import read_metrics
 from shared.datasets.replay import MixedDataset, RingBuffer
 from shared.environments.simulators import make_environment
-from shared.errors import ConfigError
+from shared.errors import ConfigError, Interrupted
 from shared.record import run_folder
 from shared.runs import registry, trained
 from shared.runs.plan import Plan
@@ -68,6 +69,33 @@ def test_a_stopped_run_ends_with_the_same_bits(
     for x, y in zip(*map(jax.tree.leaves, ends), strict=True):
         np.testing.assert_array_equal(x, y)
     assert (out / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
+
+
+def test_a_box_that_widens_goes_on_from_where_it_was(hopper_random, tmp_path, monkeypatch):
+    """What it has grown by is in the checkpoint: a run stopped within the phase ends alike."""
+    case = "dsrl (frozen decoder, edit)"
+    short = {"online_steps": 20, "online_block": 10, "save_every": 5, "steps_per_call": 5}
+    plan = tiny_plan(case, **short, steps=5, decoder_steps=5, online_decoder=False, edit_scale=0.0)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train_plan(plan, hopper_random, whole)
+    save = run_folder.RunFolder.save
+
+    def save_and_stop(self, state, progress):
+        save(self, state, progress)
+        if progress["global_step"] == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_folder.RunFolder, "save", save_and_stop)
+    with pytest.raises((KeyboardInterrupt, Interrupted)):
+        train_plan(plan, hopper_random, cut)
+    monkeypatch.undo()
+    resume(cut, load=lambda record: hopper_random)
+    ends = [contents(path, hopper_random.spec) for path in (cut, whole)]
+    for x, y in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_array_equal(x, y)
+    widths = read_metrics(whole / "metrics.csv").values["half_width"]
+    widths = widths[np.isfinite(widths)]
+    assert np.all(np.diff(widths) >= 0) and float(ends[0][0].widening[0]) >= 0
 
 
 def test_the_replay_is_what_the_simulator_does(finished, hopper_random):
