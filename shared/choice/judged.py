@@ -1,8 +1,9 @@
 """A run's last policy judged once, by its data and in its simulator: `judged.csv` in its folder.
 
     width       half width of its box, in standard deviations of the latents
-    distance    median distance of (s, pi(s)) from the data at rows of a tenth of the episodes;
-                beyond: share farther than 99 % of recorded pairs; usual: the recorded median
+    distance    root mean square of pi(s) - a over the rows of a tenth of the episodes, in standard
+                deviations of the recorded actions: an action that never changes has 1
+    beyond      share of (s, pi(s)) there that are farther from the data than 99 % of recorded ones
     believed    mean Q(s_0, pi(s_0)) of its critics where the scored episodes start; where there is
                 no critic of actions, the last `value_at_starts`
     earned      mean discounted return of these episodes, replayed
@@ -21,6 +22,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from shared.algorithm import LearnedReward
 from shared.choice.decisions import decisions_among
@@ -58,6 +60,13 @@ class Recorded:
         if not self.held.any() or self.held.all():
             raise RunError(f"{data.path}: has a single episode, so that none can judge.")
         self.distances = ActionDistances(self.frames, self.held)
+
+    def distance(self, decided: Float[np.ndarray, "frames action"]) -> float:
+        """Root mean square of these actions less the recorded ones, in their deviations."""
+        rows = self.frames.acted & self.held
+        recorded = self.frames.action[rows]
+        spread = np.maximum(recorded.std(axis=0), 1e-6)
+        return float(np.sqrt(np.mean(((decided[rows] - recorded) / spread) ** 2)))
 
     def unit(self, learned: LearnedReward) -> float:
         """Standard deviation of the discounted returns from all rows on, as critics learn them."""
@@ -108,8 +117,7 @@ def judge(path: Path, recorded: Recorded) -> None:
         decided = decisions_among(algorithm, states[i], recorded.frames, recorded.held)
         far = recorded.distances.of_actions(decided)
         row = {"step": step, "seed": seed, "width": _blank(algorithm.box_width())}
-        row |= {"distance": far["median"], "beyond": far["beyond"]}
-        row |= {"usual_distance": far["data_median"]}
+        row |= {"distance": recorded.distance(decided), "beyond": far["beyond"]}
         if rollouts is not None:
             own = rollouts[i]
             if has_critic:

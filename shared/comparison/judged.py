@@ -16,9 +16,9 @@ class Judged(NamedTuple):
 
     Attributes:
         width: half width of the policy's box, in standard deviations of the latents.
-        distance: median distance of its actions from the data, in standard deviations.
-        beyond: share of them that are farther away than 99 % of the recorded ones.
-        usual_distance: median of the recorded ones.
+        distance: root mean square of its actions less the recorded ones, in standard deviations
+            of the recorded actions.
+        beyond: share of its (s, a) farther from the data than 99 % of the recorded ones.
         believed: value at the starts of episodes by its critics, in their units.
         earned: what the policy earns from there on, in the same.
         unit: standard deviation of the data's discounted returns, in the same.
@@ -27,7 +27,6 @@ class Judged(NamedTuple):
     width: float | None
     distance: float
     beyond: float
-    usual_distance: float
     believed: float | None
     earned: float | None
     unit: float | None

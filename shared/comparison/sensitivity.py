@@ -24,7 +24,7 @@ WIDE = 10.0
 """From this size on value errors are drawn on a symmetric logarithmic axis."""
 COLUMNS = (
     "environment", "label", "hyperparameter", "value", "mode", "seed", "return", "score",
-    "width", "distance", "beyond", "usual_distance", "believed", "earned", "unit", "value_error",
+    "width", "distance", "beyond", "believed", "earned", "unit", "value_error",
 )  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def _judged(name: str) -> Callable[[Run, str, str], dict[int, float]]:
 
 
 SCORE = Measure("normalized score", final_means)
-DISTANCE = Measure("distance of actions from the data\n(standard deviations)", _judged("distance"))
+DISTANCE = Measure(
+    "distance from the recorded actions\n(standard deviations of theirs)", _judged("distance")
+)
 ERROR = Measure(
     "value error: believed less earned\n(standard deviations of returns)", _judged("value_error")
 )
@@ -92,10 +94,11 @@ def _caption(name: str, judged: bool) -> str:
     )
     if judged:
         told += (
-            " Distance: median of (s, deterministic action) from the nearest of the data, at rows "
-            "of a tenth of the episodes. Value error: what the critics believe at the starts of "
-            "episodes less the discounted return earned from there, in standard deviations of the "
-            "data's discounted returns; above 0 is overestimation."
+            " Distance: root mean square of the deterministic action less the recorded one, at "
+            "rows of a tenth of the episodes; an action that never changes has 1. Value error: "
+            "what the critics believe at the starts of episodes less the discounted return earned "
+            "from there, in standard deviations of the data's discounted returns; above 0 is "
+            "overestimation."
         )
     if name == BOX:
         told += (
@@ -163,9 +166,8 @@ def _finish(axis, measure: Measure, runs: Sequence[Run], environment: str, drawn
     axis.set_ylabel(measure.name)
     axis.margins(y=0.08)
     if measure is DISTANCE:
-        usual = [one.usual_distance for run in runs for one in read_judged(run).values()]
         line = {"color": panels.GREY, "linestyle": ":", "linewidth": 1.3}
-        axis.axhline(np.mean(usual), label="data, their own rows", **line)
+        axis.axhline(1.0, label="one action everywhere", **line)
     else:
         axis.axhline(0.0, color=panels.GREY, linewidth=1.0)
         if np.max(np.abs(drawn), initial=0.0) > WIDE:

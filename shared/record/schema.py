@@ -19,7 +19,7 @@ SWEEP_FILE = "sweep.json"
 JUDGED_FILE = "judged.csv"
 """Of a run whose last policy was judged by data and simulator, see `shared/choice/judged.py`."""
 JUDGED_COLUMNS = (
-    "step", "seed", "width", "distance", "beyond", "usual_distance", "believed", "earned", "unit",
+    "step", "seed", "width", "distance", "beyond", "believed", "earned", "unit",
 )  # fmt: skip
 """Of that file, one row a seed; what a method has not is blank."""
 METRIC_COLUMNS = ("phase", "step", "seed", "seconds", "updates_per_second")

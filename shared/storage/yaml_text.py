@@ -28,7 +28,11 @@ def load_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: it is no YAML, holds more than plain values, or has a key twice.
     """
-    return yaml.load(text, Loader=_Loader)
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def told(error: Exception) -> str:

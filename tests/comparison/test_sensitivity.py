@@ -20,7 +20,7 @@ WIDTHS = (0.2, 0.5, 1.0, 1.5)
 def judged(path, width, error, seeds=(0, 1)):
     """The file of a run whose value error is this, in a unit of 2."""
     rows = [
-        f"6000,{seed},{width},{0.1 + 0.2 * (width or 0)},0.1,0.12,{2 * error + 10 + seed},10,2"
+        f"6000,{seed},{width},{0.1 + 0.2 * (width or 0)},0.12,{2 * error + 10 + seed},10,2"
         for seed in seeds
     ]
     (path / "judged.csv").write_text("\n".join([",".join(JUDGED_COLUMNS), *rows]) + "\n")
@@ -46,9 +46,7 @@ def runs(make_run):
             judged(made.write(), value / unit, width - 0.5)
             found.append(made.path)
     cloning = make_run("bc", algorithm="bc", label="BC")
-    (cloning.path / "judged.csv").write_text(
-        ",".join(JUDGED_COLUMNS) + "\n6000,0,,0.2,0.1,0.12,,,\n"
-    )
+    (cloning.path / "judged.csv").write_text(",".join(JUDGED_COLUMNS) + "\n6000,0,,0.2,0.12,,,\n")
     return [read_run(path) for path in [*found, cloning.path]]
 
 
@@ -124,8 +122,8 @@ def test_every_point_is_in_the_table(runs, tmp_path):
 
 
 def test_overestimation_is_above_zero():
-    assert Judged(1.0, 0.1, 0.0, 0.1, believed=5.0, earned=3.0, unit=4.0).value_error == 0.5
-    assert Judged(1.0, 0.1, 0.0, 0.1, None, None, None).value_error is None
+    assert Judged(1.0, 0.1, 0.0, believed=5.0, earned=3.0, unit=4.0).value_error == 0.5
+    assert Judged(1.0, 0.1, 0.0, None, None, None).value_error is None
 
 
 def test_a_damaged_table_is_refused(runs):
