@@ -80,23 +80,14 @@ def state_shapes(algorithm, spec: Spec, seeds: tuple[int, ...]):
     return _compiled_init.eval_shape(algorithm, spec[:2], tuple(spec[2:]), keys)
 
 
-def _each_seed(function, out_axes, together=None, mesh=None):
-    """`jax.vmap`, but a single seed is computed without an axis of its own.
+def _alone(function, out_axes):
+    """A single seed without an axis of its own, which the arguments have and the results get.
 
     An axis of one would make every matrix product a batched one, whose operands XLA copies
-    and transposes on a CPU.  Of more seeds than go `together` some come after the others; on the
-    devices of a `mesh` they are spread.
+    and transposes on a CPU.
     """
 
     def call(*arguments):
-        seeds = jax.tree.leaves(arguments)[0].shape[0]
-        if mesh is not None and seeds > 1:
-            spread = {"out_axes": out_axes, "spmd_axis_name": devices.SEEDS}
-            return jax.vmap(function, **spread)(*arguments)
-        if together is not None and together < seeds:
-            return _in_turn(function, out_axes, together, arguments)
-        if seeds > 1:
-            return jax.vmap(function, out_axes=out_axes)(*arguments)
         results = function(*jax.tree.map(lambda x: x[0], arguments))
         return tuple(
             jax.tree.map(lambda x, axis=axis: jnp.expand_dims(x, axis), result)
@@ -168,24 +159,36 @@ def run_updates(
         rows from `count` on are zero.
     """
 
-    def update(state, key, step, replay, view):
+    def of_seed(state, key, step, replay, view):
         step = jnp.asarray(step, jnp.int32)
         return one_update(algorithm, index, state, dataset, key, step, replay, view, mesh=mesh)
 
-    def of_seed(state, key, replay, view):
-        shapes = jax.eval_shape(update, state, key, first, replay, view)[1]
-        history = jax.tree.map(lambda x: jnp.zeros((capacity, *x.shape), x.dtype), shapes)
+    def loop(update, lead, state, keys, replay, view):
+        one = (state, keys, replay, view)
+        for _ in lead:
+            one = _of_one(one)
+        shapes = jax.eval_shape(of_seed, *one[:2], first, *one[2:])[1]
+        history = jax.tree.map(lambda x: jnp.zeros((capacity, *lead, *x.shape), x.dtype), shapes)
 
         def body(i, carry):
             state, history = carry
-            state, metrics = update(state, key, first + i, replay, view)
+            state, metrics = update(state, keys, first + i, replay, view)
             history = jax.tree.map(lambda all_, new: all_.at[i].set(new), history, metrics)
             return state, history
 
         return jax.lax.fori_loop(0, count, body, (state, history))
 
-    run = _each_seed(of_seed, (0, 1), together, mesh)
-    state, history = run(state, keys, replay, view)
+    seeds, arguments = len(keys), (state, keys, replay, view)
+    if seeds == 1:
+        state, history = _alone(partial(loop, of_seed, ()), (0, 1))(*arguments)
+    elif mesh is None and together is not None and together < seeds:
+        state, history = _in_turn(partial(loop, of_seed, ()), (0, 1), together, arguments)
+    else:
+        # The seeds side by side inside of the loop: around it, JAX would trace all that an update
+        # does three times, to find out what in its carry has the axis.
+        spread = {} if mesh is None else {"spmd_axis_name": devices.SEEDS}
+        update = jax.vmap(of_seed, in_axes=(0, 0, None, 0, 0), **spread)
+        state, history = loop(update, (seeds,), *arguments)
     return devices.stay(state, mesh), history
 
 
