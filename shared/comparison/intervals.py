@@ -1,5 +1,6 @@
 """Means with their intervals side by side, and how often one algorithm beats another."""
 
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,10 @@ from shared.comparison.statistics import Interval
 
 MANY = 6
 """Of more algorithms only the pairs with the first one are drawn."""
+LETTERS = 30
+"""Of a name beside an axis; a longer one goes on in the next line."""
+LINE = 0.15
+"""Inches that a further line of a name takes."""
 
 
 def intervals(
@@ -48,7 +53,7 @@ def intervals(
         "environment for all together); points: means, small dots: seeds. A single seed has no "
         "interval.",
         tuple(draw),
-        heights=tuple(0.8 + 0.24 * len(each.args[0]) for each in draw),
+        heights=tuple(0.8 + _height([bar[0] for bar in each.args[0]]) for each in draw),
     )
 
 
@@ -72,11 +77,25 @@ def _bars(bars: Sequence[tuple], labels: Sequence[str], title: str, unit: str, a
             axis.plot(interval, (y, y), "-", color=color, linewidth=5, alpha=0.35)
         axis.plot(seeds, np.full(len(seeds), y), "o", color=color, markersize=2.5)
         axis.plot([mean], [y], marker, color=color, markersize=6.5)
-    axis.set_yticks(list(places.values()), [panels.plain(label) for label in places])
+    axis.set_yticks(list(places.values()), [_wrapped(label) for label in places])
     axis.set_ylim(-len(places) + 0.4, 0.6)
     axis.grid(axis="y", visible=False)
     axis.set_title(panels.plain(title))
     axis.set_xlabel(unit)
+
+
+def _wrapped(name: str) -> str:
+    return panels.plain("\n".join(textwrap.wrap(name, LETTERS)))
+
+
+def _height(names: Sequence[str]) -> float:
+    """Inches of rows with these names, all as high as the highest."""
+    lines = max((len(textwrap.wrap(name, LETTERS)) for name in names), default=1)
+    return (0.24 + LINE * (lines - 1)) * len(names)
+
+
+def _named(pair: Pair) -> str:
+    return f"{pair.first} > {pair.second}"
 
 
 def improvements(pairs: Sequence[Pair], mode: str) -> Drawing:
@@ -94,7 +113,7 @@ def improvements(pairs: Sequence[Pair], mode: str) -> Drawing:
         "better.",
         (partial(_improvements, chosen),),
         width=5.4,
-        heights=(0.7 + 0.24 * len(chosen),),
+        heights=(0.7 + _height([_named(pair) for pair in chosen]),),
     )
 
 
@@ -109,7 +128,7 @@ def _improvements(pairs: Sequence[Pair], axis: Any) -> None:
                 pair.improvement_interval, (-k, -k), "-", color=color, linewidth=5, alpha=0.35
             )
         axis.plot([pair.improvement], [-k], "o", color=color, markersize=6)
-        names.append(panels.plain(f"{pair.first} > {pair.second}"))
+        names.append(_wrapped(_named(pair)))
     axis.set_yticks([-k for k in range(len(names))], names)
     axis.set_ylim(-len(names) + 0.4, 0.6)
     axis.set_xlim(-0.04, 1.04)
