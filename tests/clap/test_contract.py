@@ -192,8 +192,8 @@ def test_samples_draw_the_state_only_if_the_agent_knows_such_states(trained, hop
 def test_dreams_move_the_actor_by_their_weight_alone(trained, hopper_random, weight, moves):
     """A fresh agent, for Adam goes on along what it remembers."""
     algorithm, key = dataclasses.replace(trained[1], dream_weight=weight), jax.random.key(0)
-    state = algorithm.init(hopper_random.spec, key=key)
-    batch = algorithm.draw_agent(hopper_random.to_device(), key=key)
+    state = jax.jit(lambda: algorithm.init(hopper_random.spec, key=key))()
+    batch = jax.jit(lambda data: algorithm.draw_agent(data, key=key))(hopper_random.to_device())
     after, _ = jax.jit(algorithm.update_agent)(state, batch, key=key)
     before, actor = state.agent.model.actor, after.agent.model.actor
     assert moves != all(map(np.array_equal, leaves(before), leaves(actor)))
