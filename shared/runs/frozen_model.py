@@ -58,13 +58,15 @@ class FrozenModel:
         return state
 
 
-def model_overrides(run: Path, taker: type, overrides: dict[str, Any]) -> dict[str, Any]:
+def model_overrides(
+    run: Path, overrides: dict[str, Any], taker: type | None = None
+) -> dict[str, Any]:
     """`overrides` of a plan, with everything that describes the frozen model of `run`.
 
     Arguments:
         run: folder of the run that trained the model.
-        taker: class of the algorithm that is to take it over.
         overrides: what the user sets.
+        taker: class of the algorithm that is to take it over; None is one of the same kind.
 
     Raises:
         ConfigError: the run has no reusable model, the algorithm cannot take it over, or an
@@ -72,15 +74,15 @@ def model_overrides(run: Path, taker: type, overrides: dict[str, Any]) -> dict[s
         RunError: `run` is no run folder.
     """
     source = Plan.from_dict(RunFolder.open(Path(run), write=False).config)
-    return overrides_of_model(source, str(run), taker, overrides)
+    return overrides_of_model(source, str(run), overrides, taker)
 
 
 def overrides_of_model(
-    source: Plan, named: str, taker: type, overrides: dict[str, Any]
+    source: Plan, named: str, overrides: dict[str, Any], taker: type | None = None
 ) -> dict[str, Any]:
     """The same for the plan of the run, which is `named` so in errors."""
     part = reusable_part(source)
-    if not {*part.keys, part.steps} <= {*taker.__dataclass_fields__}:
+    if taker is not None and not {*part.keys, part.steps} <= {*taker.__dataclass_fields__}:
         raise ConfigError(
             f"{named} holds a model of '{source.algorithm}', which {taker.__name__} cannot take "
             "over; name a run of the same algorithm."

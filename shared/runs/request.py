@@ -86,7 +86,7 @@ class Request:
             overrides = self._on_data_of(features, overrides)
         elif self.model is not None:
             taker = registry.find(self.family, self.algorithm)
-            overrides = model_overrides(self.model, taker, overrides)
+            overrides = model_overrides(self.model, overrides, taker)
         elif "pixels" in registry.find(self.family, self.algorithm).observations:
             if "observation" not in overrides:
                 overrides["observation"] = self.data.default_observation()

@@ -112,7 +112,7 @@ def _job(row: Row, data: DataSet, source: Job | None, out: Path, data_dir: Path 
     elif source is not None:
         taker = registry.find(row.family, row.algorithm)
         named = f"row '{row.model_from}'"
-        taken = overrides_of_model(source.plan, named, taker, dict(row.overrides))
+        taken = overrides_of_model(source.plan, named, dict(row.overrides), taker)
         planned = replace(request, overrides=taken)
         request = replace(request, model=source.folder)
     plan = planned.plan_on(features)

@@ -1,6 +1,7 @@
 """Every form of a data set into every other: the same bits, or a sentence on what is lost."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -218,7 +219,10 @@ def test_a_disk_that_is_full_is_one_sentence(write, arrays, tmp_path, words):
     """In a process of its own, which HDF5 must not end while it writes what it could not."""
     write(arrays)
     command = [sys.executable, "-c", FULL, "data", "convert", "data.hdf5", *words]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    # No byte code: Python would leave files of it that end at the limit.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    how = {"capture_output": True, "text": True, "timeout": 100, "env": environment}
+    done = subprocess.run(command, cwd=tmp_path, **how)
     assert done.returncode == 3, done
     assert done.stderr.count("\n") == 1 and "cannot be written (File too large)" in done.stderr
     assert [x.name for x in tmp_path.iterdir()] == ["data.hdf5"]

@@ -109,7 +109,7 @@ def test_a_seed_that_would_be_cut_is_refused(seed):
 def test_a_model_of_another_kind_is_not_taken_over():
     flow = make_plan("cnf", "cnf", "hopper-medium")
     with pytest.raises(ConfigError, match="runs/x holds a model of 'cnf', which PLAS cannot take"):
-        overrides_of_model(flow, "runs/x", registry.find("cnf", "plas"), {})
+        overrides_of_model(flow, "runs/x", {}, registry.find("cnf", "plas"))
 
 
 def test_unknown_preset_and_algorithm():
