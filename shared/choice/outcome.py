@@ -1,6 +1,8 @@
 """Is it any good?  What the data say of a policy that no simulator has scored, in sentences."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +16,14 @@ PROMISED = 3.0
 """Critics that promise so many standard deviations more than the data return are not believed."""
 
 
-def sentences(path: Path) -> list[str]:
+def sentences(path: Path, tell: Callable[[str], Any] = lambda _: None) -> list[str]:
     """Of every seed of a run's last checkpoint; none of pictures, or of a single episode.
 
     Fitted Q evaluation, which takes minutes, is left to `choose`.
+
+    Arguments:
+        path: run folder.
+        tell: is given a sentence before work begins.
     """
     candidates = candidates_of(path)
     if candidates[0].record.get("pixels") is not None:
@@ -25,6 +31,7 @@ def sentences(path: Path) -> list[str]:
     data = data_of(candidates)
     if len(np.unique(data.episode)) < 2:
         return []
+    tell("judging it by the data alone (a clone is trained to compare with) ...")
     judge, told = Judge(data, share=candidates[0].held_out or SHARE), []
     for one in candidates:
         told += _of_policy(judge(one, fit=False), judge)

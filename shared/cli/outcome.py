@@ -20,10 +20,8 @@ def show_outcome(paths: list[Path]) -> None:
     for run in runs:
         for sentence in sentences(run):
             click.echo(sentence)
-        if not run.episodes:
-            click.echo("judging it by the data alone (a clone is trained to compare with) ...")
-            for sentence in judged(run.folders[0]):
-                click.echo(sentence)
+        for sentence in () if run.episodes else judged(run.folders[0], tell=click.echo):
+            click.echo(sentence)
         click.echo(f"run folder: {run.folders[0]}")
     family, first = runs[0].family, paths[0]
     if scored:

@@ -94,15 +94,11 @@ def exportable(
         RunError: as of `export_run`.
     """
     plan, record, algorithm, state, position = load_state(run, checkpoint=checkpoint)
-    if checkpoint is None and status_of(run, record) != "finished":
-        planned = sum(phase.steps for phase in algorithm.phases())
-        warnings.warn(
-            Advice(
-                f"{run}: is not finished ({position['global_step']:,} of {planned:,} updates); "
-                "this is its policy as it stands."
-            ),
-            stacklevel=2,
-        )
+    is_early = position["phase_index"] < len(algorithm.phases()) - 1
+    if is_early or (checkpoint is None and status_of(run, record) != "finished"):
+        done, planned = position["global_step"], sum(phase.steps for phase in algorithm.phases())
+        told = Advice(f"{run}: this is its policy after {done:,} of {planned:,} updates.")
+        warnings.warn(told, stacklevel=2)
     seed = plan.seeds[0] if seed is None else seed
     if seed not in plan.seeds:
         raise RunError(f"{run}: has no seed {seed}; it trained {list(plan.seeds)}.")

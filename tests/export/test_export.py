@@ -235,7 +235,7 @@ def test_a_policy_half_way_is_told_as_one(folder, tmp_path):
     run = shutil.copytree(folder / "runs" / "dt", tmp_path / "run")
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
-    with pytest.warns(Advice, match=r"is not finished \(8 of 12 updates\)"):
+    with pytest.warns(Advice, match=r"its policy after 8 of 12 updates"):
         assert export_run(run, tmp_path / "a.npz")
 
 
