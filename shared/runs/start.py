@@ -47,7 +47,7 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
     require_empty(request.out)  # before minutes go into the data
     with progress.loading(plan.dataset) as update:
         data = request.data_of(plan).load(update, os.cpu_count() or 1)
-    for sentence in filter(None, (data.note, *data.warnings)):
+    for sentence in filter(None, (data.note, *data.warnings, unused_rows(request, data))):
         progress.tell(sentence)
     if request.data.name is None and data.name != plan.dataset:  # the file says what it is
         request = replace(request, data=replace(request.data, name=data.name))
@@ -60,6 +60,16 @@ def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
         plans = [request.plan(**values) for values in swept]
         return members.start(plans, swept, data, request.out, **options, loggers=request.loggers)
     return [train_plan(plan, data, request.out, **options, loggers=request.loggers)]
+
+
+def unused_rows(request: Request, data: Dataset) -> str | None:
+    """What to tell whoever gave `rows` with data that are read whole, not recorded."""
+    if "rows" not in request.overrides or data.source == "collected" and not request.data.path:
+        return None
+    return (
+        f"note: rows={request.overrides['rows']} is how many to record at most; these data are "
+        f"there already, and all {data.rows:,} are used."
+    )
 
 
 def train_plan(

@@ -225,6 +225,11 @@ def test_a_header_alone_is_one_sentence(say, csvs, recwarn):
     assert not recwarn
 
 
+def test_a_camera_of_a_table_is_refused(say, csvs):
+    with pytest.raises(DataError, match="tables hold no pictures; leave 'image' out"):
+        examine(say(csvs, **TABLE, image="front"))
+
+
 def test_ends_are_yes_or_no(say, csvs):
     with pytest.raises(DataError, match="'t', the column of 'terminal', holds .*name one of 0 and"):
         examine(say(csvs, **TABLE, terminal={"column": "t"}))

@@ -19,7 +19,9 @@ ALGORITHMS = [
 def test_every_file_builds_for_every_dataset_in_every_preset(family, algorithm):
     """One data set of those that get the same values stands for all of them."""
     found = registry.find(family, algorithm)
-    for preset in ("paper", *config.load_values(algorithm)["presets"]):
+    presets = config.load_values(algorithm)["presets"]
+    assert {"quick", "standard"} <= set(presets)
+    for preset in ("paper", *presets):
         options = {"preset": preset, "file": found.values}
         values = {x: config.resolve(found, algorithm, dataset=x, **options) for x in CATALOG}
         for dataset in {tuple(own.items()): x for x, own in values.items()}.values():

@@ -22,7 +22,7 @@ from shared.runs import members, sweep_plan
 from shared.runs.plan import Plan
 from shared.runs.request import Request
 from shared.runs.resume import resume
-from shared.runs.start import start, train_plan
+from shared.runs.start import start, train_plan, unused_rows
 from shared.runs.trained import load_state
 from shared.training.progress import Progress
 
@@ -175,7 +175,17 @@ def test_without_a_simulator_the_losses_are_told(file, tmp_path):
         line += ["--set", f"{key}={value}"]
     result = CliRunner().invoke(cnf, line)
     assert result.exit_code == 0, result.output
+    assert "note: rows=" not in result.output
     assert "no simulator scored this policy; phase 'policy' went: " in result.output
+
+
+def test_rows_of_a_file_that_is_read_whole_are_told_as_unused(hopper_random, file):
+    asked = Request("cnf", "bc", DataRequest("hopper-random", file), overrides={"rows": 7})
+    told = unused_rows(asked, hopper_random)
+    assert told is not None and f"all {hopper_random.rows:,} are used" in told
+    recorded = replace(asked, data=DataRequest("hopper-random"))
+    assert unused_rows(recorded, replace(hopper_random, source="collected")) is None
+    assert unused_rows(replace(asked, overrides={}), hopper_random) is None
 
 
 def test_a_member_that_fails_does_not_keep_the_others_from_training(file, tmp_path):

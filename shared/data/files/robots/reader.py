@@ -52,6 +52,7 @@ def read_robot(path: Path, *, shift: bool = True) -> Source:
     layout = read_layout(path) if is_layout(path) else Layout(None, path)
     function, code = load_function(layout)
     layout, recording = _read(layout, every=function is not None)
+    _require_camera(layout, recording)
     rate, faults = clock_of(path, layout, recording)
     episodes, notes = steps_of(path, layout, recording, function, rate)
     faults = [Fault("layout", "warning", x) for x in (*recording.notes, *notes)] + faults
@@ -89,8 +90,7 @@ def read_pictures(path: Path) -> UInt8[np.ndarray, "rows size size 3"] | None:
     row = np.concatenate([x.row for x in steps])
     if recording.form == "lerobot":
         return pictures.of_videos(layout, read_meta(layout.data))[row]
-    if recording.form != "demos":
-        raise DataError(f"{layout.path}: tables hold no pictures; leave 'image' out.")
+    _require_camera(layout, recording)
     key, size = layout.image or "", layout.image_size
     found = demos.read_demos(layout, [key])
     pictures.require_memory(layout, sum(len(x[key]) for x in found.episodes))
@@ -102,6 +102,11 @@ def read_pictures(path: Path) -> UInt8[np.ndarray, "rows size size 3"] | None:
     if len(frames) <= row.max():
         raise DataError(f"{layout.data}: has {len(frames)} pictures for more rows; align them.")
     return frames[row]
+
+
+def _require_camera(layout: Layout, recording: Recording) -> None:
+    if layout.image is not None and recording.form not in ("lerobot", "demos"):
+        raise DataError(f"{layout.path}: tables hold no pictures; leave 'image' out.")
 
 
 def _read(layout: Layout, *, every: bool) -> tuple[Layout, Recording]:
