@@ -8,12 +8,8 @@ recording which was killed goes on (`keep`).
 """
 
 import itertools
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +19,7 @@ import numpy as np
 from shared.behavior import ant, oracles, waypoints
 from shared.behavior.kept_episodes import kept
 from shared.behavior.policies import load_behavior
+from shared.behavior.recorders import recorders
 from shared.behavior.rollout import Episode, run_episode
 from shared.behavior.simulator import make_simulator
 from shared.environments.simulators import make_environment
@@ -59,22 +56,9 @@ def stream_blocks(
         for index, segment in enumerate(segments):
             yield from _cut(segment, _serial(segment, seed, index, keep))
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_end_with_parent) as pool:
+    with recorders(workers) as pool:
         for index, segment in enumerate(segments):
             yield from _cut(segment, _parallel(pool, segment, (seed, index, keep), workers + 1))
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on recording for nobody."""
-
-    def wait():
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def run_block(

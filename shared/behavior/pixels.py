@@ -23,10 +23,9 @@ file, say that this is no V-D4RL data and how it was drawn.
 
 import importlib.metadata
 import json
-import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -42,6 +41,7 @@ from shared.behavior.record import (
     in_units,
     plan,
 )
+from shared.behavior.recorders import recorders
 from shared.behavior.rollout import run_episode
 from shared.behavior.simulator import DrawingSimulator, make_drawing
 from shared.data.catalog import lookup
@@ -222,15 +222,11 @@ def _each(units: list[Unit], order: Order, folder: Path, workers: int):
                 _simulator(unit.environment, order.render).close()
             _simulator.cache_clear()
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_draw_with_one) as pool:
+    with recorders(workers, _draw_with_one) as pool:
         futures = {pool.submit(record_unit, unit, order, folder): unit for unit in units}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for future in as_completed(futures):
+            future.result()
+            yield futures[future]
 
 
 def _draw_with_one() -> None:
