@@ -102,9 +102,21 @@ HEAVIEST = (
 """Files that take longest, the longest first."""
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="also the tests that are marked as long")
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items):
-    """Begin with the heaviest files, so that processes side by side end at about one time."""
+def pytest_collection_modifyitems(config, items):
+    """Leave long tests out unless asked for, or named by themselves.
+
+    Begin with the heaviest files, so that processes side by side end at about one time.
+    """
+    named = any("::" in word for word in config.args)
+    if not (config.getoption("--all") or named):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     rank = {Path(__file__).parent / name: i for i, name in enumerate(HEAVIEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 

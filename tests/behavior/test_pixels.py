@@ -122,6 +122,7 @@ def test_policies_share_the_episodes_equally():
     assert units[3].file == "000030-random-5010.hdf5" and units[3].first == 30
 
 
+@pytest.mark.long
 def test_shards_hold_the_same_episodes(recorded, tmp_path):
     record_pixels(NAME, 100, seed=3, folder=tmp_path / "84px", size=84)
     one, two = read_vd4rl(recorded[0]).frames, read_vd4rl(tmp_path / "84px").frames

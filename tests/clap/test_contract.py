@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from contract.test_contract import leaves, run
 from dreams import TINY
+from long import long_but
 
 from shared.datasets.sequences import to_sequences
 from shared.errors import NonFiniteError
@@ -54,7 +55,10 @@ def tiny_plan(case: str, seeds=(0,), **more):
     return make_plan("clap", "clap", "hopper-random", seeds=seeds, overrides=overrides)
 
 
-@pytest.fixture(scope="module", params=CASES)
+SHORT = "paper", "noise, no constraint, remembered states", "flow latents, every option"
+
+
+@pytest.fixture(scope="module", params=long_but(CASES, *SHORT))
 def trained(request, hopper_random):
     """Plan, algorithm and final state of two seeds, 12 updates a call at most."""
     plan = tiny_plan(request.param, seeds=(0, 5))
@@ -128,7 +132,7 @@ def test_actions_stay_in_range(trained, hopper_random, scale):
             assert np.isfinite(action).all() and np.abs(action).max() <= 1.0
 
 
-@pytest.mark.parametrize("trained", LOOKED_AT, indirect=True)
+@pytest.mark.parametrize("trained", long_but(LOOKED_AT, *SHORT), indirect=True)
 def test_looks_at_held_out_episodes_give_finite_metrics(trained, hopper_random):
     plan, algorithm, state = trained
     dataset, keys = hopper_random.to_device(), program.seed_keys(plan.seeds)

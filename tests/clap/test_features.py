@@ -23,6 +23,8 @@ from shared.runs.start import train_plan
 from shared.training.seeds import of_seed
 from shared.training.views import source_of
 
+pytestmark = pytest.mark.long
+
 
 def plan_on(model, name="cnf", **more):
     features = frozen_model.plan_of_features(model).to_dict()

@@ -17,6 +17,8 @@ from shared.runs.plan import make_plan
 from shared.runs.temporaries import peak_bytes
 from shared.types import Spec, Window
 
+pytestmark = pytest.mark.long
+
 SPEC = Spec.of_pixels((16, 16, 3), 2, np.zeros(2, np.float32))
 SMALL = TINY | {"observation": "pixels", "cnn_depth": 2, "cnn_patch": 2}
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from dreams import TINY
+from long import long_but
 from tiny import tiny_plan
 
 from clap.algorithms.clap import CLAP
@@ -78,7 +79,7 @@ def test_members_are_ordinary_runs_with_a_label_each(sweep):
     assert not np.array_equal(*actions)
 
 
-@pytest.mark.parametrize("saves", [1, 2, 4])
+@pytest.mark.parametrize("saves", long_but([1, 2, 4], 2))
 def test_a_killed_sweep_goes_on_to_the_same_bits(
     model, sweep, hopper_random, tmp_path, monkeypatch, saves
 ):

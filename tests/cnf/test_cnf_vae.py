@@ -34,6 +34,7 @@ def test_the_settings_of_a_flow_are_refused():
         tiny_plan("cnf", encoder="vae")
 
 
+@pytest.mark.long
 def test_it_takes_over_the_encoder_of_a_run_of_plas(hopper_random, tmp_path):
     plas = train_plan(tiny_plan("plas", steps=1), hopper_random, tmp_path / "plas")
     rest = {"steps": 2, "batch_size": 16, "actor_hidden_sizes": [16], "critic_hidden_sizes": [16]}

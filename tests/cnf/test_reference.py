@@ -11,6 +11,8 @@ from cnf.moons import fit, log_prob, two_moons
 from shared.models.flow import ConditionalFlow
 from shared.models.learner import Learner, descend
 
+pytestmark = pytest.mark.long
+
 LAYERS, HIDDEN, STEPS, BATCH = 6, 48, 600, 512
 
 

@@ -185,6 +185,7 @@ def test_older_runs_have_no_cpu_time(make_run):
     assert made.costs[0].cpu_hours is None and run.origins[0].commit is None
 
 
+@pytest.mark.long
 def test_every_format_repeats_byte_for_byte(make_run, tmp_path):
     made = [recorded(make_run("a")), recorded(make_run("b", label="50 % ±"))]
     reports = [report.make_report([read_run(run.path) for run in made]) for _ in range(2)]

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from long import long_but
 from micro_plans import CONTROLS, SARSA, VALUED, WITHIN, micro_plan
 from tiny import cases
 
@@ -39,7 +40,7 @@ def observations_of(data, count=16):
     return jax.numpy.asarray(data.transitions.observation[:count]), keys
 
 
-@pytest.fixture(params=cases(), scope="module")
+@pytest.fixture(params=long_but(cases(), *PLAIN), scope="module")
 def name(request) -> str:
     return request.param
 

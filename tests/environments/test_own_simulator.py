@@ -108,6 +108,7 @@ def commanded(actions):
     return (LOW + HIGH) / 2 + actions * (HIGH - LOW) / 2
 
 
+@pytest.mark.long
 def test_every_episode_is_cut_at_the_registered_horizon(trained_run):
     with open(trained_run / "scores.csv") as file:
         assert {int(row["length"]) for row in csv.DictReader(file)} == {HORIZON}

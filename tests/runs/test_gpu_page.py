@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.long
 def test_a_dry_run_writes_the_page(tmp_path):
     words = [ROOT / "scripts" / "gpu-page", "--dry-run", "--only", "iql-x4"]
     done = subprocess.run(

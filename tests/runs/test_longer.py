@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
+from long import long_but
 from tiny import SMALL, TINY
 
 from cnf.cli import main as cnf
@@ -84,7 +85,11 @@ def test_a_kill_between_the_two_files_loses_nothing(run, hopper_random, tmp_path
 
 
 @pytest.mark.parametrize(
-    "sweep", [{"hidden_sizes": [[8], [8, 8]]}, {"alpha": [1.0, 3.0]}], ids=["apart", "together"]
+    "sweep",
+    [
+        pytest.param({"hidden_sizes": [[8], [8, 8]]}, id="apart"),
+        pytest.param({"alpha": [1.0, 3.0]}, id="together", marks=pytest.mark.long),
+    ],
 )
 def test_a_sweep_goes_on_to_the_same_bits(hopper_random, tmp_path, sweep):
     algorithm = "bc" if "hidden_sizes" in sweep else "td3bc"
@@ -119,7 +124,9 @@ def test_what_a_resumed_run_cannot_take_is_named_as_it_was_written(run):
         assert result.exit_code == 2 and f"leave out '{words[0]}'" in result.output
 
 
-@pytest.mark.parametrize(("family", "name"), ALGORITHMS)
+@pytest.mark.parametrize(
+    ("family", "name"), long_but(ALGORITHMS, ("cnf", "cnf"), ("cnf", "iql"), ("clap", "clap"))
+)
 def test_schedules_are_those_that_depend_on_the_steps(family, name, hopper_random):
     """The program of an update holds the number of steps just where the algorithm says so."""
     fields = registry.find(family, name).__dataclass_fields__

@@ -73,6 +73,7 @@ def test_a_time_limit_leaves_out_its_last_rows(run):
     np.testing.assert_allclose(discounted_returns(np.ones(3), 0.5), [1.75, 1.5, 1.0])
 
 
+@pytest.mark.long
 def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
     """SPOT's critics learn with `online_discount` there, and not before."""
     settings = {"online_discount": 0.5, "reward_shift": -1.0, "steps": 4}

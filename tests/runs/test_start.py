@@ -102,6 +102,7 @@ def test_a_schedule_that_ends_with_the_steps_is_told(hopper_random, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_floats_share_a_program_without_a_model(hopper_random, tmp_path):
     """Each member ends where a run of its own value alone ends."""
     options = {"steps": 6, "evaluate_every": 100}
@@ -208,6 +209,7 @@ def test_values_of_one_name_are_refused_before_a_folder_is_made(file, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.long
 def test_cloning_beside_a_run_or_a_sweep_is_found_and_damage_there_is_no_fault(file, tmp_path):
     data, out = DataRequest("hopper-random", file), tmp_path / "runs"
     (cloned_run,) = start(Request("cnf", "bc", data, overrides=BC, out=out / "bc"))

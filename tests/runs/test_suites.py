@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from long import long_but
 
 from clap.cli import main as clap
 from cnf.cli import main as cnf
@@ -74,7 +75,7 @@ def test_vd4rl_is_seen_in_pixels_unless_states_are_asked_for(tmp_path, seen, uni
 
 
 @pytest.mark.parametrize(("family", "algorithm"), [("clap", "clap"), ("cnf", "bc")])
-@pytest.mark.parametrize("suite", suites.suites())
+@pytest.mark.parametrize("suite", long_but(suites.suites(), "d4rl-locomotion", "vd4rl", "maze2d"))
 def test_every_suite_has_a_plan(tmp_path, family, algorithm, suite):
     line = ["train", "--benchmark", suite, "--algo", algorithm, "--preset", "quick", "--dry-run"]
     cli = {"clap": clap, "cnf": cnf}[family]

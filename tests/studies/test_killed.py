@@ -82,6 +82,7 @@ def kept(tmp_path_factory):
         yield folder
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # on a busy machine Ray alone takes minutes to start
 def test_a_killed_study_ends_in_the_same_tables(begin, whole, kept, monkeypatch):
     """A local worker is killed, then one of a real Ray cluster, at rows that chance names."""

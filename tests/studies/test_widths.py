@@ -57,6 +57,7 @@ def study(hopper_random, tmp_path_factory):
     return jobs, told
 
 
+@pytest.mark.long
 def test_every_run_is_judged_once(study):
     jobs, told = study
     assert len([sentence for sentence in told if sentence.startswith("judging ")]) == 5
@@ -72,6 +73,7 @@ def test_every_run_is_judged_once(study):
     assert cloned.width is None and cloned.value_error is None and cloned.distance > 0
 
 
+@pytest.mark.long
 def test_the_figure_and_its_points_are_on_the_page(study, tmp_path):
     jobs, _ = study
     (line,) = find_lines(runs_of(jobs), "deterministic")

@@ -71,6 +71,7 @@ def test_a_stopped_run_ends_with_the_same_bits(
     assert (out / "scores.csv").read_bytes() == (finished / "scores.csv").read_bytes()
 
 
+@pytest.mark.long
 def test_a_box_that_widens_goes_on_from_where_it_was(hopper_random, tmp_path, monkeypatch):
     """What it has grown by is in the checkpoint: a run stopped within the phase ends alike."""
     case = "dsrl (frozen decoder, edit)"

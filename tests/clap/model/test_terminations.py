@@ -137,6 +137,7 @@ def test_imagined_rows_end_where_the_datas_falls_are(write, tmp_path):
     assert size < 256 * 5  # nothing follows an end
 
 
+@pytest.mark.long
 def test_the_command_tells_what_ends_imagined_episodes(write, tmp_path):
     falls = make_falls(8)
     sets = [
