@@ -46,9 +46,7 @@ def print_report(file: Examined, console: Console) -> None:
 
 def print_frames(data: FrameData, console: Console) -> None:
     """Print everything about frames that were read from a V-D4RL folder."""
-    frames, about = data.frames, Table(show_header=False)
-    about.add_column(style="cyan", no_wrap=True)
-    about.add_column(overflow="fold")
+    frames, about = data.frames, _pairs()
     for key, value in {
         "folder": str(data.path),
         "data set": data.name,
@@ -75,10 +73,16 @@ def print_frames(data: FrameData, console: Console) -> None:
         console.print(f"[yellow]warning[/] {warning}")
 
 
-def _about(file: Examined) -> Table:
+def _pairs() -> Table:
+    """A name and a value a row; neither is cut off on a narrow terminal."""
     table = Table(show_header=False)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(style="cyan", overflow="fold")
+    table.add_column(overflow="fold", min_width=16)
+    return table
+
+
+def _about(file: Examined) -> Table:
+    table = _pairs()
     rows = {
         "file": str(file.path),
         "data set": file.name,
@@ -135,7 +139,7 @@ def _value_table(columns: Columns) -> Table:
     """Ranges of every column over its finite numbers, and how many others there are."""
     table = Table("column", "shape")
     for name in ("minimum", "mean", "maximum", "not finite"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for name in ("observation", "action", "reward", "next_observation"):
         x = getattr(columns, name)
         if x is not None:
