@@ -57,6 +57,8 @@ DOMAINS = {
     "puzzle-4x5": Domain(99, 5, 1000, 2),
     "puzzle-4x6": Domain(115, 5, 1000, 2),
 }
+ARMS = ("cube", "scene", "puzzle")
+"""How the domains of the robot arm begin."""
 FILES: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("cube-single-play", "cube-double-play", "scene-play"), (1000, 1001)),
     **dict.fromkeys(("cube-single-noisy", "cube-double-noisy", "scene-noisy"), (1000, 1001)),

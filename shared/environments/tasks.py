@@ -58,6 +58,11 @@ class Environment:
     quirk: str = ""
     by_success: bool = False
 
+    @property
+    def is_arm(self) -> bool:
+        """OGBench's robot arm?  With its meshes a simulator takes 65 to 160 MB, and a second."""
+        return self.simulator == "OGBench" and self.name.startswith(ogbench_names.ARMS)
+
 
 def _of_ogbench(name: ogbench_names.Name) -> Environment:
     sizes = ogbench_names.DOMAINS[name.domain]

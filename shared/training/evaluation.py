@@ -1,22 +1,21 @@
 """Scoring policies in real simulators, while training goes on.
 
 All episodes of all seeds and both policy modes run in lockstep, so that one
-compiled call gives the actions of all of them; from pixels, those of one seed after the other,
-for a simulator that draws holds tens of megabytes.  Starts and policy noise depend
+compiled call gives the actions of all of them; where a simulator takes much memory, those of one
+seed after the other, and of a robot arm a few episodes at a time.  Starts and policy noise depend
 on the seed, the update and the episode alone: an evaluation that is repeated
 after a resume gives the same returns.
 """
 
 import concurrent.futures
+import itertools
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from threading import Event
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from shared.environments.checked import make_checked
 from shared.environments.rendering import Pixels
@@ -24,51 +23,11 @@ from shared.environments.scores import episode_score
 from shared.environments.simulators import has_simulator
 from shared.environments.units import PLAIN, Units
 from shared.record.schema import MODES
-from shared.training.program import seed_keys
+from shared.training.lockstep import lockstep, play
 from shared.training.seeds import copied
 
 PATIENCE = 0.2
 """Seconds between two looks whether an evaluation is still waited for."""
-EVALUATION = 1_000_003
-"""Folded into a seed's key to keep evaluation noise apart from training noise."""
-
-
-@partial(jax.jit, static_argnames=("algorithm", "episodes"))
-def _initial_memory(algorithm, episodes, state):
-    def one(state):
-        memory = algorithm.initial_memory(state)
-        return jax.tree.map(lambda x: jnp.broadcast_to(x, (2, episodes, *jnp.shape(x))), memory)
-
-    return jax.vmap(one)(state)
-
-
-@partial(jax.jit, static_argnames=("algorithm",))
-def _rewarded(algorithm, memory, reward):
-    """Memories of every (seed, mode, episode) after a reward of shape (seeds, 2, episodes)."""
-    function = algorithm.rewarded
-    for _ in range(reward.ndim):
-        function = jax.vmap(function)
-    return function(memory, reward)
-
-
-@partial(jax.jit, static_argnames=("algorithm",))
-def _act(algorithm, state, memory, observation, keys, step, time):
-    """Actions of every (seed, mode, episode): observation has these axes first."""
-
-    def one_seed(state, memory, observation, key):
-        for number in (EVALUATION, step, time):
-            key = jax.random.fold_in(key, number)
-
-        def act(memory, observation, key):
-            return algorithm.act(state, memory, observation, key=key)
-
-        first, second = (jax.tree.map(lambda x, m=m: x[m], memory) for m in (0, 1))
-        mode = jax.vmap(partial(act, key=None))(first, observation[0])
-        episode_keys = jax.random.split(key, observation.shape[1])
-        sample = jax.vmap(act)(second, observation[1], episode_keys)
-        return jax.tree.map(lambda a, b: jnp.stack([a, b]), mode, sample)
-
-    return jax.vmap(one_seed)(state, memory, observation, keys)
 
 
 def evaluate(
@@ -96,7 +55,7 @@ def evaluate(
         episodes: of each seed and mode.
         pixels: what the policy sees; None = states.
         units: those of the run's data.
-        simulators: `len(seeds) · 2 · episodes` of `make_checked` to re-use.
+        simulators: as many as `lockstep` says, of `make_checked`, to re-use.
         watch: called with every step: number of the row that is returned for its episode,
             observation and action as the policy has them, reward, terminal.
         is_over: asked before every step whether nobody waits for the rows any more.
@@ -107,58 +66,47 @@ def evaluate(
     Raises:
         CancelledError: `is_over` said so.
     """
-    index = [(s, m, e) for s in range(len(seeds)) for m in range(2) for e in range(episodes)]
+    size = lockstep(environment, len(seeds), episodes, pixels)
     make = partial(make_checked, environment, pixels=pixels, units=units)
-    simulators = simulators or [make() for _ in index]
-    starts = [
-        units.seen(simulator.reset(seed=_start_seed(seeds[s], step, e))[0])
-        for simulator, (s, _, e) in zip(simulators, index, strict=True)
-    ]
-    observations = np.stack(starts).astype(np.float32 if pixels is None else np.uint8)
-    shape = (len(seeds), 2, episodes, *observations.shape[1:])
-    memory = _initial_memory(algorithm, episodes, state)
-    keys = seed_keys(seeds)
-    returns, lengths = np.zeros(len(index)), np.zeros(len(index), int)
-    alive, time = np.ones(len(index), bool), 0
-    ended = np.zeros(len(index), bool)
-    while alive.any():
-        if is_over is not None and is_over():
-            raise CancelledError
-        actions, memory = _act(
-            algorithm, state, memory, observations.reshape(shape), keys, step, time
-        )
-        actions = np.asarray(actions).reshape(len(index), -1)
-        commands, rewards = units.command(actions), np.zeros(len(index), np.float32)
-        for i in np.flatnonzero(alive):
-            before = observations[i].copy()
-            following, reward, terminal, timeout, _ = simulators[i].step(commands[i])
-            observations[i] = units.seen(following)
-            rewards[i] = reward
-            returns[i] += reward
-            lengths[i] += 1
-            ended[i], alive[i] = terminal, not (terminal or timeout)
-            if watch is not None:
-                watch(i, before, actions[i], reward, terminal)
-        if jax.tree.leaves(memory):
-            memory = _rewarded(algorithm, memory, rewards.reshape(shape[:3]))
-        time += 1
-    return [
-        {
-            "step": step,
-            "seed": seeds[s],
-            "mode": MODES[m],
-            "episode": e,
-            "return": float(returns[i]),
-            "score": episode_score(str(environment), float(returns[i]), bool(ended[i])),
-            "length": int(lengths[i]),
-        }
-        for i, (s, m, e) in enumerate(index)
-    ]
+    simulators = simulators or [make() for _ in range(size.simulators)]
+    rows: dict[int, dict[str, Any]] = {}
+    for first in range(0, len(seeds), size.seeds):
+        part, own = seeds[first : first + size.seeds], state
+        if len(part) < len(seeds):  # nothing to cut else, which would be compiled as well
+            own = jax.tree.map(lambda x, i=first: x[i : i + size.seeds], state)
+        for begin in range(0, episodes, size.episodes):
+            some = range(begin, begin + size.episodes)
+            numbers = [
+                ((first + s) * 2 + m) * episodes + e
+                for s, m, e in itertools.product(range(len(part)), range(2), some)
+            ]
+            played = play(
+                *(algorithm, own, simulators),
+                **{"seeds": part, "step": step, "some": some, "episodes": episodes},
+                units=units,
+                watch=_ignore if watch is None else partial(_tell, watch, numbers),
+                is_over=is_over or (lambda: False),
+            )
+            for row, (return_, length, ended) in zip(numbers, played, strict=True):
+                rows[row] = {
+                    "step": step,
+                    "seed": seeds[row // (2 * episodes)],
+                    "mode": MODES[row // episodes % 2],
+                    "episode": row % episodes,
+                    "return": return_,
+                    "score": episode_score(str(environment), return_, ended),
+                    "length": length,
+                }
+    return [rows[row] for row in sorted(rows)]
 
 
-def _start_seed(seed: int, step: int, episode: int) -> int:
-    """Both modes of a seed get the same starts, so that their difference is the policy's."""
-    return int(np.random.SeedSequence([seed, step, episode]).generate_state(1)[0])
+def _ignore(*_) -> None:
+    """Nobody watches."""
+
+
+def _tell(watch: Callable, numbers: list[int], i: int, *step) -> None:
+    """`watch` hears of a simulator's step by the number of its row."""
+    watch(numbers[i], *step)
 
 
 class BackgroundEvaluator:
@@ -176,16 +124,17 @@ class BackgroundEvaluator:
         pixels: Pixels | None = None,
         units: Units = PLAIN,
     ):
-        self._algorithm, self._seeds = algorithm, seeds
-        self._together = len(seeds) if pixels is None else 1
-        count = self._together * 2 * episodes if has_simulator(environment) else 0
+        size = lockstep(environment, len(seeds), episodes, pixels)
+        count = size.simulators if has_simulator(environment) else 0
         self._pool, self._closed = ThreadPoolExecutor(1, thread_name_prefix="evaluation"), Event()
         # Simulators that draw belong to the thread that makes them.
         make = partial(make_checked, environment, pixels=pixels, units=units)
         self._simulators = self._pool.submit(lambda: [make() for _ in range(count)]).result()
-        self._play = partial(
+        self._evaluate = partial(
             evaluate,
+            algorithm,
             environment=environment,
+            seeds=seeds,
             episodes=episodes,
             pixels=pixels,
             units=units,
@@ -200,17 +149,6 @@ class BackgroundEvaluator:
             return
         copy = copied(state)
         self._pending.append((label, self._pool.submit(self._evaluate, copy, step=step)))
-
-    def _evaluate(self, state, step: int) -> list[dict[str, Any]]:
-        """The rows of all seeds, as many at a time as there are simulators for."""
-        if self._together == len(self._seeds):  # nothing to cut, which would be compiled as well
-            return self._play(self._algorithm, state, seeds=self._seeds, step=step)
-        rows = []
-        for first in range(0, len(self._seeds), self._together):
-            part = slice(first, first + self._together)
-            own = jax.tree.map(lambda x, part=part: x[part], state)
-            rows += self._play(self._algorithm, own, seeds=self._seeds[part], step=step)
-        return rows
 
     def finished(
         self, *, wait: bool, check: Callable[[], None] = lambda: None

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from tiny import tiny_plan
 
+from shared.environments.rendering import FAST, Pixels
 from shared.training import program
 from shared.training.evaluation import BackgroundEvaluator, evaluate
+from shared.training.lockstep import Lockstep, lockstep
 from shared.types import Spec
 
 
@@ -45,21 +47,40 @@ def test_it_is_asked_before_every_step(policy):
     assert len(asked) == 4
 
 
-def test_seeds_that_take_turns_have_the_same_rows(hopper_random):
-    """As from pixels, where the simulators of one seed serve all."""
+def test_seeds_and_episodes_that_take_turns_have_the_same_rows(hopper_random, monkeypatch):
+    """As from pixels, where the simulators of one seed serve all, and of a robot arm."""
     algorithm = tiny_plan("bc").build()
     state = program.init_state(algorithm, hopper_random.spec, (0, 1))
-    found = []
-    for together in (2, 1):
-        evaluator = BackgroundEvaluator(algorithm, "hopper", (0, 1), episodes=1)
-        evaluator._together = together
-        evaluator._play.keywords["simulators"] = evaluator._simulators[: 2 * together]
+    found, watched = [], []
+    for size in (Lockstep(2, 2), Lockstep(1, 2), Lockstep(1, 1)):
+        monkeypatch.setattr("shared.training.evaluation.lockstep", lambda *_, size=size: size)
+        evaluator = BackgroundEvaluator(algorithm, "hopper", (0, 1), episodes=2)
+        assert len(evaluator._simulators) == size.simulators
         evaluator.submit(state, 3, {})
         found += evaluator.finished(wait=True)
         evaluator.close()
-    (_, side_by_side), (_, in_turn) = found
-    assert [row["seed"] for row in in_turn] == [0, 0, 1, 1]
-    for key in ("seed", "mode", "episode", "length"):
-        assert [row[key] for row in side_by_side] == [row[key] for row in in_turn]
-    returns = [[row["return"] for row in rows] for rows in (side_by_side, in_turn)]
-    np.testing.assert_allclose(*returns, rtol=1e-4)
+        rewards = [0.0] * 8
+        watched.append(rewards)
+
+        def watch(i, observation, action, reward, terminal, rewards=rewards):
+            rewards[i] += reward
+
+        more = {"seeds": (0, 1), "step": 3, "episodes": 2, "watch": watch}
+        rows = evaluate(algorithm, state, "hopper", **more)
+        assert [row["return"] for row in rows] == rewards
+    (_, whole), *others = found
+    assert [row["seed"] for row in whole] == [0] * 4 + [1] * 4
+    assert [row["episode"] for row in whole] == [0, 1] * 4
+    for _, rows in others:
+        for key in ("seed", "mode", "episode", "length"):
+            assert [row[key] for row in rows] == [row[key] for row in whole]
+        returns = [[row["return"] for row in each] for each in (rows, whole)]
+        np.testing.assert_allclose(*returns, rtol=1e-4)
+
+
+def test_few_simulators_of_a_robot_arm_are_made():
+    assert lockstep("hopper", 4, 25) == (4, 25)
+    assert lockstep("cube-single-play", 4, 25) == (1, 5)
+    assert lockstep("scene-play", 2, 7) == (1, 1)
+    assert lockstep("pointmaze-medium-navigate", 2, 7) == (2, 7)
+    assert lockstep("walker_walk", 4, 5, Pixels(64, FAST)) == (1, 5)
