@@ -59,9 +59,12 @@ class Environment:
     by_success: bool = False
 
     @property
-    def is_arm(self) -> bool:
-        """OGBench's robot arm?  With its meshes a simulator takes 65 to 160 MB, and a second."""
-        return self.simulator == "OGBench" and self.name.startswith(ogbench_names.ARMS)
+    def megabytes(self) -> int:
+        """Of memory that one of its simulators takes, about; those of OGBench's arm hold meshes."""
+        if self.simulator == "OGBench" and self.name.startswith(ogbench_names.ARMS):
+            return 160
+        kind = self.simulator.partition("/")[0]
+        return {"dm_control": 16, "Adroit": 12}.get(kind, 3)
 
 
 def _of_ogbench(name: ogbench_names.Name) -> Environment:

@@ -1,10 +1,10 @@
 """Scoring policies in real simulators, while training goes on.
 
 All episodes of all seeds and both policy modes run in lockstep, so that one
-compiled call gives the actions of all of them; where a simulator takes much memory, those of one
-seed after the other, and of a robot arm a few episodes at a time.  Starts and policy noise depend
-on the seed, the update and the episode alone: an evaluation that is repeated
-after a resume gives the same returns.
+compiled call gives the actions of all of them; where their simulators would take gigabytes, and
+from pixels, those of one seed after the other, or a few episodes at a time.  Starts and policy
+noise depend on the seed, the update and the episode alone: an evaluation that is repeated after a
+resume gives the same returns.
 """
 
 import concurrent.futures

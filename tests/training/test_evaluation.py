@@ -78,9 +78,12 @@ def test_seeds_and_episodes_that_take_turns_have_the_same_rows(hopper_random, mo
         np.testing.assert_allclose(*returns, rtol=1e-4)
 
 
-def test_few_simulators_of_a_robot_arm_are_made():
+def test_simulators_that_take_much_memory_are_few():
     assert lockstep("hopper", 4, 25) == (4, 25)
+    assert lockstep(None, 4, 25) == (4, 25)
+    assert lockstep("walker_walk", 4, 10) == (4, 10)
+    assert lockstep("walker_walk", 12, 20) == (1, 20)
     assert lockstep("cube-single-play", 4, 25) == (1, 5)
     assert lockstep("scene-play", 2, 7) == (1, 1)
-    assert lockstep("pointmaze-medium-navigate", 2, 7) == (2, 7)
+    assert lockstep("pointmaze-medium-navigate", 2, 50) == (2, 50)
     assert lockstep("walker_walk", 4, 5, Pixels(64, FAST)) == (1, 5)
