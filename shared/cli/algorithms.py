@@ -2,7 +2,7 @@
 
 import click
 
-from shared.cli.completion import complete_algorithm
+from shared.cli.completion import complete_algorithm, complete_preset
 
 
 def algorithms_command(family: str) -> click.Command:
@@ -11,7 +11,13 @@ def algorithms_command(family: str) -> click.Command:
     @click.command(name="algorithms")
     @click.argument("name", required=False, shell_complete=complete_algorithm(family))
     @click.option("--env", "dataset", default="", help="Show the values for this data set.")
-    @click.option("--preset", default="paper", show_default=True)
+    @click.option(
+        "--preset",
+        default="paper",
+        show_default=True,
+        shell_complete=complete_preset(family),
+        help="Show the values of this preset: paper, quick, standard.",
+    )
     def algorithms(name, dataset, preset):
         """List the algorithms, or one with its equations and every hyperparameter."""
         from shared.comparison.console import make_console

@@ -40,3 +40,19 @@ def complete_study(context, parameter, incomplete):
     names = (x.name for x in (resources.files("configs") / "studies").iterdir())
     known = sorted(name.removesuffix(".yaml") for name in names)
     return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+
+
+def complete_preset(family: str):
+    """Presets of the algorithm that was named, or of the family's own."""
+
+    def complete(context, parameter, incomplete):
+        from shared.errors import UserError
+        from shared.runs import config
+
+        try:
+            own = config.load_values(context.params.get("algo") or family)["presets"]
+        except UserError:  # told by the command itself
+            own = {}
+        return [CompletionItem(x) for x in ("paper", *own) if x.startswith(incomplete)]
+
+    return complete

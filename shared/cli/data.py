@@ -260,7 +260,7 @@ def inspect_command(
         entry = lookup(str(file))
         name = name or entry.name
         file, official = official_path(entry, data_dir), entry.is_ours
-    stem = file.resolve().stem
+    stem = Path(os.path.realpath(file)).stem  # `resolve` raises where links lead in a circle
     if file.exists() and form_of(file) == "vd4rl":
         if report is not None:
             raise ConfigError("--report is of states; of pictures the contact sheet is the report.")

@@ -86,8 +86,10 @@ def _returns_table(run: Path, rows: list[dict]):
     from shared.record.run_folder import RunFolder
 
     record = RunFolder.open(run, write=False).record
+    early = "" if record["status"] == "finished" else f" of a run that is {record['status']}"
     caption = (
-        f"{record['algorithm']} on {record['dataset']} (data: {record['source']}), last policy. "
+        f"{record['algorithm']} on {record['dataset']} (data: {record['source']}), policy after "
+        f"{rows[0]['step']:,} updates{early}. "
         "Return: raw sum of rewards, mean and standard deviation over episodes. Score: the "
         "benchmark's normalised return (OGBench: success in percent), n/a without reference "
         "returns. Length: steps."

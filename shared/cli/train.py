@@ -4,7 +4,12 @@ from pathlib import Path
 
 import click
 
-from shared.cli.completion import complete_algorithm, complete_dataset, complete_suite
+from shared.cli.completion import (
+    complete_algorithm,
+    complete_dataset,
+    complete_preset,
+    complete_suite,
+)
 from shared.errors import ConfigError
 
 
@@ -72,7 +77,8 @@ def train_command(family: str) -> click.Command:
         "--preset",
         default="paper",
         show_default=True,
-        help="'paper' for the paper's values, 'quick' for minutes on a CPU.",
+        shell_complete=complete_preset(family),
+        help="'paper' for the paper's values; 'quick' takes minutes, 'standard' half an hour.",
     )
     @click.option(
         "--seeds",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from shared.comparison.read import read_run
-from shared.errors import ExportError
+from shared.errors import ExportError, RunError
 from shared.export.export import READER, export_run
 from shared.export.manifest import packages
 from shared.loading.listing import SUMS
@@ -47,6 +47,8 @@ def release_runs(
     folder = Path(out) / name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,100}", name):
         raise ExportError(f"'{name}' is no name of a release; use letters, digits, '-', '_', '.'.")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty; choose another --name.")
     require_empty(folder)
     named = {policy_name(Path(run)): Path(run) for run in runs}
     if len(named) < len(runs):

@@ -79,8 +79,8 @@ def _from_folder(folder: Path, name: str) -> Path:
     """A policy in a folder of this machine, where it is."""
     try:
         sums = (folder / SUMS).read_text("utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{folder / SUMS} cannot be read ({reason}); name the place of releases with "
             f"{VARIABLE}, a folder or a web address."

@@ -129,6 +129,8 @@ def make_plan(
     numbers = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise ConfigError("--seeds must be at least 1.")
+    if len({*numbers}) < len(numbers):
+        raise ConfigError(f"--seeds: {list(numbers)} has a number twice; give each seed once.")
     if odd := next((x for x in numbers if not 0 <= x < SEEDS), None):
         raise ConfigError(f"--seed: a seed must lie from 0 to {SEEDS - 1:,}, and {odd} does not.")
     plan = Plan(

@@ -1,11 +1,12 @@
 """Where every run begins: with a `Request`, or with a plan and data that are there already."""
 
+import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from shared.datasets.dataset import Dataset
 from shared.errors import ConfigError
@@ -121,7 +122,7 @@ def train(
     *,
     env: str | None = None,
     data: str | Path | None = None,
-    seeds: int | Sequence[int] = 1,
+    seeds: SupportsIndex | Iterable[SupportsIndex] = 1,
     out: str | Path | None = None,
     model: str | Path | None = None,
     overrides: dict[str, Any] | None = None,
@@ -153,18 +154,40 @@ def train(
     of_data = {
         name: more.pop(name) for name in ("source", "data_dir", "observation") if name in more
     }
-    numbers = range(seeds) if isinstance(seeds, int) else seeds
-    plain = isinstance(numbers, Sequence) and not isinstance(numbers, str)
-    if not plain or not all(isinstance(x, int) for x in numbers):
-        raise ConfigError(f"seeds is {seeds!r}; write how many, or a list of whole numbers.")
+    if unknown := next((name for name in more if name not in MORE), None):
+        raise ConfigError(
+            f"train has no argument '{unknown}'; values of --set go into overrides="
+            f"{{'{unknown}': ...}}, and else it knows {', '.join(MORE)}."
+        )
+    for name, value in {"overrides": overrides, "sweep": more.get("sweep")}.items():
+        if not isinstance(value or {}, Mapping):
+            raise ConfigError(f"{name} is {value!r}; write a dictionary from names to values.")
+    if not isinstance(env, str | None):
+        raise ConfigError(f"env is {env!r}; write the name of a data set (a file goes into data).")
     request = Request(
         family,
         algorithm or family,
         DataRequest(env, None if data is None else Path(data), **of_data),
-        seeds=tuple(numbers),
+        seeds=_numbers(seeds),
         overrides=overrides or {},
         out=None if out is None else Path(out),
         model=None if model is None else Path(model),
         **more,
     )
     return start(request, progress=progress)
+
+
+MORE = ("preset", "label", "loggers", "sweep")
+"""What else `train` takes, with what belongs to the data."""
+
+
+def _numbers(seeds: Any) -> tuple[int, ...]:
+    """How many, or which; NumPy's whole numbers are some."""
+    try:
+        some = list(seeds) if isinstance(seeds, Iterable) else range(operator.index(seeds))
+        if isinstance(seeds, str | bytes | bool) or any(isinstance(x, bool) for x in some):
+            raise TypeError
+        return tuple(map(operator.index, some))
+    except TypeError:
+        told = f"seeds is {seeds!r}; write how many, or a list of whole numbers."
+        raise ConfigError(told) from None

@@ -19,7 +19,9 @@ def require_free(out: Path, *, source: Path, force: bool) -> None:
     Raises:
         DataError: `out` exists, is a folder that nobody converted, or lies in `source`.
     """
-    if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
+    # realpath, as `Path.resolve` raises where links lead in a circle
+    target, origin = (Path(os.path.realpath(path)) for path in (out, source))
+    if target == origin or origin in target.parents:
         raise DataError(f"{out}: lies in the source; name another place.")
     if not out.exists():
         return

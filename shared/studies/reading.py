@@ -63,6 +63,8 @@ def make_study(document: Any, name: str, where: str, files: Files) -> Study:
     data = read_data_sets(document, where, files)
     rows = read_rows(document, where)
     report = _reporting(document.get("report"), f"{where}: report")
+    if alone := next((first for first, second in report.claims if first == second), None):
+        raise ConfigError(f"{where}: report: claims: '{alone}' is compared with itself; name two.")
     for label in (label for pair in report.claims for label in pair):
         _check_claimed(label, rows, f"{where}: report: claims")
     return Study(

@@ -57,6 +57,11 @@ def _rows_of(label: str, entry: Any, common: dict, where: str, is_control: bool)
     }
     if empty := next((key for key, swept in sweep.items() if not swept), None):
         raise ConfigError(f"{where}: sweep: '{empty}' has no values; add some.")
+    for key, swept in sweep.items():
+        if any(x in swept[:i] for i, x in enumerate(swept)):
+            raise ConfigError(f"{where}: sweep: '{key}' has a value twice; write each value once.")
+        if key in (own.get("set") or {}):
+            raise ConfigError(f"{where}: '{key}' is in set and in sweep; leave out one of the two.")
     rows = []
     for preset in presets:
         ending = f", {preset}" if len(presets) > 1 else ""

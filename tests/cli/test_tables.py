@@ -68,7 +68,10 @@ def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp
     assert [tuple(row[:2]) for row in rows] == heads and {row[2] for row in rows} == {"2"}
     assert all(float(row[3].replace(",", "")) > 0 for row in rows)
     text = " ".join(" ".join(lines).split())
-    assert "bc on hopper-random (data: collected), last policy. Return: raw sum of rewards" in text
+    assert (
+        "bc on hopper-random (data: collected), policy after 4 updates. Return: raw sum of rewards"
+        in text
+    )
 
 
 @pytest.mark.parametrize(

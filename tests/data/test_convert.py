@@ -40,6 +40,17 @@ def sources(write, arrays, tmp_path):
     return paths
 
 
+def test_links_that_lead_in_a_circle_are_no_file(write, arrays, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    source = write(arrays)
+    for words in (["convert", loop, tmp_path / "x.npz"], ["inspect", loop]):
+        result = CliRunner().invoke(data_group, [*map(str, words)])
+        assert isinstance(result.exception, DataError), result.exception
+    result = CliRunner().invoke(data_group, ["convert", str(source), str(loop / "x.npz")])
+    assert isinstance(result.exception, DataError), result.exception
+
+
 @pytest.mark.parametrize("target", ENDINGS)
 @pytest.mark.parametrize("source", ENDINGS)
 def test_every_form_into_every_other(sources, arrays, tmp_path, source, target):

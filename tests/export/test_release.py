@@ -91,7 +91,7 @@ def test_cards_say_where_a_policy_comes_from(released):
     words = (folder / "hopper-random-iql.md").read_text()
     assert card["sha256"] in words and card["data"]["sha256"] in words
     assert "hopper-random-iql" in (folder / "README.md").read_text()
-    with pytest.raises(RunError, match="is not empty"):
+    with pytest.raises(RunError, match="is not empty; choose another --name"):
         release_runs(runs, folder.parent, "first")
     with pytest.raises(ExportError, match="two of the runs have one name"):
         release_runs([runs[0], runs[0]], folder.parent, "second")

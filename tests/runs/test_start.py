@@ -180,6 +180,27 @@ def test_without_a_simulator_the_losses_are_told(file, tmp_path):
     assert "no simulator scored this policy; phase 'policy' went: " in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"seeds": [1, 1]}, r"\[1, 1\] has a number twice"),
+        ({"seeds": True}, "seeds is True; write how many"),
+        ({"steps": 2}, "no argument 'steps'; values of --set go into overrides={'steps': ...}"),
+        ({"sweep": "alpha=1,2"}, "sweep is 'alpha=1,2'; write a dictionary"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_from_python_are_one_sentence(file, tmp_path, words, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        shared.train("cnf", "bc", **{"data": file, "out": tmp_path / "run"} | words)
+
+
+@pytest.mark.parametrize("seeds", [np.int64(2), np.arange(2), range(2), (np.int32(0), 1)], ids=str)
+def test_whole_numbers_of_numpy_are_seeds(file, tmp_path, seeds):
+    run = shared.train("cnf", "bc", data=file, out=tmp_path / "run", seeds=seeds, overrides=BC)
+    assert read_run(run[0]).record["seeds"] == [0, 1]
+
+
 def test_rows_of_a_file_that_is_read_whole_are_told_as_unused(hopper_random, file):
     asked = Request("cnf", "bc", DataRequest("hopper-random", file), overrides={"rows": 7})
     told = unused_rows(asked, hopper_random)

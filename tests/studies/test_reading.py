@@ -123,6 +123,23 @@ def test_a_row_learns_on_the_states_of_another_rows_model(tmp_path):
             {"rows": {"A": {"algorithm": "plas", "sweep": {"latent_clip": []}}}},
             "sweep: 'latent_clip' has no values",
         ),
+        (
+            {"rows": {"A": {"algorithm": "plas", "sweep": {"latent_clip": [1, 1.0]}}}},
+            "sweep: 'latent_clip' has a value twice",
+        ),
+        (
+            {
+                "rows": {
+                    "A": {
+                        "algorithm": "plas",
+                        "set": {"latent_clip": 1},
+                        "sweep": {"latent_clip": [1, 2]},
+                    }
+                }
+            },
+            "'latent_clip' is in set and in sweep",
+        ),
+        ({"report": {"claims": [["BC", "BC"]]}}, "claims: 'BC' is compared with itself"),
         ({"report": {"claims": [["BC", "CB"]]}}, "claims: 'CB' is no row; the nearest"),
         ({"report": {"claims": ["BC"]}}, "claims: 'BC' is no pair of labels"),
         ({"report": {"notes": "hello"}}, "report: notes is 'hello'; write a list"),
