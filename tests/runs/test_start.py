@@ -198,7 +198,7 @@ def test_wrong_arguments_from_python_are_one_sentence(file, tmp_path, words, sen
 @pytest.mark.parametrize("seeds", [np.int64(2), np.arange(2), range(2), (np.int32(0), 1)], ids=str)
 def test_whole_numbers_of_numpy_are_seeds(file, tmp_path, seeds):
     run = shared.train("cnf", "bc", data=file, out=tmp_path / "run", seeds=seeds, overrides=BC)
-    assert read_run(run[0]).record["seeds"] == [0, 1]
+    assert [*read_run(run[0]).seeds] == [0, 1]
 
 
 def test_rows_of_a_file_that_is_read_whole_are_told_as_unused(hopper_random, file):
