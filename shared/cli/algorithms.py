@@ -76,8 +76,10 @@ def _show(console, family: str, name: str, dataset: str, preset: str) -> None:
     phases = ", ".join(f"{p.name} {format_count(p.steps)}" for p in plan.build().phases())
     console.print(Text(f"\nphases and their updates: {phases}\n"))
     table = Table(title=f"--set KEY=VALUE  ({preset})")
-    for k, column in enumerate(("key", "value", "range", "meaning")):
-        table.add_column(column, no_wrap=k < 3)
+    for column in ("key", "value"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("range", overflow="fold", max_width=16)
+    table.add_column("meaning", overflow="fold", min_width=16)
     values = plan.hyperparameters | dataclasses.asdict(plan.settings)
     owners = (algorithm_class, RunSettings)
     if algorithm_class.shaped_by:
