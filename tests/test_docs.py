@@ -19,6 +19,7 @@ from shared.runs import registry
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+SHORT = ROOT / "docs" / "notebooks" / "first-policy.ipynb"
 
 
 def test_the_site_builds_from_the_repository_alone(tmp_path):
@@ -35,7 +36,7 @@ def test_the_site_builds_from_the_repository_alone(tmp_path):
     assert "cnf-train" in (tmp_path / "html" / "commands.html").read_text()
 
 
-@pytest.mark.parametrize("path", long_but(NOTEBOOKS, NOTEBOOKS[1]), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", long_but(NOTEBOOKS, SHORT), ids=lambda path: path.stem)
 def test_a_notebook_runs(path, monkeypatch, tmp_path):
     """Its cells, one after another, in one namespace."""
     import matplotlib.pyplot as plt

@@ -84,6 +84,14 @@ def test_completion_imports_no_jax():
     found, modules = complete("clap", ["clap", "train", "--benchmark", "vd4rl"])
     assert found == {"vd4rl", "vd4rl-humanoid"}
     require_light(modules)
+    found, modules = complete("clap", ["clap", "train", "--algo", "clap", "--preset", "q"])
+    assert found == {"quick", "quick-paper"}
+    require_light(modules)
+
+
+def test_a_terminal_without_the_letters_gets_others():
+    printed, _ = run("cnf", ["algorithms", "cnf"], PYTHONIOENCODING="ascii")
+    assert "latent_clip" in printed and "?" in printed
 
 
 @pytest.mark.wheel

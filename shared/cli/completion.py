@@ -46,12 +46,17 @@ def complete_preset(family: str):
     """Presets of the algorithm that was named, or of the family's own."""
 
     def complete(context, parameter, incomplete):
-        from shared.errors import UserError
-        from shared.runs import config
+        from importlib import resources
 
+        import yaml
+
+        from shared.storage.yaml_text import load_yaml
+
+        # Not by `config.load_values`, whose module imports JAX.
+        file = resources.files("configs") / f"{context.params.get('algo') or family}.yaml"
         try:
-            own = config.load_values(context.params.get("algo") or family)["presets"]
-        except UserError:  # told by the command itself
+            own = load_yaml(file.read_text()).get("presets") or {}
+        except (OSError, yaml.YAMLError):  # told by the command itself
             own = {}
         return [CompletionItem(x) for x in ("paper", *own) if x.startswith(incomplete)]
 

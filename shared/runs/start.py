@@ -28,6 +28,9 @@ from shared.training import loop, program
 from shared.training.kept_programs import keep_programs
 from shared.training.progress import Progress
 
+MORE = ("preset", "label", "loggers", "sweep")
+"""What else `train` takes, with what belongs to the data."""
+
 
 def start(request: Request, *, progress: Progress | None = None) -> list[Path]:
     """Load what a request asks for, and train it.
@@ -175,10 +178,6 @@ def train(
         **more,
     )
     return start(request, progress=progress)
-
-
-MORE = ("preset", "label", "loggers", "sweep")
-"""What else `train` takes, with what belongs to the data."""
 
 
 def _numbers(seeds: Any) -> tuple[int, ...]:

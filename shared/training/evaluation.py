@@ -16,6 +16,7 @@ from threading import Event
 from typing import Any
 
 import jax
+import numpy as np
 
 from shared.environments.checked import make_checked
 from shared.environments.rendering import Pixels
@@ -76,23 +77,29 @@ def evaluate(
             own = jax.tree.map(lambda x, i=first: x[i : i + size.seeds], state)
         for begin in range(0, episodes, size.episodes):
             some = range(begin, begin + size.episodes)
-            numbers = [
-                ((first + s) * 2 + m) * episodes + e
-                for s, m, e in itertools.product(range(len(part)), range(2), some)
-            ]
+            whose = [*itertools.product(range(first, first + len(part)), range(2), some)]
+            numbers = [(s * 2 + m) * episodes + e for s, m, e in whose]
             played = play(
-                *(algorithm, own, simulators),
-                **{"seeds": part, "step": step, "some": some, "episodes": episodes},
+                algorithm,
+                own,
+                simulators,
+                seeds=part,
+                step=step,
+                some=some,
+                episodes=episodes,
+                dtype=np.float32 if pixels is None else np.uint8,
                 units=units,
                 watch=_ignore if watch is None else partial(_tell, watch, numbers),
                 is_over=is_over or (lambda: False),
             )
-            for row, (return_, length, ended) in zip(numbers, played, strict=True):
+            for row, (s, m, e), (return_, length, ended) in zip(
+                numbers, whose, played, strict=True
+            ):
                 rows[row] = {
                     "step": step,
-                    "seed": seeds[row // (2 * episodes)],
-                    "mode": MODES[row // episodes % 2],
-                    "episode": row % episodes,
+                    "seed": seeds[s],
+                    "mode": MODES[m],
+                    "episode": e,
                     "return": return_,
                     "score": episode_score(str(environment), return_, ended),
                     "length": length,

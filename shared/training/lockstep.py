@@ -101,23 +101,23 @@ def play(
     step: int,
     some: range,
     episodes: int,
+    dtype: type,
     units: Units,
     watch: Callable,
     is_over: Callable[[], bool],
 ) -> list[tuple[float, int, bool]]:
     """Return, length and end (is it a terminal?) of every (seed, mode, episode), in this order.
 
-    Each has one of the `simulators`; `some` of an evaluation's `episodes` are played.  What else
-    there is means what it does of `evaluate`, but that `watch` gets the number of the simulator.
+    Each has one of the `simulators`; `some` of an evaluation's `episodes` are played, and seen as
+    numbers of this `dtype`, whatever a simulator's own are.  What else there is means what it does
+    of `evaluate`, but that `watch` gets the number of the simulator.
     """
     whose = [(seed, episode) for seed in seeds for _ in range(2) for episode in some]
     starts = [
         units.seen(simulator.reset(seed=_start_seed(seed, step, episode))[0])
         for simulator, (seed, episode) in zip(simulators, whose, strict=True)
     ]
-    observations = np.stack(starts)
-    if observations.dtype != np.uint8:
-        observations = observations.astype(np.float32)
+    observations = np.stack(starts).astype(dtype)
     shape = (len(seeds), 2, len(some), *observations.shape[1:])
     memory = _initial_memory(algorithm, len(some), state)
     keys = seed_keys(seeds)

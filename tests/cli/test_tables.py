@@ -1,5 +1,6 @@
 """The tables of `data list` and `algorithms` on a narrow terminal, and lines in place of bars."""
 
+import json
 import re
 
 import pytest
@@ -72,6 +73,10 @@ def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp
         "bc on hopper-random (data: collected), policy after 4 updates. Return: raw sum of rewards"
         in text
     )
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    lines = shown(cnf, "evaluate", run, "--episodes", "1")
+    assert "updates of a run that is interrupted." in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize(

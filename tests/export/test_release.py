@@ -77,6 +77,9 @@ def test_a_changed_policy_is_refused(released, server, tmp_path):
         load_policy("hopper-random-bc@first", releases=changed.parent)
     with pytest.raises(DataError, match="SHA256SUMS cannot be read .* LATENT_POLICIES_RELEASES"):
         load_policy("hopper-random-bc@first", releases=tmp_path)
+    (changed / "SHA256SUMS").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="SHA256SUMS cannot be read .* LATENT_POLICIES_RELEASES"):
+        load_policy("hopper-random-bc@first", releases=changed.parent)
 
 
 def test_cards_say_where_a_policy_comes_from(released):

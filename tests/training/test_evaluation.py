@@ -78,6 +78,25 @@ def test_seeds_and_episodes_that_take_turns_have_the_same_rows(hopper_random, mo
         np.testing.assert_allclose(*returns, rtol=1e-4)
 
 
+class Bytes:
+    """A simulator of one step whose states are small whole numbers."""
+
+    def reset(self, seed):
+        return np.full(11, 200, np.uint8), {}
+
+    def step(self, action):
+        return np.full(11, 201, np.uint8), 1.0, True, False, {}
+
+
+def test_whatever_numbers_a_simulator_has_a_policy_sees_float32(policy):
+    algorithm, state = policy
+    seen = []
+    more = {"episodes": 1, "watch": lambda i, observation, *_: seen.append(observation)}
+    simulators = [Bytes(), Bytes()]
+    evaluate(algorithm, state, "hopper", seeds=(0,), step=0, simulators=simulators, **more)
+    assert [x.dtype for x in seen] == [np.float32] * 2 and seen[0][0] == 200
+
+
 def test_simulators_that_take_much_memory_are_few():
     assert lockstep("hopper", 4, 25) == (4, 25)
     assert lockstep(None, 4, 25) == (4, 25)
