@@ -5,9 +5,13 @@ compiled call gives the actions of all of them; where their simulators would tak
 from pixels, those of one seed after the other, or a few episodes at a time.  Starts and policy
 noise depend on the seed, the update and the episode alone: an evaluation that is repeated after a
 resume gives the same returns.
+
+Policies act on the CPU, as their simulators do.  A GPU works off its programs one after the other:
+there each step of an episode would wait until the updates of a whole call are done.
 """
 
 import concurrent.futures
+import contextlib
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -70,6 +74,9 @@ def evaluate(
     size = lockstep(environment, len(seeds), episodes, pixels)
     make = partial(make_checked, environment, pixels=pixels, units=units)
     simulators = simulators or [make() for _ in range(size.simulators)]
+    cpu = acting_device()
+    if cpu is not None:
+        state = jax.device_put(state, cpu)
     rows: dict[int, dict[str, Any]] = {}
     for first in range(0, len(seeds), size.seeds):
         part, own = seeds[first : first + size.seeds], state
@@ -79,19 +86,20 @@ def evaluate(
             some = range(begin, begin + size.episodes)
             whose = [*itertools.product(range(first, first + len(part)), range(2), some)]
             numbers = [(s * 2 + m) * episodes + e for s, m, e in whose]
-            played = play(
-                algorithm,
-                own,
-                simulators,
-                seeds=part,
-                step=step,
-                some=some,
-                episodes=episodes,
-                dtype=np.float32 if pixels is None else np.uint8,
-                units=units,
-                watch=_ignore if watch is None else partial(_tell, watch, numbers),
-                is_over=is_over or (lambda: False),
-            )
+            with contextlib.nullcontext() if cpu is None else jax.default_device(cpu):
+                played = play(
+                    algorithm,
+                    own,
+                    simulators,
+                    seeds=part,
+                    step=step,
+                    some=some,
+                    episodes=episodes,
+                    dtype=np.float32 if pixels is None else np.uint8,
+                    units=units,
+                    watch=_ignore if watch is None else partial(_tell, watch, numbers),
+                    is_over=is_over or (lambda: False),
+                )
             for row, (s, m, e), (return_, length, ended) in zip(
                 numbers, whose, played, strict=True
             ):
@@ -105,6 +113,15 @@ def evaluate(
                     "length": length,
                 }
     return [rows[row] for row in sorted(rows)]
+
+
+def acting_device() -> jax.Device | None:
+    """The CPU, where JAX computes on something else; None if it is the default, or hidden."""
+    if jax.default_backend() == "cpu":
+        return None
+    with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS names the GPU alone
+        return jax.local_devices(backend="cpu")[0]
+    return None
 
 
 def _ignore(*_) -> None:

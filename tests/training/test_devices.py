@@ -15,9 +15,10 @@ from shared.training import devices, program
 SCRIPT = """
 import sys
 import jax
+import jax.numpy as jnp
 import numpy as np
 from shared.datasets.rows import make_dataset
-from shared.training import devices, program
+from shared.training import devices, evaluation, program
 from shared.types import Spec, Transition
 sys.path.insert(0, {tests!r})
 from tiny import tiny_plan
@@ -45,6 +46,19 @@ assert mesh.shape == {{"seeds": 2, "batch": 4}}
 for one, many in zip(*found, strict=True):
     np.testing.assert_allclose(one, many, rtol=1e-5, atol=1e-5)
 print("the same on", len(jax.devices()))
+
+# As beside a GPU: policies act on a device of their own, in the evaluation as in what it compiles.
+play, rows = evaluation.play, []
+for device in (None, jax.devices()[7]):
+    def watched(algorithm, state, *rest, **more):
+        places = {{x.devices().pop() for x in jax.tree.leaves(state)}} | jnp.zeros(1).devices()
+        assert device is None or places == {{device}}, places
+        return play(algorithm, state, *rest, **more)
+    evaluation.acting_device, evaluation.play = lambda: device, watched
+    state = program.init_state(algorithm, spec, (0, 5))
+    rows.append(evaluation.evaluate(algorithm, state, "hopper", seeds=(0, 5), step=0, episodes=1))
+assert rows[0] == rows[1] and len(rows[0]) == 4
+print("acts the same")
 """
 
 
@@ -58,7 +72,8 @@ def test_eight_devices_train_what_one_does():
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0 and "the same on 8" in done.stdout, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "the same on 8" in done.stdout and "acts the same" in done.stdout
 
 
 def test_more_devices_than_there_are():
