@@ -44,7 +44,7 @@ def list_command():
 
 
 @study_group.command("run")
-@click.argument("name", metavar="NAME|FILE", shell_complete=complete_study)
+@_study
 @_out
 @click.option(
     "--launcher",
@@ -90,21 +90,24 @@ def list_command():
 def run_command(name, out, launcher, workers, pairs, files, data_dir, only, only_plan):
     """Train every run of a study that is not finished yet.
 
-    NAME is one of 'study list', or a YAML file of your own.  The same command
-    goes on where the last one was stopped.
+    NAME is one of 'study list', FILE a YAML file of your own, DIR the folder of a
+    study that was begun.  The same command goes on where the last one was
+    stopped.
     """
     from shared.cli.study_tables import print_plan
     from shared.runs.config import parse_overrides
     from shared.studies.costs import costs_of
-    from shared.studies.folder import LOGS, default_folder, freeze
+    from shared.studies.folder import FILE, LOGS, default_folder, freeze, open_study
     from shared.studies.jobs import make_jobs
     from shared.studies.launchers.choice import make_workers
     from shared.studies.reading import find_study
     from shared.studies.run import carry_out
     from shared.training.progress import terminal_progress
 
-    study = find_study(name, _files(files))
-    out = out or default_folder(name)
+    if (Path(name) / FILE).exists():
+        study, out = open_study(name, out, _files(files))
+    else:
+        study, out = find_study(name, _files(files)), out or default_folder(name)
     jobs = make_jobs(study, out, data_dir=data_dir, only=only)
     place = make_workers(launcher, workers, out, parse_overrides(pairs))
     costs = costs_of(jobs)
@@ -165,7 +168,13 @@ def report_command(name, out, target, page):
     from shared.studies.folder import REPORT, open_study
     from shared.studies.jobs import make_jobs
     from shared.studies.reading import find_study
-    from shared.studies.reporting import finished, refresh_page, runs_of, write_page
+    from shared.studies.reporting import (
+        finished,
+        refresh_page,
+        require_scores,
+        runs_of,
+        write_page,
+    )
 
     if page is not None:
         refresh_page(find_study(name, None), page)
@@ -174,10 +183,13 @@ def report_command(name, out, target, page):
     jobs, target = make_jobs(study, out), target or out / REPORT
     how = {"mode": study.report.mode, "axis": study.report.axis}
     words = {"title": study.title, "question": study.question}
+    runs = runs_of(jobs)
+    require_scores(runs)
     if any(job.row.sweep for job in jobs):
         tell = lambda sentence: click.echo(sentence, err=True)  # noqa: E731
         judge_all(dict.fromkeys(folder for job in jobs for folder in finished(job)), tell)
-    write_comparison(runs_of(jobs), [target], **how, **words)
+        runs = runs_of(jobs)
+    write_comparison(runs, [target], **how, **words)
     click.echo(write_page(study, jobs, target))
 
 

@@ -17,6 +17,8 @@ NOTE = (
     "Time and memory are estimates: matrix products at the rate measured just now, doubled, "
     "without recording, compiling and scoring; data and state without intermediates."
 )
+UNKNOWN = "unknown"
+"""What nobody can say of data before they are read."""
 
 
 def print_plan(study: Study, jobs: Sequence[Job], costs: Mapping[Path, Cost], workers: int) -> None:
@@ -37,18 +39,29 @@ def print_plan(study: Study, jobs: Sequence[Job], costs: Mapping[Path, Cost], wo
         steps = sorted({_updates(job) for job in own})
         told = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
         memory = max((sum(cost.memory) for cost in known), default=0)
-        cells = (f"{len(rest)} of {len(own)}", told, duration(sum(c.seconds for c in known)))
+        cells = (f"{len(rest)} of {len(own)}", told, _time(known, len(rest)))
         about = (row.label, str(len(row.seeds)), row.preset)
-        table.add_row(*about, *cells, size(memory))
+        table.add_row(*about, *cells, size(memory) if known or not rest else UNKNOWN)
     known = [costs[folder] for folder in todo if folder in costs]
-    seconds, disk = sum(cost.seconds for cost in known), sum(cost.disk for cost in known)
+    seconds, disk = sum(cost.seconds for cost in known) + 0.0, sum(cost.disk for cost in known)
     console = make_console()
     console.print(table)
     several = f"; with {workers} workers at least {duration(seconds / workers)}"
-    console.print(
-        f"{len(todo)} of {len(left)} runs are left: {duration(seconds)} of one core or device"
-        f"{several if workers > 1 else ''}, {size(disk)} of disk."
+    told = (
+        f"{duration(seconds)} of one core or device{several if workers > 1 else ''}, "
+        f"{size(disk)} of disk"
     )
+    lost = len(todo) - len(known)
+    more = f"{lost} runs whose data say only when they are read how large they are"
+    parts = [told] * bool(known or not lost) + [more] * bool(lost)
+    console.print(f"{len(todo)} of {len(left)} runs are left: {' and '.join(parts)}.")
+
+
+def _time(known: Sequence[Cost], count: int) -> str:
+    """That `count` jobs will take, of which the costs of some are known."""
+    if count and not known:
+        return UNKNOWN
+    return f"{'over ' if len(known) < count else ''}{duration(sum(x.seconds for x in known) + 0.0)}"
 
 
 def print_status(study: Study, jobs: Sequence[Job], out: Path) -> None:

@@ -4,7 +4,7 @@
 <name>.json      its card: data, updates, seeds, returns, licence, command
 <name>.md        the same for people
 README.md        one line a policy
-SHA256SUMS       of the archives; `load_policy("name@release")` reads it first
+SHA256SUMS       of all of these; `load_policy("name@release")` reads it first
 """
 
 import json
@@ -57,8 +57,8 @@ def release_runs(
         folder.mkdir(parents=True, exist_ok=True)
         cards = [_pack(run, folder, policy, licence) for policy, run in named.items()]
         (folder / READER).unlink()  # it comes with the package that reads releases
-        sums = "".join(f"{card['sha256']}  {card['file']}\n" for card in cards)
         (folder / "README.md").write_text(_index(name, cards), "utf-8")
+        sums = "".join(f"{sha256_of(file)}  {file.name}\n" for file in sorted(folder.iterdir()))
         (folder / SUMS).write_text(sums, "utf-8")
     return folder
 

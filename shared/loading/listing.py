@@ -21,6 +21,7 @@ from shared.loading.network import open_address
 SUMS = "SHA256SUMS"
 MAXIMUM_FILES, MAXIMUM_BYTES, MAXIMUM_PAGES = 100_000, 1 << 25, 200
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,200}\.(npz|hdf5)")
+_NOTE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,200}\.(json|md)")
 
 
 class ListedFile(NamedTuple):
@@ -65,6 +66,8 @@ def list_mirror(root: str, folder: str) -> list[ListedFile]:
 def read_sums(text: str, base: str) -> list[ListedFile]:
     """The files of a list as `sha256sum` writes it; their addresses begin with `base`.
 
+    Cards and notes that it names beside them are left out: nothing loads those.
+
     Raises:
         BadListing: as of `list_mirror`.
     """
@@ -74,6 +77,8 @@ def read_sums(text: str, base: str) -> list[ListedFile]:
         if match is None:
             raise BadListing(f"sent no list of SHA-256 in {SUMS}")
         name = match[2]
+        if _NOTE.fullmatch(name):
+            continue
         found.append(ListedFile(name, f"{base}/{urllib.parse.quote(name)}", None, match[1].lower()))
     return _checked(found)
 

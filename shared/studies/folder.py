@@ -10,7 +10,7 @@ report/        tables and plots, once `study report` made them
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -42,15 +42,20 @@ def freeze(study: Study, out: Path) -> None:
         write_atomically(out / FILE, f"{note}\nname: {study.name}\n{text}")
 
 
-def open_study(place: str | Path, out: Path | None = None) -> tuple[Study, Path]:
+def open_study(
+    place: str | Path, out: Path | None = None, files: Mapping[str, Path] | None = None
+) -> tuple[Study, Path]:
     """The study in a folder: of `out`, of `place` itself, or where `place` names a study.
+
+    Of its data, `files` are elsewhere by now: label -> file.
 
     Raises:
         ConfigError: there is no such study, or its copy is damaged.
         RunError: it was not run yet.
     """
-    folder = out or (Path(place) if (Path(place) / FILE).exists() else default_folder(str(place)))
-    file = folder / FILE
+    own = Path(place) if (Path(place) / FILE).exists() else None
+    folder = out or own or default_folder(str(place))
+    file = (own or folder) / FILE
     if not file.exists():
         if str(place) not in committed():
             find_study(str(place), None)  # tells the nearest name
@@ -61,7 +66,7 @@ def open_study(place: str | Path, out: Path | None = None) -> tuple[Study, Path]
     except (ValueError, yaml.YAMLError, AttributeError, KeyError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: is damaged ({reason}); run the study again.") from None
-    return make_study(document, str(name), str(file), {}), folder
+    return make_study(document, str(name), str(file), files or {}), folder
 
 
 @contextlib.contextmanager

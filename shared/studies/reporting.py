@@ -11,6 +11,7 @@ from shared.comparison.read import read_run
 from shared.comparison.record import Run
 from shared.comparison.results import write_results
 from shared.errors import RunError
+from shared.record.schema import MODES
 from shared.runs import members
 from shared.studies import states
 from shared.studies.jobs import Job
@@ -35,6 +36,19 @@ def runs_of(jobs: Sequence[Job]) -> list[Run]:
     if not found:
         raise RunError("the study has no runs yet; run it first.")
     return found
+
+
+def require_scores(runs: Sequence[Run]) -> None:
+    """A report is on scores.
+
+    Raises:
+        RunError: no run has one.
+    """
+    if not any(run.final_episodes(mode) for run in runs for mode in MODES):
+        raise RunError(
+            "none of the runs has an evaluation yet; train until the first one is done, or, where "
+            "no simulator scores the task, rank the runs by 'cnf choose RUN...'."
+        )
 
 
 def finished(job: Job) -> list[Path]:

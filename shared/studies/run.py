@@ -47,6 +47,9 @@ def carry_out(
             failed = _bring_data(left, progress or Progress(), tell)
             left = [job for job in left if job.folder not in failed]
             failed |= Schedule(left, workers, tell, seconds).run()
+            for job in jobs:
+                if job.folder in failed:
+                    states.note_failure(job, failed[job.folder])
         except (KeyboardInterrupt, Interrupted):
             interrupted = True
             raise Interrupted("interrupted; the study goes on by its own command") from None

@@ -11,6 +11,8 @@ from shared.record.schema import SWEEP_FILE, status_of
 from shared.studies.jobs import Job
 
 NEW, FINISHED, FAILED, RUNNING = "new", "finished", "failed", "running"
+ERROR = "error.txt"
+"""In the folder of a job that failed before its run began: why."""
 
 
 class State(NamedTuple):
@@ -33,11 +35,24 @@ ORDER = (FAILED, RUNNING, "stopped", "interrupted", "waiting", NEW, FINISHED)
 
 def state_of(job: Job) -> State:
     """How a job stands."""
-    if job.row.sweep and not (job.folder / SWEEP_FILE).exists():
-        return State(NEW)
+    if not is_begun(job):
+        file = job.folder / ERROR
+        return State(FAILED, error=file.read_text("utf-8").strip()) if file.exists() else State(NEW)
     states = [_state_of_run(member) for member in job.members]
     first = min(states, key=lambda state: ORDER.index(state.status))
     return first._replace(done=sum(state.done for state in states) / len(states))
+
+
+def is_begun(job: Job) -> bool:
+    """Whether its run, or its sweep, has a record of its own."""
+    return (job.folder / (SWEEP_FILE if job.row.sweep else "run.json")).exists()
+
+
+def note_failure(job: Job, sentence: str) -> None:
+    """Keep why a job failed whose run could not say so itself; the next attempt forgets it."""
+    if not is_begun(job):
+        job.folder.mkdir(parents=True, exist_ok=True)
+        (job.folder / ERROR).write_text(f"{sentence}\n", "utf-8")
 
 
 def _state_of_run(folder: Path) -> State:
@@ -81,5 +96,5 @@ def clear(folder: Path) -> None:
 
 
 def _is_of_run(path: Path) -> bool:
-    tables = ("config.yaml", "run.json", "metrics.csv", "metrics.jsonl", "scores.csv")
+    tables = (ERROR, "config.yaml", "run.json", "metrics.csv", "metrics.jsonl", "scores.csv")
     return path.name in tables or "checkpoints" in path.parts

@@ -15,6 +15,7 @@ from shared import load_policy
 from shared.errors import DataError, ExportError, RunError
 from shared.export.release import portable, release_runs
 from shared.loading.fetch_release import SHIPPED
+from shared.storage.checksum import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,9 @@ def test_cards_say_where_a_policy_comes_from(released):
     words = (folder / "hopper-random-iql.md").read_text()
     assert card["sha256"] in words and card["data"]["sha256"] in words
     assert "hopper-random-iql" in (folder / "README.md").read_text()
+    listed = [line.split("  ") for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    assert {name for _, name in listed} == {p.name for p in folder.iterdir()} - {"SHA256SUMS"}
+    assert all(sha256_of(folder / name) == digest for digest, name in listed)
     with pytest.raises(RunError, match="is not empty; choose another --name"):
         release_runs(runs, folder.parent, "first")
     with pytest.raises(ExportError, match="two of the runs have one name"):
@@ -107,6 +111,9 @@ def test_policies_come_with_the_package(monkeypatch, tmp_path):
     folders = [path.parent for path in SHIPPED.glob("*/SHA256SUMS")]
     assert folders
     for folder in folders:
+        for line in (folder / "SHA256SUMS").read_text().splitlines():
+            digest, name = line.split("  ")
+            assert sha256_of(folder / name) == digest, name
         cards = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
         for card in cards:
             name = f"{card['file'].removesuffix('.npz')}@{folder.name}"

@@ -3,9 +3,11 @@
 import contextlib
 import os
 import random
+import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from shared.studies.jobs import make_jobs, to_plain
 from shared.studies.launchers.choice import make_workers
 from shared.studies.reading import committed, make_study
 from shared.studies.run import carry_out, unfinished
+from shared.studies.states import state_of
 from shared.studies.tables import tables_of
 from shared.studies.work import work
 from shared.training.progress import Progress
@@ -117,3 +120,20 @@ def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
     result = CliRunner().invoke(clap, ["study", "status", str(out)], env={"COLUMNS": "300"})
     assert result.exit_code == 0 and "failed: phase 'policy'" in result.output, result.output
     assert "1 finished, 1 failed" in result.output
+
+
+def test_a_job_that_fails_before_its_run_begins_says_so(begin, hopper_random, tmp_path):
+    """Its data are gone: no run can say so, the study does, until it goes on with them."""
+    data = Path(shutil.copy(hopper_random.path, tmp_path / "mine.hdf5"))
+    jobs, out = begin(data=[{"label": "mine", "name": "hopper-random", "file": str(data)}])
+    moved = data.rename(tmp_path / "moved.hdf5")
+    failed = carry_out(jobs, out, make_workers("local", 1, out, {}), tell=lambda sentence: None)
+    assert len(failed) == len(jobs)
+    for job in jobs:
+        assert state_of(job).status == "failed" and str(data) in str(state_of(job).error)
+    words = ["study", "run", str(out), "--data", f"mine={moved}", "--dry-run"]
+    result = CliRunner().invoke(cnf, words, env={"COLUMNS": "160"})
+    assert result.exit_code == 0 and "2 of 2 runs are left" in result.output, result.output
+    moved.rename(data)
+    assert work(to_plain(jobs[0].request), Progress()).error is None
+    assert state_of(jobs[0]).status == "finished" and not (jobs[0].folder / "error.txt").exists()

@@ -166,6 +166,12 @@ def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
     result = CliRunner().invoke(cnf, [*words, "--data", f"mine={path}"], env={"COLUMNS": "160"})
     assert result.exit_code == 0 and "2 of 2 runs are left" in result.output, result.output
     assert not out.exists()
+    document["data"] = [{"label": "mine", "file": str(path)}]
+    document["rows"]["C-LAP"]["set"] = {"window": 10}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
+    result = CliRunner().invoke(cnf, words, env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    assert result.output.count("unknown") == 4 and "2 runs are left: 2 runs whose" in result.output
     result = CliRunner().invoke(cnf, ["study", "status", str(out)])
     assert result.exit_code == 2 and result.output.startswith("error: study '"), result.output
     assert not Path("study.yaml").exists()
