@@ -47,7 +47,10 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
         )
     if data.environment is not None and has_simulator(data.environment):
         check_simulator(data.environment, Units(data.action_range, data.observation_offset))
-    if not sum(phase.steps for phase in plan.build().phases()) and not online:
+    algorithm = plan.build()
+    *_, last = phases = algorithm.phases()
+    acts_itself = model is not None and last.evaluates and last.name == algorithm.reusable.phase
+    if not sum(phase.steps for phase in phases) and not online and not acts_itself:
         raise ConfigError(
             "there is nothing to train: every phase has 0 updates; set steps to at least 1."
             if model is None

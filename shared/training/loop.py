@@ -114,8 +114,18 @@ def train(
                     first = position.step if index == position.index else 0
                     progress.begin(phases[index].name, phases[index].steps, first)
                     state = run_phase(context, state, phases[index], Position(index, first), begin)
+                if not any(phase.steps for phase in phases):
+                    keep_untrained(context, state, phases)
             log.scores(evaluator, wait=True)
     return state
+
+
+def keep_untrained(context: Context, state, phases) -> None:
+    """Save and score a policy that is a model taken over, and nothing else."""
+    position = Position(len(phases) - 1, 0)
+    if context.run.checkpoints.latest is None:
+        save(context.run, state, phases[-1], position, context.log, lambda: None)
+    evaluate_if_due(context, state, phases[-1], position)
 
 
 def run_phase(context: Context, state, phase: Phase, position: Position, begin):
@@ -145,7 +155,7 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
 
     if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
-    if step == 0 and settings.evaluate_first and phase.explore is None:
+    if step == 0 < phase.steps and settings.evaluate_first and phase.explore is None:
         evaluate_if_due(context, state, phase, position)
     pieces = tuple(stretches(step, phase, settings))
     calls = paging.calls(algorithm, index, dataset, keys, pieces, settings.steps_per_call)

@@ -127,6 +127,27 @@ def test_both_families_share_a_table_and_a_plot(sweep, hopper_random, tmp_path):
     assert hours[0] == 0 and (np.diff(hours) > 0).all()
 
 
+def test_the_prior_of_a_model_is_scored_without_an_update(model, hopper_random, tmp_path):
+    """A row beside its agents; a kill before the scores are written loses nothing."""
+    plan = agent_plan(model, policy="prior", evaluate_first=True)
+    frozen = frozen_model.load_model(model, plan, hopper_random)
+    out = train_plan(plan, hopper_random, tmp_path / "run", model=frozen)
+    run = RunFolder.open(out, write=False)
+    assert run.record["status"] == "finished"
+    with open(out / "scores.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * plan.settings.episodes and {row["step"] for row in rows} == {"0"}
+    ours, theirs = (trained.load_state(path)[3].world_model for path in (out, model))
+    for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_array_equal(x, np.repeat(y, 2, axis=0))
+    whole = (out / "scores.csv").read_bytes()
+    (out / "scores.csv").write_bytes(whole.splitlines(keepends=True)[0])
+    record = json.loads((out / "run.json").read_text()) | {"status": "interrupted"}
+    (out / "run.json").write_text(json.dumps(record))
+    resume(out, load=lambda _: hopper_random)
+    assert (out / "scores.csv").read_bytes() == whole
+
+
 def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
     with pytest.raises(ConfigError, match="hidden_sizes"):
         agent_plan(model, hidden_sizes=[3])
@@ -135,7 +156,7 @@ def test_what_does_not_fit_is_refused(model, hopper_random, tmp_path):
     fits = agent_plan(model)
     frozen = frozen_model.load_model(model, fits, hopper_random)
     with pytest.raises(ConfigError, match="nothing is left to train"):
-        train_plan(agent_plan(model, policy="prior"), hopper_random, tmp_path / "run", model=frozen)
+        train_plan(agent_plan(model, steps=0), hopper_random, tmp_path / "run", model=frozen)
     swept = combinations({"action_std": [1.0, 2.0]})
     with pytest.raises(ConfigError, match="action_std: .* belongs to the model"):
         members.start([fits] * 2, swept, hopper_random, tmp_path / "run", model=frozen)
