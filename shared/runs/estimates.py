@@ -123,6 +123,8 @@ def forecast(plans: Sequence[Plan], spec: Spec) -> str:
         for name, updates, operations in costs(plan, spec).phases:
             known = seconds.get((name, updates), 0.0)
             seconds[name, updates] = known + OVERHEAD * operations / rate
+    if not seconds:
+        return "nothing is left to train; the model that was taken over acts, and is scored"
     parts = (f"{updates:,} of {name} {duration(s)}" for (name, updates), s in seconds.items())
     runs = "" if len(plans) == 1 else f" for {len(plans)} runs"
     return (

@@ -504,6 +504,27 @@ def test_the_recording_has_no_fault(tmp_path):
     assert examine(write(path, drop("next_observations"))).faults == []
 
 
+def test_a_thing_that_lies_still_is_no_sensor_that_stopped(tmp_path):
+    """It goes on from where it lay, as a cube does that is taken up again and again."""
+    times, still = 6, np.zeros((6, ROWS), bool)
+    still[:, 110:146] = True
+    step = np.random.default_rng(0).uniform(0.5, 1, times * ROWS) / ROWS
+    columns = {key: np.tile(x, (times, *[1] * (x.ndim - 1))) for key, x in GOOD.items()}
+    columns["timeouts"].reshape(times, ROWS)[:, -1] = ~GOOD["terminals"][-1:]
+    del columns["next_observations"]
+    found = []
+    for lies in (True, False):
+        moved = np.cumsum(np.where(still.ravel() & lies, 0, step)).astype("f4")
+        if not lies:
+            moved.reshape(times, ROWS)[:, 110:146] = moved.reshape(times, ROWS)[:, 110:111]
+        columns["observations"][:, 4] = moved
+        found.append(examine(write(tmp_path / "data.hdf5", columns)).faults)
+    assert [[x.name for x in faults if x.name == "stuck-sensors"] for faults in found] == [
+        [],
+        ["stuck-sensors"],
+    ]
+
+
 @pytest.mark.parametrize("fault", ERRORS)
 def test_refused(tmp_path, fault):
     path, used_as, _ = check(tmp_path, ERRORS[fault], "error")

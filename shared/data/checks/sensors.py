@@ -9,6 +9,9 @@ from shared.data.checks.material import Material, first_columns
 EQUAL, BETTER = 1e-8, 100.0
 """Share of the variance that rounding leaves; how much better than any other row's."""
 _STRETCH, _USUAL = 30, 0.9
+_JUMP, _OFTEN = 3.0, 5
+"""A sensor that comes back shows what it missed: a jump of so many usual steps.  A thing that lies
+still goes on from where it lay; a column that did so so often is that of a thing."""
 
 
 def copied_actions(material: Material) -> str | None:
@@ -97,8 +100,15 @@ def stuck(material: Material) -> list[Stuck]:
     moving = (~still[:, lively]).mean(axis=1) >= 0.5  # the robot is not at rest
     found = []
     for column in lively:
+        step = np.abs(np.diff(x[:, column].astype(np.float64)))
+        usual = np.median(step[inside & ~still[:, column]])
+        stretches, jumps = [], []
         held = np.flatnonzero(np.diff(np.pad(still[:, column] & inside, 1).astype(np.int8)))
         for start, stop in held.reshape(-1, 2):
             if stop - start >= _STRETCH and moving[start:stop].mean() > 0.9:
-                found.append(Stuck(int(column), int(start), int(stop - start + 1)))
+                stretches.append(Stuck(int(column), int(start), int(stop - start + 1)))
+                if stop < len(step) and inside[stop]:
+                    jumps.append(step[stop])
+        if len(jumps) < _OFTEN or np.median(jumps) > _JUMP * usual:
+            found += stretches
     return sorted(found, key=lambda s: s.row)
