@@ -79,27 +79,33 @@ def markdown(rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
     return "\n".join([lines, "", CAPTION, *(f"\n> **Note:** {escape(note)}" for note in notes), ""])
 
 
-def returns_markdown(rows: Sequence[Row]) -> str:
-    """Mean returns alone, an algorithm a line and an environment a column.
+def glance_markdown(rows: Sequence[Row]) -> str:
+    """Mean scores alone, an algorithm a line and an environment a column; returns without scores.
 
-    They are those of deterministic policies; that of sampled actions stands in brackets behind
+    They are those of deterministic policies; that of sampled actions stands in brackets after
     it, where it differs.
     """
+    scored = all(row.scored for row in rows)
     environments = list(dict.fromkeys(row.environment for row in rows))
     labels = dict.fromkeys(row.label for row in rows)
     found = {
-        (row.environment, row.label, row.mode): format_number(row.return_mean, 0) for row in rows
+        (row.environment, row.label, row.mode): format_number(row.score_mean, 1)
+        if scored
+        else format_number(row.return_mean, 0)
+        for row in rows
     }
 
     def data(environment):
-        own = (row.data_return for row in rows if row.environment == environment)
-        return " / ".join(dict.fromkeys(format_number(value, 0) for value in own))
+        own = [row for row in rows if row.environment == environment]
+        if scored:
+            return " / ".join(dict.fromkeys(format_number(row.data_score, 1) for row in own))
+        return " / ".join(dict.fromkeys(format_number(row.data_return, 0) for row in own))
 
     def cell(environment, label):
         return with_other(*(found.get((environment, label, mode), "n/a") for mode in MODES))
 
     lines = [[label, *(cell(name, label) for name in environments)] for label in labels]
-    names = ("mean return", *environments)
+    names = (f"mean {'score' if scored else 'return'}", *environments)
     return markdown_table(names, [["(data)", *map(data, environments)], *lines], left=1)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.comparison.claims import Claim, refreshed
 from shared.comparison.drawing import save
-from shared.comparison.exports import markdown_table, returns_markdown
+from shared.comparison.exports import glance_markdown, markdown_table
 from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
 from shared.comparison.record import SOURCES, Run, pool
@@ -70,7 +70,7 @@ def write_results(
     glance = []
     if len(environments) > 1 and len(labels) > 1:
         text = "Deterministic policies; in brackets sampled actions, where they differ."
-        glance = ["## At a glance", returns_markdown(summary["rows"]), text]
+        glance = ["## At a glance", glance_markdown(summary["rows"]), text]
     if len(labels) > MANY:
         first = pooled[0].label
         summary["pairs"] = [pair for pair in summary["pairs"] if first in (pair.first, pair.second)]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from functools import partial
 
@@ -9,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from shared.cli.compare import compare
+from shared.comparison.exports import glance_markdown
 from shared.comparison.read import read_run
 from shared.comparison.results import MANY, write_results
+from shared.comparison.summary import summarize
 from shared.errors import RunError
 
 
@@ -57,8 +60,15 @@ def test_several_environments_are_seen_at_a_glance(make_run, tmp_path):
     glance = page.read_text().split("## At a glance")[1].split("##")[0]
     lines = [[cell.strip() for cell in x.split("|")] for x in glance.splitlines() if x[:1] == "|"]
     first = [line[1] for line in lines]
-    assert first == ["mean return", ":--", "(data)", "BC", "CNF"]
+    assert first == ["mean score", ":--", "(data)", "BC", "CNF"]
     assert lines[0][2:4] == ["hopper-medium", "walker2d-medium"]
+    assert lines[2][2:4] == ["35.0", "35.0"]
+    assert lines[3][2:4] == ["50.0 (45.0)", "10.0 (5.0)"]
+    assert lines[4][2:4] == ["100.0 (95.0)", "n/a"]
+    rows = summarize([read_run(run.path) for run in runs])["rows"]
+    own = [row._replace(score_mean=math.nan) for row in rows]
+    lines = [[cell.strip() for cell in x.split("|")] for x in glance_markdown(own).splitlines()]
+    assert lines[0][1] == "mean return"
     assert lines[2][2:4] == ["1,119", "1,608"]  # 35 points of each
     assert lines[3][2:4] == ["1,607 (1,444)", "461 (231)"]  # sampled: 5 points less
     assert lines[4][2:4] == ["3,234 (3,072)", "n/a"]
