@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.comparison.claims import Claim, refreshed
 from shared.comparison.drawing import save
+from shared.comparison import lasting
 from shared.comparison.exports import glance_markdown, markdown_table
 from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves
@@ -86,6 +87,7 @@ def write_results(
         f"Raw returns of every final episode: [{episodes.name}]({episodes.name}).",
         f"![Learning curves]({curves.name})",
         *_swept(pooled, path, modes[0]),
+        *_lasting(pooled),
         "## Runs",
         markdown_table(RUN_COLUMNS, map(_run_cells, pooled), left=7),
         "## Data",
@@ -111,6 +113,12 @@ def _swept(runs: Sequence[Run], path: Path, mode: str) -> list[str]:
         save(drawing, file)
         parts += [f"## {drawing.title}", f"![{drawing.title}]({file.name})", drawing.caption]
     return [*parts, f"Every point, seed by seed: [{points.name}]({points.name})."]
+
+
+def _lasting(runs: Sequence[Run]) -> list[str]:
+    """The paragraphs on how last policies hold, where there were evaluations enough."""
+    table = lasting.lasting_markdown(runs)
+    return [] if table is None else ["## Do last policies hold?", table, lasting.CAPTION]
 
 
 def write_episodes(runs: Sequence[Run], path: Path) -> None:

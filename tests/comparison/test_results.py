@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from shared.cli.compare import compare
 from shared.comparison.exports import glance_markdown
+from shared.comparison.lasting import lasting_markdown, lasting_of
 from shared.comparison.read import read_run
 from shared.comparison.results import MANY, write_results
 from shared.comparison.summary import summarize
@@ -72,6 +74,27 @@ def test_several_environments_are_seen_at_a_glance(make_run, tmp_path):
     assert lines[2][2:4] == ["1,119", "1,608"]  # 35 points of each
     assert lines[3][2:4] == ["1,607 (1,444)", "461 (231)"]  # sampled: 5 points less
     assert lines[4][2:4] == ["3,234 (3,072)", "n/a"]
+
+
+def test_a_page_says_whether_last_policies_hold(make_run, tmp_path):
+    run = read_run(make_run("a", label="BC").path)
+    keep = [e for e in run.episodes if e.mode == "deterministic"]
+    shown = {0: 40.0, 1000: 80.0, 2000: 50.0, 3000: 60.0}
+    episodes = tuple(
+        keep[0]._replace(seed=seed, step=step, episode=0, score=score * (1 + seed))
+        for seed in (0, 1)
+        for step, score in shown.items()
+    )
+    found = lasting_of(replace(run, episodes=episodes))
+    assert found == (60 / 80, (30 + 60) / 2 / 3, 4)
+    assert lasting_of(replace(run, episodes=episodes[:2])) is None
+    few = replace(run, label="few", episodes=episodes[:2])
+    poor = tuple(e._replace(score=-1.0) for e in episodes)
+    below = replace(run, label="below", episodes=poor)
+    table = lasting_markdown([replace(run, episodes=episodes), few, below]).splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["BC", "below"]
+    assert "0.75, 15.0" in table[2] and "n/a, 0.0" in table[3]
+    assert lasting_markdown([few]) is None
 
 
 def test_many_algorithms_are_paired_with_the_first_alone(make_run, tmp_path):
