@@ -29,8 +29,8 @@ class DataRequest:
         source: "d4rl" or "collected" forbids the other; None takes what can be had.
         data_dir: root of the cache; None is `default_data_dir()`.
         observation: "state" or "pixels"; None is `default_observation()`.
-        rows: rows (or frames) to record for a stand-in, at most (and by default) the official
-            number.
+        rows: rows (or frames) to record for a stand-in, at most the official number; None is
+            the largest recording of states that the cache holds, else the official number.
         size: pixels a side of the frames, 64 or 84.
         render: how a stand-in is drawn, "fast" or "faithful".
         action_range: lowest and highest command, of all motors or a pair a motor, that the

@@ -25,7 +25,7 @@ from shared.datasets.dataset import Dataset
 from shared.environments.simulators import can_draw, has_simulator
 from shared.errors import ConfigError, DataError
 from shared.loading.fetch import Unreachable, fetch_unless_recent
-from shared.loading.places import folder_advice, official_path
+from shared.loading.places import folder_advice, official_path, recorded_rows
 from shared.loading.request import DataRequest, Progress
 from shared.loading.stand_ins import collect, collect_pixels, pixel_entry, told
 
@@ -172,6 +172,9 @@ def _stand_in(
         path = collect_pixels(entry.name, rows, **how)
         note = f"using the collected stand-in {path.name}, drawn {request.render}, not V-D4RL"
         return Found(path, entry.name, frames=True, note=note)
+    if request.rows is None:  # the largest that is there, before one is recorded
+        there = [n for n in recorded_rows(entry.name, 0, request.root) if n <= entry.rows]
+        rows = there[-1] if there else rows
     try:
         path = collect(entry.name, rows, **how)
     except DataError as error:

@@ -1,5 +1,6 @@
 """What a run wants, said once: from a name, a path, or a run's own record."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_a_runs_own_data_are_found_again(recorded):
     assert (again.name, again.path, again.known_source) == ("hopper-random", data.path, "collected")
     found = again.load()
     assert isinstance(found, Dataset) and found.sha256 == data.sha256
+
+
+def test_a_recording_that_is_there_is_taken_before_one_is_made(recorded):
+    """The largest, where nobody asks for a number of rows; never more than the official set has."""
+    request, data = recorded
+    folder = data.path.parent
+    for name in ("hopper-random-9000000-seed0.hdf5", "hopper-random-7-seed1.hdf5", "x-9-seed0.hdf5"):
+        (folder / name).write_bytes(b"of another seed, too large, or another set")
+    found = replace(request, rows=None).load()
+    assert found.sha256 == data.sha256 and f"({ROWS:,} rows)" in found.note
 
 
 def test_a_stand_in_that_is_gone_is_recorded_again(recorded, tmp_path):
