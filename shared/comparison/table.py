@@ -27,7 +27,7 @@ CAPTION = (
     "over seeds, too narrow with fewer than five."
 )
 AVERAGES = ("algorithm", "mean score", "95 % interval", "IQM", "95 % interval of the IQM")
-LEAST = ("IQM", "return")
+LEAST = ("IQM", "return", "preset", "updates", "seeds", "95 % interval")
 """Columns that a narrow terminal goes without, the first one first."""
 
 
@@ -63,7 +63,8 @@ def print_table(runs: Sequence[Run], *, mode: str = "both", console: Console | N
     lines = make_lines(make_rows(pooled, mode))
     columns, shared = _columns(lines)
     names = ["environment", *(column.name for column in columns)]
-    table, left_out = fit(console, names, _blocks(lines, columns), LEAST if _scored(lines) else ())
+    least = LEAST if _scored(lines) else tuple(name for name in LEAST if name != "return")
+    table, left_out = fit(console, names, _blocks(lines, columns), least)
     console.print(table)
     console.print(Text(_caption(lines, shared, left_out)))
     for note in make_notes(pooled):
@@ -88,7 +89,7 @@ def print_averages(aggregates: Sequence[Aggregate], *, console: Console | None =
         rows.append((label, score, interval, iqm, iqm_interval))
     count = len(aggregates[0].environments)
     blocks = {f"mean over all {count} shared environments": rows}
-    table, _ = fit(console, AVERAGES, blocks, (AVERAGES[4], AVERAGES[3]))
+    table, _ = fit(console, AVERAGES, blocks, AVERAGES[:1:-1])
     console.print(table)
     console.print(Text("Intervals: bootstrapped over seeds within each environment."))
 
@@ -198,5 +199,7 @@ def _caption(lines: Sequence[Line], shared: dict[str, str], left_out: Sequence[s
     if unscored:
         told.append("Without reference returns there is no score: interval and IQM of the return.")
     if left_out:
-        told.append(f"No room for {' and '.join(sorted(left_out))}: widen the terminal.")
+        *others, last = sorted(left_out)
+        names = f"{', '.join(others)} and {last}" if others else last
+        told.append(f"No room for {names}: widen the terminal.")
     return " ".join(told)

@@ -185,6 +185,16 @@ def test_six_runs_of_long_names_fit_the_terminal(make_run, monkeypatch, width):
     assert ("No room for IQM and return" in " ".join(text.split())) == (width == 80)
 
 
+def test_a_phone_shows_scores_alone(make_run):
+    made = [make_run(x, label=x, final=dict.fromkeys(range(k + 1), 1.0)) for k, x in enumerate("ab")]
+    text = printed(read(*made), width=40)
+    assert max(map(len, text.splitlines())) <= 40
+    assert line_of(text, "environment") == ["environment", "score"]
+    table = text.split("Policy mode:")[0].splitlines()
+    assert len(table) == 6  # no row takes two lines
+    assert "No room for 95 % interval, IQM, return and seeds" in " ".join(text.split())
+
+
 def test_averages_fit_the_terminal(make_run):
     made = [
         make_run(f"{label} {name}", label=label, environment=name)
