@@ -49,7 +49,8 @@ def check_plan(plan: Plan, data: Dataset, model: FrozenModel | None = None) -> N
         check_simulator(data.environment, Units(data.action_range, data.observation_offset))
     algorithm = plan.build()
     *_, last = phases = algorithm.phases()
-    acts_itself = model is not None and last.evaluates and last.name == algorithm.reusable.phase
+    own = None if model is None or algorithm.reusable is None else algorithm.reusable.phase
+    acts_itself = last.evaluates and last.name == own
     if not sum(phase.steps for phase in phases) and not online and not acts_itself:
         raise ConfigError(
             "there is nothing to train: every phase has 0 updates; set steps to at least 1."
