@@ -143,7 +143,8 @@ def read_metrics(file: Path, *, running: bool = False) -> Metrics:
         np.array([_number(file, k, row, name, int) for k, row in enumerate(rows, 2)], np.int64)
         for name in ("step", "seed")
     )
-    names = [name for name in (rows[0] if rows else ()) if name not in ("phase", "step", "seed")]
+    header = rows[0] if rows else METRIC_COLUMNS  # of a run without an update
+    names = [name for name in header if name not in ("phase", "step", "seed")]
     values = {
         name: np.array(
             [

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from shared.comparison.cost import cost_of
 from shared.comparison.read import find_runs, read_run
 from shared.comparison.record import pool
 from shared.comparison.rows import final_means
@@ -226,3 +227,12 @@ def test_what_training_writes_is_read(make_run, tmp_path):
     assert final_means(run, "sampled", "return_") == {0: 1000.25}
     assert run.metrics().values["train_nll"][0] == 1.5
     assert np.isnan(run.metrics().values["train_nll"][1])
+
+
+def test_a_run_without_an_update_has_cost_nothing(make_run):
+    """The prior of a model that was taken over is scored as it is."""
+    run = make_run("a").path
+    metrics = run / "metrics.csv"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    cost = cost_of(read_run(run))
+    assert (cost.updates, cost.hours) == (0, 0.0)

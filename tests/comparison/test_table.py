@@ -186,7 +186,9 @@ def test_six_runs_of_long_names_fit_the_terminal(make_run, monkeypatch, width):
 
 
 def test_a_phone_shows_scores_alone(make_run):
-    made = [make_run(x, label=x, final=dict.fromkeys(range(k + 1), 1.0)) for k, x in enumerate("ab")]
+    made = [
+        make_run(x, label=x, final=dict.fromkeys(range(k + 1), 1.0)) for k, x in enumerate("ab")
+    ]
     text = printed(read(*made), width=40)
     assert max(map(len, text.splitlines())) <= 40
     assert line_of(text, "environment") == ["environment", "score"]

@@ -40,7 +40,11 @@ def test_a_recording_that_is_there_is_taken_before_one_is_made(recorded):
     """The largest, where nobody asks for a number of rows; never more than the official set has."""
     request, data = recorded
     folder = data.path.parent
-    for name in ("hopper-random-9000000-seed0.hdf5", "hopper-random-7-seed1.hdf5", "x-9-seed0.hdf5"):
+    for name in (
+        "hopper-random-9000000-seed0.hdf5",
+        "hopper-random-7-seed1.hdf5",
+        "x-9-seed0.hdf5",
+    ):
         (folder / name).write_bytes(b"of another seed, too large, or another set")
     found = replace(request, rows=None).load()
     assert found.sha256 == data.sha256 and f"({ROWS:,} rows)" in found.note
