@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.comparison import lasting
 from shared.comparison.claims import Claim, refreshed
 from shared.comparison.drawing import save
-from shared.comparison import lasting
 from shared.comparison.exports import glance_markdown, markdown_table
 from shared.comparison.numbers import format_number
 from shared.comparison.plots import learning_curves

@@ -115,7 +115,7 @@ def evaluate(
     return [rows[row] for row in sorted(rows)]
 
 
-def acting_device() -> jax.Device | None:
+def acting_device():
     """The CPU, where JAX computes on something else; None if it is the default, or hidden."""
     if jax.default_backend() == "cpu":
         return None
