@@ -101,7 +101,6 @@ def stuck(material: Material) -> list[Stuck]:
     found = []
     for column in lively:
         step = np.abs(np.diff(x[:, column].astype(np.float64)))
-        usual = np.median(step[inside & ~still[:, column]])
         stretches, jumps = [], []
         held = np.flatnonzero(np.diff(np.pad(still[:, column] & inside, 1).astype(np.int8)))
         for start, stop in held.reshape(-1, 2):
@@ -109,6 +108,7 @@ def stuck(material: Material) -> list[Stuck]:
                 stretches.append(Stuck(int(column), int(start), int(stop - start + 1)))
                 if stop < len(step) and inside[stop]:
                     jumps.append(step[stop])
-        if len(jumps) < _OFTEN or np.median(jumps) > _JUMP * usual:
+        often = len(jumps) >= _OFTEN
+        if not often or np.median(jumps) > _JUMP * np.median(step[inside & ~still[:, column]]):
             found += stretches
     return sorted(found, key=lambda s: s.row)
