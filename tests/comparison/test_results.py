@@ -17,6 +17,7 @@ from shared.comparison.read import read_run
 from shared.comparison.results import MANY, write_results
 from shared.comparison.summary import summarize
 from shared.errors import RunError
+from shared.studies.reporting import require_scores
 
 
 def test_the_page_holds_all_that_is_needed_to_check_it(make_run, tmp_path):
@@ -74,6 +75,14 @@ def test_several_environments_are_seen_at_a_glance(make_run, tmp_path):
     assert lines[2][2:4] == ["1,119", "1,608"]  # 35 points of each
     assert lines[3][2:4] == ["1,607 (1,444)", "461 (231)"]  # sampled: 5 points less
     assert lines[4][2:4] == ["3,234 (3,072)", "n/a"]
+
+
+def test_a_study_without_scores_has_no_report(make_run):
+    """It says so before any run is judged, and what ranks runs without a simulator."""
+    run = read_run(make_run("a").path)
+    require_scores([replace(run, episodes=()), run])
+    with pytest.raises(RunError, match="no simulator scores the task, rank the runs by 'cnf choose"):
+        require_scores([replace(run, episodes=())])
 
 
 def test_a_page_says_whether_last_policies_hold(make_run, tmp_path):
