@@ -81,7 +81,7 @@ def test_a_study_without_scores_has_no_report(make_run):
     """It says so before any run is judged, and what ranks runs without a simulator."""
     run = read_run(make_run("a").path)
     require_scores([replace(run, episodes=()), run])
-    with pytest.raises(RunError, match="no simulator scores the task, rank the runs by 'cnf choose"):
+    with pytest.raises(RunError, match="no simulator .* rank the runs by 'cnf choose"):
         require_scores([replace(run, episodes=())])
 
 
