@@ -43,7 +43,7 @@ def print_plan(study: Study, jobs: Sequence[Job], costs: Mapping[Path, Cost], wo
         about = (row.label, str(len(row.seeds)), row.preset)
         table.add_row(*about, *cells, size(memory) if known or not rest else UNKNOWN)
     known = [costs[folder] for folder in todo if folder in costs]
-    seconds, disk = sum(cost.seconds for cost in known) + 0.0, sum(cost.disk for cost in known)
+    seconds, disk = _seconds(known), sum(cost.disk for cost in known)
     console = make_console()
     console.print(table)
     several = f"; with {workers} workers at least {duration(seconds / workers)}"
@@ -53,15 +53,20 @@ def print_plan(study: Study, jobs: Sequence[Job], costs: Mapping[Path, Cost], wo
     )
     lost = len(todo) - len(known)
     more = f"{lost} runs whose data say only when they are read how large they are"
-    parts = [told] * bool(known or not lost) + [more] * bool(lost)
-    console.print(f"{len(todo)} of {len(left)} runs are left: {' and '.join(parts)}.")
+    if lost:
+        told = f"{told} and {more}" if known else more
+    console.print(f"{len(todo)} of {len(left)} runs are left: {told}.")
 
 
 def _time(known: Sequence[Cost], count: int) -> str:
     """That `count` jobs will take, of which the costs of some are known."""
     if count and not known:
         return UNKNOWN
-    return f"{'over ' if len(known) < count else ''}{duration(sum(x.seconds for x in known) + 0.0)}"
+    return f"{'over ' if len(known) < count else ''}{duration(_seconds(known))}"
+
+
+def _seconds(known: Sequence[Cost]) -> float:
+    return sum((cost.seconds for cost in known), 0.0)
 
 
 def print_status(study: Study, jobs: Sequence[Job], out: Path) -> None:
