@@ -1,6 +1,7 @@
 """Rows as CSV, JSON and Markdown."""
 
 import csv
+import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -87,7 +88,10 @@ def glance_markdown(rows: Sequence[Row]) -> str:
     """
     scored = all(row.scored for row in rows)
     environments = list(dict.fromkeys(row.environment for row in rows))
-    labels = dict.fromkeys(row.label for row in rows)
+    columns = [[row.label for row in rows if row.environment == name] for name in environments]
+    # In the order of the fullest column: one that lacks methods would put others first.
+    columns.sort(key=lambda labels: -len({*labels}))
+    labels = dict.fromkeys(itertools.chain(*columns))
     found = {
         (row.environment, row.label, row.mode): format_number(row.score_mean, 1)
         if scored

@@ -1,13 +1,12 @@
 """What a policy file says of itself, in JSON: one form for all formats."""
 
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from shared.environments.units import Units
 from shared.export.program import NEXT, PolicyProgram
-from shared.record.usage import commit
+from shared.record.usage import commit, version
 from shared.storage.durable import plain
 
 FORMAT = 1
@@ -40,7 +39,7 @@ def make_manifest(
             "memory": {name: NEXT + name for name in program.memory},
             "versions": packages(record),
             "commit": record.get("commit"),
-            "exported_by": {"version": metadata.version("latent-policies"), "commit": commit()},
+            "exported_by": {"version": version(), "commit": commit()},
         }
     )
 

@@ -1,7 +1,6 @@
 """A health report as one HTML page that needs nothing else, or as one picture."""
 
 import textwrap
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from shared.comparison.report.inline import inline
 from shared.comparison.report.page import render
 from shared.comparison.report.pictures import stack
 from shared.health.content import HEAD, Health, check_ending
+from shared.record.usage import version
 
 _WIDTH = 118
 """Letters of a line in a picture."""
@@ -33,7 +33,7 @@ def write_health(health: Health, path: Path) -> Path:
         "head": HEAD,
         "tags": _TAGS,
         "figures": [inline(drawing) for drawing in health.drawings],
-        "version": metadata.version("latent-policies"),
+        "version": version(),
     }
     path.write_text(render("health.html", content) + "\n", encoding="utf-8")
     return path

@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def peak_device_memory() -> int | None:
 
     stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get("peak_bytes_in_use")
+
+
+def version() -> str:
+    """Of this package; `not installed` where it runs from a folder that pip has not seen."""
+    try:
+        return metadata.version("latent-policies")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @functools.cache

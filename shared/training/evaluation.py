@@ -1,6 +1,6 @@
 """Scoring policies in real simulators, while training goes on.
 
-All episodes of all seeds and both policy modes run in lockstep, so that one
+All episodes of all seeds and policy modes run in lockstep, so that one
 compiled call gives the actions of all of them; where their simulators would take gigabytes, and
 from pixels, those of one seed after the other, or a few episodes at a time.  Starts and policy
 noise depend on the seed, the update and the episode alone: an evaluation that is repeated after a
@@ -43,13 +43,14 @@ def evaluate(
     seeds: tuple[int, ...],
     step: int,
     episodes: int = 10,
+    sampled: bool = True,
     pixels: Pixels | None = None,
     units: Units = PLAIN,
     simulators: list | None = None,
     watch: Callable | None = None,
     is_over: Callable[[], bool] | None = None,
 ) -> list[dict[str, Any]]:
-    """Play `episodes` episodes of each seed in both modes to their end.
+    """Play `episodes` episodes of each seed in every mode to their end.
 
     Arguments:
         algorithm: whose policy plays.
@@ -58,6 +59,7 @@ def evaluate(
         seeds: numbers of the seeds, in the order of the state.
         step: the update that is scored; it picks the starts and the noise.
         episodes: of each seed and mode.
+        sampled: play sampled actions, too, and not only the policy's mode.
         pixels: what the policy sees; None = states.
         units: those of the run's data.
         simulators: as many as `lockstep` says, of `make_checked`, to re-use.
@@ -71,9 +73,9 @@ def evaluate(
     Raises:
         CancelledError: `is_over` said so.
     """
-    size = lockstep(environment, len(seeds), episodes, pixels)
+    size, modes = lockstep(environment, len(seeds), episodes, pixels), played_modes(sampled)
     make = partial(make_checked, environment, pixels=pixels, units=units)
-    simulators = simulators or [make() for _ in range(size.simulators)]
+    simulators = simulators or [make() for _ in range(size.simulators(modes))]
     cpu = acting_device()
     if cpu is not None:
         state = jax.device_put(state, cpu)
@@ -84,14 +86,15 @@ def evaluate(
             own = jax.tree.map(lambda x, i=first: x[i : i + size.seeds], state)
         for begin in range(0, episodes, size.episodes):
             some = range(begin, begin + size.episodes)
-            whose = [*itertools.product(range(first, first + len(part)), range(2), some)]
-            numbers = [(s * 2 + m) * episodes + e for s, m, e in whose]
+            whose = [*itertools.product(range(first, first + len(part)), range(len(modes)), some)]
+            numbers = [(s * len(modes) + m) * episodes + e for s, m, e in whose]
             with contextlib.nullcontext() if cpu is None else jax.default_device(cpu):
                 played = play(
                     algorithm,
                     own,
                     simulators,
                     seeds=part,
+                    modes=modes,
                     step=step,
                     some=some,
                     episodes=episodes,
@@ -106,13 +109,18 @@ def evaluate(
                 rows[row] = {
                     "step": step,
                     "seed": seeds[s],
-                    "mode": MODES[m],
+                    "mode": modes[m],
                     "episode": e,
                     "return": return_,
                     "score": episode_score(str(environment), return_, ended),
                     "length": length,
                 }
     return [rows[row] for row in sorted(rows)]
+
+
+def played_modes(sampled: bool) -> tuple[str, ...]:
+    """Those of `MODES` that an evaluation plays."""
+    return MODES if sampled else MODES[:1]
 
 
 def acting_device():
@@ -145,11 +153,12 @@ class BackgroundEvaluator:
         environment: str | None,
         seeds: tuple[int, ...],
         episodes: int,
+        sampled: bool = True,
         pixels: Pixels | None = None,
         units: Units = PLAIN,
     ):
         size = lockstep(environment, len(seeds), episodes, pixels)
-        count = size.simulators if has_simulator(environment) else 0
+        count = size.simulators(played_modes(sampled)) if has_simulator(environment) else 0
         self._pool, self._closed = ThreadPoolExecutor(1, thread_name_prefix="evaluation"), Event()
         # Simulators that draw belong to the thread that makes them.
         make = partial(make_checked, environment, pixels=pixels, units=units)
@@ -160,6 +169,7 @@ class BackgroundEvaluator:
             environment=environment,
             seeds=seeds,
             episodes=episodes,
+            sampled=sampled,
             pixels=pixels,
             units=units,
             simulators=self._simulators,

@@ -25,15 +25,14 @@ MEGABYTES = 2048
 
 
 class Lockstep(NamedTuple):
-    """How many seeds, and how many episodes of each and both modes, are played at a time."""
+    """How many seeds, and how many episodes of each and of every mode, are played at a time."""
 
     seeds: int
     episodes: int
 
-    @property
-    def simulators(self) -> int:
-        """That it needs."""
-        return self.seeds * 2 * self.episodes
+    def simulators(self, modes: tuple[str, ...]) -> int:
+        """That it needs to play these modes."""
+        return self.seeds * len(modes) * self.episodes
 
 
 def lockstep(
@@ -50,26 +49,27 @@ def lockstep(
     return Lockstep(1, max(n for n in range(1, episodes + 1) if episodes % n == 0 and n <= most))
 
 
-@partial(jax.jit, static_argnames=("algorithm", "episodes"))
-def _initial_memory(algorithm, episodes, state):
+@partial(jax.jit, static_argnames=("algorithm", "modes", "episodes"))
+def _initial_memory(algorithm, modes, episodes, state):
     def one(state):
         memory = algorithm.initial_memory(state)
-        return jax.tree.map(lambda x: jnp.broadcast_to(x, (2, episodes, *jnp.shape(x))), memory)
+        shape = modes, episodes
+        return jax.tree.map(lambda x: jnp.broadcast_to(x, (*shape, *jnp.shape(x))), memory)
 
     return jax.vmap(one)(state)
 
 
 @partial(jax.jit, static_argnames=("algorithm",))
 def _rewarded(algorithm, memory, reward):
-    """Memories of every (seed, mode, episode) after a reward of shape (seeds, 2, episodes)."""
+    """Memories of every (seed, mode, episode) after a reward of shape (seeds, modes, episodes)."""
     function = algorithm.rewarded
     for _ in range(reward.ndim):
         function = jax.vmap(function)
     return function(memory, reward)
 
 
-@partial(jax.jit, static_argnames=("algorithm", "episodes"))
-def _act(algorithm, state, memory, observation, keys, step, time, first, episodes):
+@partial(jax.jit, static_argnames=("algorithm", "modes", "episodes"))
+def _act(algorithm, modes, state, memory, observation, keys, step, time, first, episodes):
     """Actions of every (seed, mode, episode): observation has these axes first.
 
     They are those of all `episodes` from `first` on.
@@ -82,12 +82,16 @@ def _act(algorithm, state, memory, observation, keys, step, time, first, episode
         def act(memory, observation, key):
             return algorithm.act(state, memory, observation, key=key)
 
-        one, other = (jax.tree.map(lambda x, m=m: x[m], memory) for m in (0, 1))
-        mode = jax.vmap(partial(act, key=None))(one, observation[0])
         every = jax.random.split(key, episodes)
         own = jax.lax.dynamic_slice_in_dim(every, first, observation.shape[1])
-        sample = jax.vmap(act)(other, observation[1], own)
-        return jax.tree.map(lambda a, b: jnp.stack([a, b]), mode, sample)
+        acted = []
+        for m, mode in enumerate(modes):
+            part = jax.tree.map(lambda x, m=m: x[m], memory)
+            if mode == "sampled":
+                acted.append(jax.vmap(act)(part, observation[m], own))
+            else:
+                acted.append(jax.vmap(partial(act, key=None))(part, observation[m]))
+        return jax.tree.map(lambda *x: jnp.stack(x), *acted)
 
     return jax.vmap(one_seed)(state, memory, observation, keys)
 
@@ -98,6 +102,7 @@ def play(
     simulators: list,
     *,
     seeds: tuple[int, ...],
+    modes: tuple[str, ...],
     step: int,
     some: range,
     episodes: int,
@@ -112,14 +117,14 @@ def play(
     numbers of this `dtype`, whatever a simulator's own are.  What else there is means what it does
     of `evaluate`, but that `watch` gets the number of the simulator.
     """
-    whose = [(seed, episode) for seed in seeds for _ in range(2) for episode in some]
+    whose = [(seed, episode) for seed in seeds for _ in modes for episode in some]
     starts = [
         units.seen(simulator.reset(seed=_start_seed(seed, step, episode))[0])
         for simulator, (seed, episode) in zip(simulators, whose, strict=True)
     ]
     observations = np.stack(starts).astype(dtype)
-    shape = (len(seeds), 2, len(some), *observations.shape[1:])
-    memory = _initial_memory(algorithm, len(some), state)
+    shape = (len(seeds), len(modes), len(some), *observations.shape[1:])
+    memory = _initial_memory(algorithm, len(modes), len(some), state)
     keys = seed_keys(seeds)
     returns, lengths = np.zeros(len(whose)), np.zeros(len(whose), int)
     alive, time = np.ones(len(whose), bool), 0
@@ -129,7 +134,7 @@ def play(
             raise CancelledError
         seen = observations.reshape(shape)
         actions, memory = _act(
-            algorithm, state, memory, seen, keys, step, time, some.start, episodes=episodes
+            algorithm, modes, state, memory, seen, keys, step, time, some.start, episodes=episodes
         )
         actions = np.asarray(actions).reshape(len(whose), -1)
         commands, rewards = units.command(actions), np.zeros(len(whose), np.float32)

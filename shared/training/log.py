@@ -121,5 +121,6 @@ def evaluation_of(rows, seed: int, scored: bool) -> dict[str, float]:
     for value in ("return", "score") if scored else ("return",):
         for mode, suffix in (("deterministic", ""), ("sampled", "_sampled")):
             own = [r[value] for r in rows if (r["seed"], r["mode"]) == (seed, mode)]
-            means[f"evaluation/{value}{suffix}"] = float(np.mean(own))
+            if own:
+                means[f"evaluation/{value}{suffix}"] = float(np.mean(own))
     return means

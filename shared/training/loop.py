@@ -95,7 +95,8 @@ def train(
     begin = partial(online.nothing_shown, run.record["environment"], spec, settings, seeds)
     log = Log(run, seeds, [phase.steps for phase in phases], progress, mirrors)
     environment, pixels = run.record["environment"], Pixels.of(run.record)
-    players = (algorithm, environment, seeds, settings.episodes, pixels, Units.of(run.record))
+    own = settings.episodes, settings.evaluate_sampled
+    players = (algorithm, environment, seeds, *own, pixels, Units.of(run.record))
     with log.interruptible():
         fresh = program.init_state(algorithm, spec, seeds)
         state, begin, position = restore(run, algorithm, fresh, begin, prepare)

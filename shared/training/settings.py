@@ -37,6 +37,7 @@ class RunSettings:
     evaluate_every: Size = _setting("updates between two evaluations")
     evaluate_first: bool = _setting("score the policy before its first update, too")
     episodes: Size = _setting("episodes of each seed and policy mode in an evaluation")
+    evaluate_sampled: bool = _setting("play sampled actions in an evaluation, not only the mode")
     save_every: Size = _setting("updates between two checkpoints")
     online_steps: Count = _setting("steps in the simulator after training, an update for each")
     online_block: Size = _setting("steps of a seed between two stretches of updates")

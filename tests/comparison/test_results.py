@@ -77,6 +77,17 @@ def test_several_environments_are_seen_at_a_glance(make_run, tmp_path):
     assert lines[4][2:4] == ["3,234 (3,072)", "n/a"]
 
 
+def test_a_column_that_lacks_methods_does_not_put_others_first(make_run):
+    runs = [
+        make_run("a", environment="hopper-medium", label="CNF", final={0: 10.0}),
+        make_run("b", environment="walker2d-medium", label="BC", final={0: 0.0}),
+        make_run("c", environment="walker2d-medium", label="CNF", final={0: 100.0}),
+    ]
+    rows = summarize([read_run(run.path) for run in runs])["rows"]
+    lines = glance_markdown(rows).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[3:]] == ["BC", "CNF"]
+
+
 def test_a_study_without_scores_has_no_report(make_run):
     """It says so before any run is judged, and what ranks runs without a simulator."""
     run = read_run(make_run("a").path)

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from importlib import metadata
 
 from shared.record import usage
 
@@ -18,6 +19,16 @@ def test_parts_of_a_run_add_up():
     second = usage.Meter(before).read()
     assert 10.0 <= second["seconds"] < 20.0 <= second["cpu_seconds"]
     assert second["peak_memory"] == 1 << 50 and second["peak_device_memory"] == 7
+
+
+def test_a_folder_that_pip_has_not_seen_has_no_version(monkeypatch):
+    assert usage.version() == metadata.version("latent-policies")
+
+    def unknown(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", unknown)
+    assert usage.version() == "not installed"
 
 
 def test_the_commit_is_that_of_this_checkout(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from tiny import tiny_plan
 
 from shared.environments.rendering import FAST, Pixels
+from shared.record.schema import MODES
 from shared.training import program
 from shared.training.evaluation import BackgroundEvaluator, evaluate
 from shared.training.lockstep import Lockstep, lockstep
@@ -55,7 +56,7 @@ def test_seeds_and_episodes_that_take_turns_have_the_same_rows(hopper_random, mo
     for size in (Lockstep(2, 2), Lockstep(1, 2), Lockstep(1, 1)):
         monkeypatch.setattr("shared.training.evaluation.lockstep", lambda *_, size=size: size)
         evaluator = BackgroundEvaluator(algorithm, "hopper", (0, 1), episodes=2)
-        assert len(evaluator._simulators) == size.simulators
+        assert len(evaluator._simulators) == size.simulators(MODES)
         evaluator.submit(state, 3, {})
         found += evaluator.finished(wait=True)
         evaluator.close()
@@ -95,6 +96,17 @@ def test_whatever_numbers_a_simulator_has_a_policy_sees_float32(policy):
     simulators = [Bytes(), Bytes()]
     evaluate(algorithm, state, "hopper", seeds=(0,), step=0, simulators=simulators, **more)
     assert [x.dtype for x in seen] == [np.float32] * 2 and seen[0][0] == 200
+
+
+def test_the_mode_alone_is_scored_as_beside_samples(policy):
+    algorithm, state = policy
+    more = {"seeds": (0,), "step": 3, "episodes": 2}
+    both = evaluate(algorithm, state, "hopper", **more)
+    mode = evaluate(algorithm, state, "hopper", sampled=False, **more)
+    beside = [row for row in both if row["mode"] == "deterministic"]
+    assert len(mode) == 2 and len(both) == 4
+    for one, other in zip(mode, beside, strict=True):
+        assert one == {key: pytest.approx(value) for key, value in other.items()}
 
 
 def test_simulators_that_take_much_memory_are_few():

@@ -1,7 +1,7 @@
 """A report as one HTML page that needs nothing else: no network, no script, no other file."""
 
 from collections.abc import Sequence
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from shared.comparison.report.details import details_of
 from shared.comparison.report.films import films_of
 from shared.comparison.report.inline import inline
 from shared.comparison.rows import Row
+from shared.record.usage import version
 
 AXES = {"updates": "updates", "hours": "training time", "cpu-hours": "CPU time"}
 """Names of the tabs of the learning curves."""
@@ -56,7 +57,7 @@ def _content(report: Report) -> dict[str, Any]:
         "films": films_of(report.runs),
         "sources": list(dict.fromkeys(figure.source for figure in report.reported)),
         "details": details_of(report.runs),
-        "version": metadata.version("latent-policies"),
+        "version": version(),
     }
 
 
