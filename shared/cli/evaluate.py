@@ -1,5 +1,6 @@
 """`evaluate`: play a trained policy, and film it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -46,17 +47,16 @@ def evaluate_command() -> click.Command:
     )
     def evaluate(run, episodes, video, seed, q_error, distance, data):
         """Play the last checkpoint of RUN in its simulator; print raw returns and scores."""
-        from shared.comparison.console import make_console
         from shared.runs import trained
 
         if seed is not None and video is None:
             raise click.UsageError("--seed says which seed --video films; give --video too.")
         policy = None if video is None else _policy_to_film(run, video, seed)
-        make_console().print(_returns_table(run, trained.evaluate_run(run, episodes=episodes)))
+        _print_returns(run, trained.evaluate_run(run, episodes=episodes))
         if q_error:
-            make_console().print(_q_error_table(run, episodes))
+            _print_q_errors(run, episodes)
         if distance:
-            make_console().print(_distance_table(run, data, episodes))
+            _print_distances(run, data, episodes)
         if policy is not None:
             from shared.environments.video import film
 
@@ -77,10 +77,24 @@ def _policy_to_film(run: Path, video: Path, seed: int | None):
     return load_policy(run, seed=seed)
 
 
-def _returns_table(run: Path, rows: list[dict]):
+def _print(
+    heading: str, names: Sequence[str], rows: list[tuple[str, ...]], least: str, caption: str
+) -> None:
+    """A table without the columns `least`, in this order, where the terminal has no room."""
+    from rich.text import Text
+
+    from shared.comparison.console import make_console
+    from shared.comparison.fitting import fit, no_room
+
+    console = make_console()
+    table, left_out = fit(console, names, {heading: rows}, least.split(", "))
+    console.print(table)
+    console.print(Text(" ".join([caption, *no_room(left_out)])))
+
+
+def _print_returns(run: Path, rows: list[dict]) -> None:
     """Raw returns and scores, a line a seed and mode, and what they are of."""
     import numpy as np
-    from rich.table import Table
 
     from shared.comparison.numbers import digits_of, format_number
     from shared.record.run_folder import RunFolder
@@ -94,10 +108,7 @@ def _returns_table(run: Path, rows: list[dict]):
         "benchmark's normalised return (OGBench: success in percent), n/a without reference "
         "returns. Length: steps."
     )
-    names = ("seed", "mode", "episodes", "return", "std", "score", "length")
-    table = Table(title=str(run), caption=caption, caption_justify="left")
-    for name in names:
-        table.add_column(name, justify="left" if name == "mode" else "right", no_wrap=True)
+    lines = []
     for seed, mode in dict.fromkeys((row["seed"], row["mode"]) for row in rows):
         own = [row for row in rows if (row["seed"], row["mode"]) == (seed, mode)]
         returns, scores, lengths = (
@@ -105,14 +116,13 @@ def _returns_table(run: Path, rows: list[dict]):
         )
         digits = digits_of(float(returns.mean()))
         means = (format_number(float(x), digits) for x in (returns.mean(), returns.std()))
-        score = format_number(float(scores.mean()))
-        table.add_row(str(seed), mode, str(len(own)), *means, score, f"{lengths.mean():,.0f}")
-    return table
+        score, length = format_number(float(scores.mean())), f"{lengths.mean():,.0f}"
+        lines.append((f"{seed} {mode}", str(len(own)), *means, score, length))
+    names = ("seed and mode", "episodes", "return", "std", "score", "length")
+    _print(str(run), names, lines, "episodes, length, std", caption)
 
 
-def _q_error_table(run: Path, episodes: int):
-    from rich.table import Table
-
+def _print_q_errors(run: Path, episodes: int) -> None:
     from shared.record.run_folder import RunFolder
     from shared.runs.q_errors import q_errors
 
@@ -129,21 +139,20 @@ def _q_error_table(run: Path, episodes: int):
         "those rows and of the others."
     )
     names = ("seed", "rows", "Q", "return", "MSE", "too high", "by", "else")
-    title = "Q errors: critics against discounted returns"
-    table = Table(*names, title=title, caption=caption, caption_justify="left")
-    for row in rows:
-        table.add_row(
+    lines = [
+        (
             *(str(row[name]) for name in ("seed", "rows")),
             *(f"{row[name]:.4g}" for name in ("q", "return_", "mse")),
             f"{row['overestimated']:.0%}",
             *(f"{row[name]:+.4g}" for name in ("overestimation", "underestimation")),
         )
-    return table
+        for row in rows
+    ]
+    heading = "Q errors: critics against discounted returns"
+    _print(heading, names, lines, "rows, else, by, too high", caption)
 
 
-def _distance_table(run: Path, data: Path | None, episodes: int):
-    from rich.table import Table
-
+def _print_distances(run: Path, data: Path | None, episodes: int) -> None:
     from shared.loading.request import DataRequest
     from shared.record.run_folder import RunFolder
     from shared.runs.carry_out import load_again
@@ -151,15 +160,15 @@ def _distance_table(run: Path, data: Path | None, episodes: int):
 
     record = RunFolder.open(run, write=False).record
     loaded = load_again(run, record, lambda r: DataRequest.of_record(r, data).load())
-    title = "Distance to the nearest recorded state"
     caption = (
         f"Of the states that the policy meets in {episodes} episodes, and of those of held-out "
         "episodes of the data; in standard deviations of the data. Beyond: share of states "
         "farther than 99 % of the held-out ones."
     )
-    names = ("seed", "states", "median", "99 %", "data: median", "99 %", "beyond")
-    table = Table(*names, title=title, caption=caption, caption_justify="left")
+    names = ("seed", "states", "median", "99 %", "data: median", "data: 99 %", "beyond")
+    lines = []
     for row in state_distances(run, loaded, episodes=episodes):
         seed, states, *distances, beyond = row.values()
-        table.add_row(str(seed), str(states), *(f"{d:.3f}" for d in distances), f"{beyond:.1%}")
-    return table
+        lines.append((str(seed), str(states), *(f"{d:.3f}" for d in distances), f"{beyond:.1%}"))
+    least = "states, data: 99 %, 99 %, data: median"
+    _print("Distance to the nearest recorded state", names, lines, least, caption)

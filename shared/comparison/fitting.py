@@ -42,6 +42,15 @@ def fit(
     return table, left_out
 
 
+def no_room(left_out: Sequence[str]) -> list[str]:
+    """The sentence about columns that were left out; none if none were."""
+    if not left_out:
+        return []
+    *others, last = sorted(left_out)
+    names = f"{', '.join(others)} and {last}" if others else last
+    return [f"No room for {names}: widen the terminal."]
+
+
 def _build(names: Sequence[str], blocks: dict, left_out: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     kept = [k for k, name in enumerate(names) if k and name not in left_out]

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from shared.comparison.across import Aggregate
 from shared.comparison.console import make_console
-from shared.comparison.fitting import fit
+from shared.comparison.fitting import fit, no_room
 from shared.comparison.numbers import (
     digits_of,
     format_count,
@@ -198,8 +198,4 @@ def _caption(lines: Sequence[Line], shared: dict[str, str], left_out: Sequence[s
     told.append(CAPTION.format(value=value))
     if unscored:
         told.append("Without reference returns there is no score: interval and IQM of the return.")
-    if left_out:
-        *others, last = sorted(left_out)
-        names = f"{', '.join(others)} and {last}" if others else last
-        told.append(f"No room for {names}: widen the terminal.")
-    return " ".join(told)
+    return " ".join([*told, *no_room(left_out)])

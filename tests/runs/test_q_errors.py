@@ -95,6 +95,10 @@ def test_fine_tuning_has_a_discount_of_its_own(hopper_random, tmp_path):
 def test_the_command(run, hopper_random, tmp_path):
     answer = CliRunner().invoke(main, ["evaluate", str(run), "--episodes", "1", "--q-error"])
     assert answer.exit_code == 0 and "too high" in answer.output, answer.output
+    words = ["evaluate", str(run), "--episodes", "1", "--q-error"]
+    narrow = CliRunner().invoke(main, words, env={"COLUMNS": "40"}).output
+    assert max(map(len, narrow.splitlines())) <= 40, narrow
+    assert "score" in narrow and "No room for episodes" in narrow and "MSE" in narrow
     cloned = train_plan(tiny_plan("bc", steps=1), hopper_random, tmp_path / "bc")
     with pytest.raises(RunError, match="'bc' has no critic"):
         q_errors(cloned)
