@@ -125,8 +125,13 @@ def encoder_loss(model: AbstractLatentActionSpace, s, a, weights, center_weight,
     return jnp.sum(weights * losses) / jnp.sum(weights)
 
 
-def pretraining_phase(algorithm) -> Phase:
-    """Algorithm 1 as a phase: first batch, updates, validation, choice of the best."""
+def pretraining_phase(algorithm, *, shows: bool = False) -> Phase:
+    """Algorithm 1 as a phase: first batch, updates, validation, choice of the best.
+
+    Arguments:
+        algorithm: whose hyperparameters they are.
+        shows: its policy is scored in the latent space as it stands.
+    """
     return Phase(
         "pretrain",
         algorithm.pretrain_steps,
@@ -137,6 +142,7 @@ def pretraining_phase(algorithm) -> Phase:
         start=partial(_initialize, algorithm),
         finish=partial(_choose, algorithm),
         evaluates=False,
+        shows=partial(_so_far, algorithm) if shows else None,
     )
 
 
@@ -226,6 +232,14 @@ def _initialize(algorithm, state, dataset, *, key):
         (models, models),
     )
     return state._replace(pretraining=pretraining)
+
+
+def _so_far(algorithm, state):
+    """The encoder of the best validation up to now; the one in training where there is none."""
+    pretraining = state.pretraining
+    if algorithm.validate_every == 0:
+        pretraining = eqx.tree_at(lambda p: p.best, pretraining, pretraining.members.model)
+    return state._replace(latent_space=pretraining.frozen())
 
 
 def _choose(algorithm, state, dataset, *, key):

@@ -43,6 +43,9 @@ class Phase:
         finish: `(state, dataset, *, key) -> state`, compiled, run once after the last
             update (choose the best validation flow, ...).
         evaluates: is there a policy to score in the simulator during this phase?
+        shows: `state -> state`, compiled, of a phase without a policy: one acts with what has been
+            learned so far.  It is scored where curves begin early (`evaluate_first`), and never
+            kept as the best.
         takes_step: does `update` also take `step=`, the number of updates done so far in
             this phase?  It has no seed axis, so a `lax.cond` on it stays a branch.
         explore: `(state, observation, *, key) -> action`, compiled: the policy plays in the
@@ -61,6 +64,7 @@ class Phase:
     start: Callable | None = None
     finish: Callable | None = None
     evaluates: bool = True
+    shows: Callable | None = None
     takes_step: bool = False
     explore: Callable | None = None
     view: Callable | None = None

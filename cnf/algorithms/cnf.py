@@ -219,7 +219,7 @@ class CNF(AbstractAlgorithm):
 
     def phases(self):
         policy = Phase("policy", self.steps, self.draw, self.update)
-        return (pretraining_phase(self), policy)
+        return (pretraining_phase(self, shows=True), policy)
 
     def online(self):
         return online_phase(self, self.draw, self.update)

@@ -162,7 +162,10 @@ class PLAS(AbstractAlgorithm):
         return ("cosine_decay",) if self.cosine_decay else ()
 
     def phases(self):
-        return (pretraining_phase(self), Phase("policy", self.steps, self.draw, self.update))
+        return (
+            pretraining_phase(self, shows=True),
+            Phase("policy", self.steps, self.draw, self.update),
+        )
 
     def online(self):
         return online_phase(self, self.draw, self.update, noise=self.exploration_noise)

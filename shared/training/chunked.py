@@ -177,6 +177,10 @@ class Chunked(AbstractAlgorithm):
 
             return None if change is None else changed
 
+        def shows(state):
+            assert phase.shows is not None
+            return state._replace(member=phase.shows(state.member))
+
         return dataclasses.replace(
             phase,
             draw=draw,
@@ -184,6 +188,7 @@ class Chunked(AbstractAlgorithm):
             refresh=None if phase.refresh is None else refresh,
             start=once(phase.start),
             finish=once(phase.finish),
+            shows=None if phase.shows is None else shows,
         )
 
     def _rewarded(self, state: ChunkedState, batch: Chunk) -> Transition:

@@ -164,6 +164,7 @@ class Encoded(AbstractAlgorithm):
             refresh=None if phase.refresh is None else refresh,
             start=once(phase.start),
             finish=once(phase.finish),
+            shows=None,  # its scores would cost more frames than they tell
             view=self.encode if loss is None else None,
         )
 

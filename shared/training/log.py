@@ -87,7 +87,8 @@ class Log:
     def submit(self, evaluator, phase, state, position) -> None:
         """Start an evaluation of this position."""
         step = self.global_step(position)
-        label = {"phase": phase.name, "checkpoint": self.run.checkpoints.latest, "step": step}
+        checkpoint = self.run.checkpoints.latest if phase.evaluates else None
+        label = {"phase": phase.name, "checkpoint": checkpoint, "step": step}
         evaluator.submit(state, step, label)
 
     def scores(self, evaluator, *, wait: bool) -> None:

@@ -28,7 +28,7 @@ from shared.training import devices, online, paging, program
 from shared.training.evaluation import BackgroundEvaluator
 from shared.training.log import Log, Position
 from shared.training.progress import Progress
-from shared.training.schedule import due, stretches
+from shared.training.schedule import due, scored, stretches
 from shared.training.settings import RunSettings
 from shared.training.sweep_folder import SweepFolder
 from shared.training.views import source_of
@@ -157,7 +157,8 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     if step == 0 < phase.steps and phase.start is not None:
         state, _ = event(program.START, state)
     if step == 0 < phase.steps and settings.evaluate_first and phase.explore is None:
-        evaluate_if_due(context, state, phase, position)
+        if not shown_before(algorithm, index):
+            evaluate_if_due(context, state, phase, position)
     pieces = tuple(stretches(step, phase, settings))
     calls = paging.calls(algorithm, index, dataset, keys, pieces, settings.steps_per_call)
     for first, step in pieces:
@@ -187,9 +188,20 @@ def run_updates(context: Context, state, phase: Phase, position: Position, playe
     return state
 
 
+def shown_before(algorithm, index: int) -> bool:
+    """Was what phase `index` begins with scored at the end of the phase before it?"""
+    if index == 0:
+        return False
+    before = algorithm.phases()[index - 1]
+    return before.shows is not None and before.steps > 0
+
+
 def evaluate_if_due(context: Context, state, phase: Phase, position: Position) -> None:
     """Start scoring this state in the background, if its step is one to score."""
-    if phase.evaluates and due(position.step, phase, context.settings.evaluate_every):
+    settings, index = context.settings, position.index
+    if scored(phase, settings) and due(position.step, phase, settings.evaluate_every):
+        if not phase.evaluates:
+            state = program.shown(context.algorithm, index, state)
         context.log.submit(context.evaluator, phase, state, position)
 
 

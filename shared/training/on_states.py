@@ -140,5 +140,6 @@ class OnStates(AbstractAlgorithm):
             refresh=None if phase.refresh is None else refresh,
             start=start,
             finish=None if phase.finish is None else finish,
+            shows=None,  # its scores would cost more frames than they tell
             view=self.recall,
         )

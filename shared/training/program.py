@@ -203,6 +203,13 @@ def run_event(algorithm, index, kind, state, dataset, keys, step, view=None):
     return jax.vmap(one)(state, keys, view)
 
 
+@partial(jax.jit, static_argnames=("algorithm", "index"))
+def shown(algorithm, index, state):
+    """The state whose policy is scored during phase `index`."""
+    shows = algorithm.phases()[index].shows
+    return state if shows is None else jax.vmap(shows)(state)
+
+
 def seen(dataset, view):
     """What a phase draws from: the data set, or a view of the frames at its places."""
     return dataset if view is None else SequenceDataset(view, dataset)

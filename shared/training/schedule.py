@@ -11,6 +11,11 @@ def due(step: int, phase: Phase, every: int) -> bool:
     return step == phase.steps or (every > 0 and step % every == 0)
 
 
+def scored(phase: Phase, settings: RunSettings) -> bool:
+    """Does somebody act during this phase whose scores belong to the curve?"""
+    return phase.evaluates or (settings.evaluate_first and phase.shows is not None)
+
+
 def stretches(step: int, phase: Phase, settings: RunSettings) -> Iterator[tuple[int, int]]:
     """From `step` on to the end of a phase, in pieces between which something may be due."""
     while step < phase.steps:
@@ -23,7 +28,7 @@ def next_stop(step: int, phase: Phase, settings: RunSettings) -> int:
     intervals = [settings.steps_per_call, settings.save_every]
     if phase.refresh is not None:
         intervals.append(phase.refresh_every)
-    if phase.evaluates:
+    if scored(phase, settings):
         intervals.append(settings.evaluate_every)
     if phase.explore is not None:
         intervals.append(settings.online_block)

@@ -35,7 +35,9 @@ class RunSettings:
     devices: Size = _setting("devices that seeds and batches are spread over")
     steps_per_call: Size = _setting("updates in one compiled call, and in one row of metrics")
     evaluate_every: Size = _setting("updates between two evaluations")
-    evaluate_first: bool = _setting("score the policy before its first update, too")
+    evaluate_first: bool = _setting(
+        "score what acts before the policy's first update, too: a clone while it is trained"
+    )
     episodes: Size = _setting("episodes of each seed and policy mode in an evaluation")
     evaluate_sampled: bool = _setting("play sampled actions in an evaluation, not only the mode")
     save_every: Size = _setting("updates between two checkpoints")

@@ -91,7 +91,11 @@ def test_the_tables(finished):
     assert set(scores[0]) == {
         "phase", "step", "seed", "mode", "episode", "return", "score", "length", "source",
     }  # fmt: skip
-    assert sorted({int(row["step"]) for row in scores}) == [8, 14, 20]
+    curve = [("pretrain", 0), ("pretrain", 6), ("pretrain", 8), ("policy", 14), ("policy", 20)]
+    places = [(row["phase"], int(row["step"])) for row in scores]
+    assert list(dict.fromkeys(places)) == curve and len(places) == len(curve) * 2 * 2
+    best = json.loads((finished / "checkpoints" / "best.json").read_text())
+    assert best["name"].startswith("policy")  # a clone that scores higher is no policy
     assert {row["mode"] for row in scores} == {"deterministic", "sampled"}
     assert {row["source"] for row in scores} == {"collected"}
     with open(finished / "metrics.csv") as file:
@@ -148,6 +152,13 @@ def test_a_phase_without_updates_does_not_start():
     phase = Phase("model", 0, start, start, start=start)
     context = loop.Context(*[None] * 4, tiny_plan("bc").settings, None, None)
     assert loop.run_updates(context, "state", phase, loop.Position(), None) == "state"
+
+
+def test_a_clone_is_scored_once_where_the_policy_begins():
+    with_encoder, without = (tiny_plan(CASE, pretrain_steps=n).build() for n in (8, 0))
+    assert loop.shown_before(with_encoder, 1)
+    assert not loop.shown_before(without, 1)  # its encoder was taken over: nobody has scored it
+    assert not loop.shown_before(with_encoder, 0)
 
 
 def test_a_loaded_policy_acts(finished, hopper_random):
