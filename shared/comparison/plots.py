@@ -65,12 +65,19 @@ def curves(runs: Sequence[Run], *, mode: str = "deterministic", axis: str = "upd
 
     def draw(environment: str, panel: Any) -> None:
         group = [run for run in scored if run.environment == environment]
+        # Points at one and the same update would hide each other.
+        apart = len(group) > 1 and all(len(run.curve(mode)[0]) == 1 for run in group)
         for run in group:
             steps, values = run.curve(mode, panels.value_of(group))
-            panels.draw_line(panel, place(run, steps), values, run.label, labels.index(run.label))
+            k = labels.index(run.label)
+            x = np.array([float(k)]) if apart else place(run, steps)
+            panels.draw_line(panel, x, values, run.label, k)
         panels.finish(panel, group, environment)
         panel.set_xlabel(f"{name}, {mode} policy")
-        if axis != "updates":
+        if apart:
+            panel.set_xlabel(f"last policies, {mode}; marks as in the legend")
+            panel.set_xticks([])
+        elif axis != "updates":
             panels.plain_ticks(panel)
 
     return Drawing(

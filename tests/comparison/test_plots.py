@@ -1,5 +1,7 @@
 """Plots: that they are drawn, and what is drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,19 @@ def test_learning_curves_have_a_panel_per_environment(make_run, tmp_path, drawn)
     # The same label keeps its colour in every panel, and no two labels share one.
     colors = {line.get_color() for line in (*hopper.lines[:2], walker.lines[0])}
     assert len(colors) == 3
+
+
+def test_runs_of_one_evaluation_stand_side_by_side(make_run, tmp_path, drawn):
+    runs = [read_run(make_run(x, label=x, final={0: 40.0}).path) for x in ("a", "b")]
+    last = [
+        replace(run, episodes=tuple(e for e in run.episodes if e.step == run.curve(e.mode)[0][-1]))
+        for run in runs
+    ]
+    plots.learning_curves(last, tmp_path / "c.png")
+    (axis,) = drawn[0].axes
+    places = [line.get_xdata().tolist() for line in axis.lines[:2]]
+    assert places == [[0.0], [1.0]] and not axis.get_xticks().size
+    assert axis.get_xlabel() == "last policies, deterministic; marks as in the legend"
 
 
 def test_many_labels_share_a_legend_beside_the_panels(make_run, tmp_path, drawn):
