@@ -87,7 +87,9 @@ def _print(
     from shared.comparison.fitting import fit, no_room
 
     console = make_console()
-    table, left_out = fit(console, names, {heading: rows}, least.split(", "))
+    # Above the table, not in it: a long path would leave no room for columns.
+    console.print(Text(heading, style="bold"))
+    table, left_out = fit(console, names, {"": rows}, least.split(", "))
     console.print(table)
     console.print(Text(" ".join([caption, *no_room(left_out)])))
 

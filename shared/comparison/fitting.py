@@ -20,7 +20,7 @@ def fit(
     Args:
         console: on which it will be printed.
         names: of the columns; the first one holds labels, the others numbers.
-        blocks: heading -> rows.
+        blocks: heading -> rows; no line for an empty one.
         least: names of the columns to leave out where there is no room, in this order.
 
     Returns:
@@ -58,7 +58,8 @@ def _build(names: Sequence[str], blocks: dict, left_out: Sequence[str]) -> Table
     for k in kept:
         table.add_column(names[k], justify="right", no_wrap=True)
     for heading, rows in blocks.items():
-        table.add_row(Text(heading, style="bold"))
+        if heading:
+            table.add_row(Text(heading, style="bold"))
         for row in rows:
             # Text, not str: a label may hold square brackets that rich would read as markup.
             table.add_row(Padding(Text(row[0]), (0, 0, 0, 2)), *(Text(row[k]) for k in kept))

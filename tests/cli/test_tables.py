@@ -64,10 +64,12 @@ def test_returns_of_an_evaluation_say_what_they_are_of(shown, hopper_random, tmp
     plan = tiny_plan("bc", seeds=(0, 1), steps=4)
     run = train_plan(plan, hopper_random, tmp_path / "run")
     lines = shown(cnf, "evaluate", run, "--episodes", "2")
-    rows = [re.split(r" *│ *", line.strip("│ ")) for line in lines if line.startswith("│")]
+    rows = [match for line in lines if (match := re.match(r"  (\d) (\w+) +(.*)", line))]
     heads = [(seed, mode) for seed in "01" for mode in ("deterministic", "sampled")]
-    assert [tuple(row[:2]) for row in rows] == heads and {row[2] for row in rows} == {"2"}
-    assert all(float(row[3].replace(",", "")) > 0 for row in rows)
+    assert [row.groups()[:2] for row in rows] == heads
+    cells = [row[3].split() for row in rows]  # episodes, return, std, score, length
+    assert {(len(row), row[0]) for row in cells} == {(5, "2")}
+    assert all(float(row[1].replace(",", "")) > 0 for row in cells)
     text = " ".join(" ".join(lines).split())
     assert (
         "bc on hopper-random (data: collected), policy after 4 updates. Return: raw sum of rewards"
