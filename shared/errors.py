@@ -5,6 +5,15 @@ to do.  The command line prints that sentence alone and exits with the code of
 the error's class; everything else is a fault of ours and shows its traceback.
 """
 
+import re
+
+# Beside the plain words, what NVIDIA's libraries and OpenGL say when they find no room.
+_SHORT = re.compile(
+    "RESOURCE_EXHAUSTED|[Oo]ut of memory"
+    "|(CUBLAS|CUDNN|CUSOLVER)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)"
+    "|gpusolver[A-Za-z]*Create|Failed to initialize BLAS|[Ff]ramebuffer is not complete"
+)
+
 
 class UserError(Exception):
     """Something the user can mend; the message is one full sentence."""
@@ -28,6 +37,10 @@ class RunError(UserError):
     """A run folder that is locked, damaged or does not fit the request."""
 
     exit_code = 4
+
+
+class MemoryShortage(RunError):
+    """Memory of the machine or its GPU was too small; where others share it, for the moment."""
 
 
 class NonFiniteError(UserError):
@@ -68,6 +81,19 @@ class Interrupted(UserError):
 
 class Advice(UserWarning):
     """Something that the user should know; the message is one full sentence."""
+
+
+def shortage(error: Exception) -> str | None:
+    """The sentence for an error that says that memory is too small; None for any other."""
+    text = str(error)
+    if not isinstance(error, MemoryError) and not _SHORT.search(text):
+        return None
+    found = re.search(r"allocating (\d+) bytes", text)
+    asked = f" ({int(found[1]) / 2**30:,.0f} GiB were asked for at once)" if found else ""
+    return (
+        f"there is too little memory{asked}; choose smaller batches or networks, fewer seeds at a "
+        "time (seeds_together) or fewer rows."
+    )
 
 
 def printable(name: str, limit: int = 60) -> str:

@@ -193,6 +193,56 @@ def report_command(name, out, target, page):
     click.echo(write_page(study, jobs, target))
 
 
+@study_group.command("pack")
+@_study
+@_out
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The archive  [default: NAME.zip]",
+)
+def pack_command(name, out, target):
+    """Write a study's finished runs, without weights, into one small archive.
+
+    It holds what tables and plots are made of, and of this machine's folders only
+    those of data files of your own.
+    """
+    from shared.studies.folder import open_study
+    from shared.studies.jobs import make_jobs
+    from shared.studies.records import pack
+
+    study, out = open_study(name, out)
+    target = target or Path(f"{study.name}.zip")
+    count = pack(make_jobs(study, out), out, target)
+    click.echo(f"{target}: {count} finished runs, {target.stat().st_size / 1024:,.0f} KiB")
+    click.echo(f"next: cnf study unpack {target}")
+
+
+@study_group.command("unpack")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Folder of the study, new or begun  [default: runs/studies/NAME]",
+)
+def unpack_command(file, out):
+    """Bring the runs of an archive of 'study pack' into a study's folder.
+
+    So parts that several machines trained come together: 'study run' trains what
+    is still missing, 'study report' tells of all.
+    """
+    from shared.studies.folder import default_folder
+    from shared.studies.records import unpack
+
+    out = out or default_folder(file.stem)
+    count = unpack(file, out)
+    click.echo(f"{out}: {count} runs came")
+    click.echo(f"next: cnf study report {out}")
+
+
 def _files(texts: tuple[str, ...]) -> dict[str, Path]:
     """The words of `--data`."""
     pairs = [text.partition("=") for text in texts]

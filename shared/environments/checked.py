@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from shared.environments import answers
-from shared.environments.rendering import Pixels, drawing_backend
+from shared.environments.rendering import Pixels, cannot_draw, drawing_backend
 from shared.environments.simulators import make_environment
 from shared.environments.tasks import ENVIRONMENTS, Environment, find_task
 from shared.environments.units import PLAIN, Units
@@ -22,7 +22,6 @@ from shared.errors import (
     ConfigError,
     NonFiniteError,
     SimulatorError,
-    SystemPackageError,
     UserError,
 )
 
@@ -182,10 +181,7 @@ class CheckedSimulator:
             raise
         except (Exception, SystemExit) as error:  # another package's code may raise anything
             if what == "render" and ENVIRONMENTS.get(self._task.name) is self._task:
-                raise SystemPackageError(
-                    "no headless OpenGL is available for the video; install the system packages "
-                    f"libegl1 and libgl1 and set MUJOCO_GL=egl ({answers.reason(error)})."
-                ) from error
+                raise cannot_draw(error, answers.reason(error)) from error
             raise self._fault(f"failed in '{what}' ({answers.reason(error)})") from error
 
     def _judged(self, judge: Callable, *found: Any) -> Any:

@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.environments.outcome import Outcome
-from shared.environments.rendering import FAITHFUL, RenderSettings, drawing_backend
-from shared.errors import ConfigError, SystemPackageError
+from shared.environments.rendering import FAITHFUL, RenderSettings, cannot_draw, drawing_backend
+from shared.errors import ConfigError
 
 ACTION_REPEAT = 2
 HORIZON = 500  # agent steps
@@ -158,16 +158,14 @@ class ControlSimulator:
 
         Raises:
             SystemPackageError: the machine has no headless OpenGL.
+            MemoryShortage: no room for another picture.
         """
         try:
             return self.physics.render(
                 size, size, camera_id=self._camera, render_flag_overrides=self._flags
             )
         except Exception as error:  # every GL back end raises its own kind
-            raise SystemPackageError(
-                "no headless OpenGL is available to draw frames; install the system packages "
-                f"libegl1 and libgl1 and set MUJOCO_GL=egl ({type(error).__name__}: {error})."
-            ) from error
+            raise cannot_draw(error, f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
         """Free the drawing context."""

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from shared.errors import MemoryShortage, SystemPackageError, UserError, shortage
+
 
 class RenderSettings(NamedTuple):
     """What is drawn of a scene.
@@ -70,6 +72,17 @@ def drawing_backend() -> Iterator[None]:
     finally:
         if not chosen:
             os.environ.pop("MUJOCO_GL", None)
+
+
+def cannot_draw(error: Exception, reason: str) -> UserError:
+    """What to raise when a simulator of ours drew nothing: it lacks memory, or OpenGL."""
+    sentence = shortage(error)
+    if sentence is not None:
+        return MemoryShortage(f"no picture could be drawn ({reason}): {sentence}")
+    return SystemPackageError(
+        "no headless OpenGL is available to draw pictures; install the system packages libegl1 and "
+        f"libgl1 and set MUJOCO_GL=egl ({reason})."
+    )
 
 
 def _has_egl() -> bool:

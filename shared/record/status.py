@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.errors import Interrupted, RunError
+from shared.errors import Interrupted, MemoryShortage, shortage
 from shared.record.run_folder import RunFolder
 from shared.record.usage import Meter
-from shared.storage.memory import shortage
 
 
 @contextmanager
@@ -14,7 +13,7 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
     """Status and usage of runs in their `run.json` while they are carried out.
 
     Raises:
-        RunError: memory was too small.
+        MemoryShortage: memory was too small.
     """
     meters = [Meter(run.record.get("usage") or {}) for run in runs]
 
@@ -32,6 +31,6 @@ def recording(runs: Sequence[RunFolder]) -> Iterator[None]:
         sentence = shortage(error)
         tell("failed", error=sentence or str(error) or type(error).__name__)
         if sentence is not None:
-            raise RunError(f"{runs[0].path}: {sentence}") from error
+            raise MemoryShortage(f"{runs[0].path}: {sentence}") from error
         raise
     tell("finished")

@@ -26,9 +26,12 @@ def load_state(path: Path, *, checkpoint: str | None = None):
         if not isinstance(run.record.get(key), dict):
             raise RunError(f"{path}/run.json: '{key}' is missing or damaged; restore the file.")
     if run.checkpoints.latest is None:
-        raise RunError(
-            f"{path}: holds no checkpoint yet; carry it on with 'train --resume {path}'."
+        why = (
+            "came without its weights"
+            if run.record.get("status") == "finished"
+            else ("holds no checkpoint yet")
         )
+        raise RunError(f"{path}: {why}; train it with 'train --resume {path}'.")
     plan = Plan.from_dict(run.config)
     algorithm = plan.build()
     # The statistics themselves come with the state.

@@ -29,20 +29,6 @@ def free_memory() -> int:
     return max(min(free), 0) if free else memory_limit()
 
 
-def shortage(error: Exception) -> str | None:
-    """The sentence for an error that says that memory is too small; None for any other."""
-    text = str(error)
-    short = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
-    if not isinstance(error, MemoryError) and not any(word in text for word in short):
-        return None
-    found = re.search(r"allocating (\d+) bytes", text)
-    asked = f" ({int(found[1]) / 2**30:,.0f} GiB were asked for at once)" if found else ""
-    return (
-        f"there is too little memory{asked}; choose smaller batches or networks, fewer seeds at a "
-        "time (seeds_together) or fewer rows."
-    )
-
-
 def _totals() -> list[int]:
     totals = _process_limits()
     with contextlib.suppress(ValueError, OSError, AttributeError):

@@ -59,9 +59,15 @@ def carry_out(
 
 
 def unfinished(jobs: Sequence[Job]) -> list[Job]:
-    """Jobs that are left to do, each folder once."""
-    left = {job.folder: job for job in jobs}
-    return [job for job in left.values() if states.state_of(job).status != states.FINISHED]
+    """Jobs that are left to do, each folder once, and models without weights that they need."""
+    known = {job.folder: job for job in jobs}
+    left = {x: job for x, job in known.items() if states.state_of(job).status != states.FINISHED}
+    needed = {job.after for job in left.values()} - {None}
+    return [
+        job
+        for folder, job in known.items()
+        if folder in left or (folder in needed and not states.has_weights(job))
+    ]
 
 
 def _bring_data(jobs: Sequence[Job], progress: Progress, tell: Tell) -> dict[Path, str]:

@@ -30,6 +30,7 @@ class Schedule:
     ):
         self._workers, self._tell, self._total = workers, tell, len(jobs)
         self._waiting = {job.folder: job for job in jobs}
+        self._open = list(range(workers.count))
         self._at: dict[int, Job] = {}
         self._served: dict[int, tuple] = {}
         self._deaths: dict[Path, int] = {}
@@ -57,7 +58,7 @@ class Schedule:
             self._fail(job, "left out, because the run whose model it takes over failed")
 
     def _fill(self) -> None:
-        for slot in range(self._workers.count):
+        for slot in self._open:
             job = None if slot in self._at else self._next(slot)
             if job is not None:
                 del self._waiting[job.folder]
@@ -80,6 +81,8 @@ class Schedule:
     def _note(self, ended: Ended) -> None:
         job = self._at.pop(ended.slot)
         if ended.outcome is not None:
+            if ended.outcome.short and self._at and self._workers.share_memory:
+                return self._make_room(job)
             if ended.outcome.error is not None:
                 return self._fail(job, ended.outcome.error)
             self._ended += 1
@@ -89,6 +92,17 @@ class Schedule:
             return self._fail(job, f"{ended.how}, {deaths} times")
         self._waiting[job.folder] = job
         return self._tell(f"again    {job.name}: {ended.how}; it goes on from its checkpoint")
+
+    def _make_room(self, job: Job) -> None:
+        """The job comes again, once fewer share the memory; alone it has all that there is."""
+        for idle in set(self._open) - set(self._at):
+            self._workers.retire(idle)
+        self._open = list(self._at)
+        self._waiting[job.folder] = job
+        self._tell(
+            f"again    {job.name}: there was too little memory for {len(self._at) + 1} runs at "
+            f"a time; from now on there are at most {len(self._at)}"
+        )
 
     def _fail(self, job: Job, sentence: str) -> None:
         self._failed[job.folder] = sentence

@@ -48,6 +48,11 @@ def is_begun(job: Job) -> bool:
     return (job.folder / (SWEEP_FILE if job.row.sweep else "run.json")).exists()
 
 
+def has_weights(job: Job) -> bool:
+    """Whether its run's checkpoints are there; they do not come with `study unpack`."""
+    return RunFolder.open(job.folder, write=False).checkpoints.latest is not None
+
+
 def note_failure(job: Job, sentence: str) -> None:
     """Keep why a job failed whose run could not say so itself; the next attempt forgets it."""
     if not is_begun(job):

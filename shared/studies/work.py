@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.errors import Interrupted, UserError
+from shared.errors import Interrupted, MemoryShortage, UserError, shortage
 from shared.record.schema import SWEEP_FILE
 from shared.runs.resume import resume
 from shared.runs.start import start
@@ -22,9 +22,15 @@ WAIT = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: its `error`, one sentence, if it failed."""
+    """How a job ended.
+
+    Attributes:
+        error: one sentence, if it failed.
+        short: it failed for want of memory.
+    """
 
     error: str | None = None
+    short: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -55,9 +61,12 @@ def work(values: dict[str, Any], progress: Progress | None = None) -> Outcome:
     except Interrupted:
         raise
     except UserError as error:
-        return Outcome(str(error))
-    except Exception as error:  # a fault of ours must not stop the other runs
-        traceback.print_exc()
+        return Outcome(str(error), isinstance(error, MemoryShortage))
+    except Exception as error:
+        sentence = shortage(error)
+        if sentence is not None:  # before the run began
+            return Outcome(f"{request.out}: {sentence}", short=True)
+        traceback.print_exc()  # a fault of ours must not stop the other runs
         return Outcome(f"{type(error).__name__}: {error}")
     return Outcome()
 

@@ -122,6 +122,21 @@ def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
     assert "1 finished, 1 failed" in result.output
 
 
+def test_a_run_that_lacks_memory_beside_others_comes_again(begin, kept):
+    """Once fewer share it; alone, what it lacks is nobody else's, so that it fails."""
+    large = {
+        f"{size}": {"algorithm": "bc", "set": {"hidden_sizes": [size, size]}}
+        for size in (10**8, 10**8 + 1)
+    }
+    jobs, out = begin(controls=large)
+    told = []
+    failed = carry_out(jobs, out, make_workers("local", 3, out, {}), tell=told.append)
+    assert len(failed) == 2 and all("there is too little memory" in x for x in failed.values())
+    again = [line for line in told if line.startswith("again")]
+    assert again and all("too little memory for" in line for line in again), told
+    assert state_of(jobs[0]).status == "finished"
+
+
 def test_a_job_that_fails_before_its_run_begins_says_so(begin, hopper_random, tmp_path):
     """Its data are gone: no run can say so, the study does, until it goes on with them."""
     data = Path(shutil.copy(hopper_random.path, tmp_path / "mine.hdf5"))

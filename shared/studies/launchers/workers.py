@@ -23,9 +23,15 @@ class Ended(NamedTuple):
 
 
 class AbstractWorkers(abc.ABC):
-    """A number of slots, each of which works on one job at a time."""
+    """A number of slots, each of which works on one job at a time.
+
+    Attributes:
+        count: how many.
+        share_memory: they are of one machine, and what one takes the others lack.
+    """
 
     count: int
+    share_memory = False
 
     @abc.abstractmethod
     def submit(self, slot: int, job: Job) -> None:
@@ -34,6 +40,10 @@ class AbstractWorkers(abc.ABC):
     @abc.abstractmethod
     def wait(self) -> Sequence[Ended]:
         """Some jobs that ended; waits for the first one."""
+
+    def retire(self, slot: int) -> None:
+        """Give back what a free slot holds; no job comes any more.  Where memory is shared."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def close(self, *, interrupt: bool = False) -> None:
