@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -123,6 +126,24 @@ def test_replay_follows_the_training(tmp_path):
     cuts = np.cumsum([s.rows for s in segments]) - 1
     assert (data["terminals"] | data["timeouts"])[cuts].all()
     assert len(attributes["behavior_weights_sha256"]) == 64
+
+
+def test_another_processor_records_the_same_bits(tmp_path):
+    """BLAS takes the kernels of a processor that it is told to see, NumPy leaves out its newest."""
+    script = (
+        "from pathlib import Path; from shared.behavior.record import record; import sys; "
+        "print(record('hopper-medium-replay', 2000, seed=1, path=Path(sys.argv[1])).sha256)"
+    )
+    found = set()
+    for name, variables in {
+        "own": {},
+        "old": {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "AVX512_ICL X86_V4"},
+    }.items():
+        words = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / f"{name}.hdf5")]
+        told = subprocess.run(words, env=os.environ | variables, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        found.add(told.stdout.strip())
+    assert len(found) == 1
 
 
 def test_medium_expert_halves():
