@@ -86,7 +86,11 @@ def judge_all(paths: Iterable[Path], tell: Callable[[str], Any]) -> None:
     for path in paths:
         try:
             run = RunFolder.open(path, write=False)
-            if run.checkpoints.latest is None or _is_judged(path, run) or run.record.get("pixels"):
+            if _is_judged(path, run) or run.record.get("pixels"):
+                continue
+            if run.checkpoints.latest is None:
+                if run.record.get("status") == "finished":
+                    tell(f"not judged: {path}: came without weights; judge it where it was trained")
                 continue
             tell(f"judging {path.parent.name}/{path.name} by its data and in its simulator")
             sha256 = run.record["data"]["sha256"]

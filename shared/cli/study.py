@@ -206,17 +206,17 @@ def report_command(name, out, target, page):
 def pack_command(name, out, target):
     """Write a study's finished runs, without weights, into one small archive.
 
-    It holds what tables and plots are made of, and of this machine's folders only
-    those of data files of your own.
+    It holds what tables and plots are made of, and names no folder of this machine.
     """
     from shared.studies.folder import open_study
     from shared.studies.jobs import make_jobs
     from shared.studies.records import pack
 
     study, out = open_study(name, out)
-    target = target or Path(f"{study.name}.zip")
-    count = pack(make_jobs(study, out), out, target)
-    click.echo(f"{target}: {count} finished runs, {target.stat().st_size / 1024:,.0f} KiB")
+    jobs, target = make_jobs(study, out), target or Path(f"{study.name}.zip")
+    count = pack(jobs, out, target)
+    size = target.stat().st_size / 1024
+    click.echo(f"{target}: {count} of {len(jobs)} runs are finished and in it, {size:,.0f} KiB")
     click.echo(f"next: cnf study unpack {target}")
 
 
@@ -234,13 +234,11 @@ def unpack_command(file, out):
     So parts that several machines trained come together: 'study run' trains what
     is still missing, 'study report' tells of all.
     """
-    from shared.studies.folder import default_folder
     from shared.studies.records import unpack
 
-    out = out or default_folder(file.stem)
-    count = unpack(file, out)
-    click.echo(f"{out}: {count} runs came")
-    click.echo(f"next: cnf study report {out}")
+    out, come, there = unpack(file, out)
+    click.echo(f"{out}: {come} run folders came, {there} were finished there")
+    click.echo(f"next: cnf study status {out} | cnf study report {out}")
 
 
 def _files(texts: tuple[str, ...]) -> dict[str, Path]:

@@ -116,7 +116,8 @@ def glance_markdown(rows: Sequence[Row]) -> str:
 def markdown_table(names: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
     """A Markdown table whose first `left` columns are texts and whose others are numbers."""
     rule = [":--" if k < left else "--:" for k in range(len(names))]
-    lines = [names, rule, *([escape(cell) for cell in row] for row in rows)]
+    texts = [[escape(cell) for cell in row] for row in (names, *rows)]
+    lines = [texts[0], rule, *texts[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -35,9 +35,12 @@ def collected_path(name: str, rows: int, seed: int, data_dir: Path) -> Path:
     return data_dir / "collected" / f"{_plain(entry.recording)}-{rows}-seed{seed}.{form}"
 
 
-def recorded_rows(name: str, seed: int, data_dir: Path) -> list[int]:
-    """Rows of the recordings of a set that the cache holds, fewest first."""
-    path = collected_path(name, 0, seed, data_dir)
+def recorded_rows(path: Path) -> list[int]:
+    """Rows (or frames) of the recordings of a set that the cache holds, fewest first.
+
+    Arguments:
+        path: where one of no rows would be, as of `collected_path` or `pixel_folder`.
+    """
     before, after = path.name.split("-0-seed", 1)
     found = (x.name.removeprefix(f"{before}-") for x in path.parent.glob(f"{before}-*"))
     counts = (x.removesuffix(f"-seed{after}") for x in found if x.endswith(f"-seed{after}"))

@@ -11,6 +11,7 @@ The choice is never silent: `Dataset.source` is "official", "collected" or "your
 `Dataset.note` says in one line what was used and why.
 """
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,9 +24,15 @@ from shared.data.vd4rl.reader import read_vd4rl
 from shared.data.vd4rl.states import states_of
 from shared.datasets.dataset import Dataset
 from shared.environments.simulators import can_draw, has_simulator
-from shared.errors import ConfigError, DataError
+from shared.errors import Advice, ConfigError, DataError
 from shared.loading.fetch import Unreachable, fetch_unless_recent
-from shared.loading.places import folder_advice, official_path, recorded_rows
+from shared.loading.places import (
+    collected_path,
+    folder_advice,
+    official_path,
+    pixel_folder,
+    recorded_rows,
+)
 from shared.loading.request import DataRequest, Progress
 from shared.loading.stand_ins import collect, collect_pixels, pixel_entry, told
 
@@ -157,6 +164,14 @@ def _require_source(request: DataRequest, data: Dataset) -> None:
         raise DataError(f"{data.path}: is not a collected set; leave out --source collected.")
 
 
+def _tell_of_smaller(name: str, rows: int, there: list[int]) -> None:
+    """Before so many rows are recorded: whoever recorded fewer a minute ago may want those."""
+    if smaller := [n for n in there if n < rows] if rows not in there else []:
+        few = smaller[-1]
+        told = f"{name}: {rows:,} rows are recorded now, though {few:,} were before"
+        warnings.warn(Advice(f"{told}; --set rows={few} takes those."), stacklevel=3)
+
+
 def _stand_in(
     request: DataRequest,
     entry: Entry,
@@ -168,13 +183,17 @@ def _stand_in(
     rows = entry.rows if request.rows is None else min(request.rows, entry.rows)
     how = {"data_dir": request.root, "workers": workers, "progress": progress}
     if request.observation == "pixels":
-        how |= {"size": request.size, "render": request.render}
+        drawn = {"size": request.size, "render": request.render}
+        there = recorded_rows(pixel_folder(entry.name, 0, 0, request.root, **drawn))
+        how |= drawn
+        _tell_of_smaller(entry.name, rows, there)
         path = collect_pixels(entry.name, rows, **how)
         note = f"using the collected stand-in {path.name}, drawn {request.render}, not V-D4RL"
         return Found(path, entry.name, frames=True, note=note)
+    there = recorded_rows(collected_path(entry.name, 0, 0, request.root))
     if request.rows is None:  # the largest that is there, before one is recorded
-        there = [n for n in recorded_rows(entry.name, 0, request.root) if n <= entry.rows]
-        rows = there[-1] if there else rows
+        rows = max((n for n in there if n <= entry.rows), default=rows)
+    _tell_of_smaller(entry.name, rows, there)
     try:
         path = collect(entry.name, rows, **how)
     except DataError as error:

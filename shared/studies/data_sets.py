@@ -16,9 +16,13 @@ KEYS = ("label", "name", "source", "file", "sha256")
 
 
 def read_data_sets(
-    document: Mapping[str, Any], where: str, files: Mapping[str, Path] | None
+    document: Mapping[str, Any],
+    where: str,
+    files: Mapping[str, Path] | None,
+    *,
+    recorded: bool = False,
 ) -> tuple[DataSet, ...]:
-    """What stands under `data`; arguments as of `reading.find_study`."""
+    """What stands under `data`; arguments as of `reading.make_study`."""
     source, found = document.get("source"), []
     for entry in list_of(document["data"], f"{where}: 'data'"):
         if isinstance(entry, str) and "*" in entry:
@@ -27,7 +31,7 @@ def read_data_sets(
                 raise ConfigError(f"{where}: no data set is called '{entry}'; see 'data list'.")
             found += [DataSet(name, name, source) for name in names]
         else:
-            found.append(_data_set(entry, source, f"{where}: data", files))
+            found.append(_data_set(entry, source, f"{where}: data", files, recorded))
     labels = [data.label for data in found]
     for label in labels:
         if labels.count(label) > 1:
@@ -39,7 +43,11 @@ def read_data_sets(
 
 
 def _data_set(
-    entry: Any, source: str | None, where: str, files: Mapping[str, Path] | None
+    entry: Any,
+    source: str | None,
+    where: str,
+    files: Mapping[str, Path] | None,
+    recorded: bool,
 ) -> DataSet:
     values = mapping_of({"name": entry} if isinstance(entry, str) else entry, where, KEYS)
     texts = {key: text_of(x, f"{where}: '{key}'") for key, x in values.items() if x is not None}
@@ -58,6 +66,8 @@ def _data_set(
         return DataSet(label, name, texts.get("source", source))
     if files is None:
         return DataSet(label, name)
+    if recorded and "file" in texts:
+        return DataSet(label, name, None, Path(texts["file"]), texts.get("sha256"))
     file = files.get(label) or (Path(texts["file"]) if "file" in texts else None)
     if file is None or not file.exists():
         there = "" if file is None else f", and {file} is not there"

@@ -47,7 +47,8 @@ def open_study(
 ) -> tuple[Study, Path]:
     """The study in a folder: of `out`, of `place` itself, or where `place` names a study.
 
-    Of its data, `files` are elsewhere by now: label -> file.
+    To run it: of its data, `files` are elsewhere by now, label -> file, and the others must be
+    there.  To look at it (None) nobody needs the data.
 
     Raises:
         ConfigError: there is no such study, or its copy is damaged.
@@ -66,7 +67,8 @@ def open_study(
     except (ValueError, yaml.YAMLError, AttributeError, KeyError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: is damaged ({reason}); run the study again.") from None
-    return make_study(document, str(name), str(file), files or {}), folder
+    recorded = files is None
+    return make_study(document, str(name), str(file), files or {}, recorded=recorded), folder
 
 
 @contextlib.contextmanager

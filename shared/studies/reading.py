@@ -10,6 +10,7 @@ import yaml
 
 from shared.comparison.claims import DATA, SAMPLED
 from shared.errors import ConfigError
+from shared.record.schema import MODES
 from shared.runs.conversion import nearest_name
 from shared.storage.yaml_text import load_yaml, told
 from shared.studies.data_sets import read_data_sets, to_plain
@@ -19,6 +20,8 @@ from shared.studies.study import Reporting, Row, Study
 
 KEYS = ("title", "question", "data", "source", *COMMON_KEYS, "values", *GROUPS, "report")
 REPORT_KEYS = ("notes", "claims", "mode", "axis")
+AXES = ("updates", "hours", "cpu-hours")
+"""Of the learning curves, as `compare --axis` has them."""
 Files = Mapping[str, Path] | None
 """Label of a data set -> the file that it is; None opens no file and looks for none."""
 
@@ -54,13 +57,18 @@ def find_study(name: str, files: Files) -> Study:
     return make_study(document, path.stem, str(path), files)
 
 
-def make_study(document: Any, name: str, where: str, files: Files) -> Study:
-    """The study that a document describes; `where` that stands is named in errors."""
+def make_study(
+    document: Any, name: str, where: str, files: Files, *, recorded: bool = False
+) -> Study:
+    """The study that a document describes; `where` that stands is named in errors.
+
+    With `recorded` files of the user's own are those of the document, and nobody looks for them.
+    """
     document = mapping_of(document, where, KEYS)
     for key in ("title", "data"):
         if not document.get(key):
             raise ConfigError(f"{where}: '{key}' is missing; add it.")
-    data = read_data_sets(document, where, files)
+    data = read_data_sets(document, where, files, recorded=recorded)
     rows = read_rows(document, where)
     report = _reporting(document.get("report"), f"{where}: report")
     if alone := next((first for first, second in report.claims if first == second), None):
@@ -93,7 +101,14 @@ def _reporting(values: Any, where: str) -> Reporting:
                 f"{where}: claims: {pair!r} is no pair of labels; write [FIRST, SECOND]."
             )
         claims.append((pair[0], pair[1]))
-    rest = {key: text_of(values[key], where) for key in ("mode", "axis") if key in values}
+    rest = {}
+    for key, choices in (("mode", (*MODES, "both")), ("axis", AXES)):
+        if key in values:
+            rest[key] = text_of(values[key], f"{where}: '{key}'")
+            if rest[key] not in choices:
+                raise ConfigError(
+                    f"{where}: '{key}' is '{rest[key]}'; choose one of {', '.join(choices)}."
+                )
     return Reporting(tuple(notes), tuple(claims), **rest)
 
 
@@ -102,10 +117,10 @@ def _check_claimed(label: str, rows: Sequence[Row], where: str) -> None:
     label = label.removesuffix(SAMPLED)
     if label == DATA or ".md: " in label:
         return
-    for row in rows:
-        if label == row.label or row.sweep and label.startswith(f"{row.label}, "):
-            return
-    near = nearest_name(label, [row.label for row in rows])
+    names = [name for row in rows for name in row.names]
+    if label in names or label in {row.label for row in rows}:
+        return
+    near = nearest_name(label, names)
     raise ConfigError(f"{where}: '{label}' is no row{near}.")
 
 

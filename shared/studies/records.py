@@ -2,14 +2,16 @@
 
 What comparison reads of a run is a few kilobytes; its checkpoints are megabytes.  So the parts of a
 study that several machines trained come together, and published tables come with what they were
-made of.  An archive names no folder of the machine that made it, but those of data files that the
-study was given, and equal runs are equal bytes.
+made of.  An archive names no folder of the machine that made it (but that of a folder of data that
+the study was given), and equal runs are equal bytes.
 """
 
 import io
 import json
+import os
 import re
 import shlex
+import shutil
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ import yaml
 from shared.errors import ConfigError, RunError, printable
 from shared.record.schema import JUDGED_FILE, SWEEP_FILE
 from shared.storage.durable import disk_errors, write_atomically
+from shared.storage.locks import is_held
 from shared.studies import states
-from shared.studies.folder import FILE
+from shared.studies.folder import FILE, default_folder, running
 from shared.studies.jobs import RUNS, Job
 
 TABLES = ("config.yaml", "run.json", "scores.csv", "metrics.csv", JUDGED_FILE)
@@ -41,11 +44,12 @@ def pack(jobs: Sequence[Job], out: Path, file: Path) -> int:
         file: the archive, `.zip`.
 
     Returns:
-        The number of runs in it.
+        The number of runs in it, a sweep counting as one.
 
     Raises:
         RunError: nothing is finished yet, or the disk refuses.
     """
+    _require_archive(file)
     done = [job for job in jobs if states.state_of(job).status == states.FINISHED]
     if not done:
         raise RunError(f"{out}: none of the study's runs is finished yet; run it first.")
@@ -60,40 +64,85 @@ def pack(jobs: Sequence[Job], out: Path, file: Path) -> int:
             archive.writestr(info, _portable(path, out.resolve()))
     with disk_errors(f"{file} could not be written", "name another --to"):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.getvalue())
-    return len(members)
+        aside = file.with_name(f".{file.name}.part")
+        aside.write_bytes(content.getvalue())
+        os.replace(aside, file)
+    return len(done)
 
 
-def unpack(file: Path, out: Path) -> int:
+def unpack(file: Path, out: Path | None) -> tuple[Path, int, int]:
     """Write the runs of an archive into a study's folder; what is finished there stays.
+
+    A run that is finished in the archive takes the place of one that is not finished in the folder,
+    its weights included, and brings the judgement that a finished one lacks.
 
     Arguments:
         file: of `pack`.
-        out: the study's folder, new or begun.
+        out: the study's folder, new or begun; None is that of its name.
 
     Returns:
-        The number of runs that came.
+        The folder, the number of runs (and members of sweeps) that came, and of those that were
+        there.
 
     Raises:
         ConfigError: damaged, or no such archive.
-        RunError: the folder is another study's, or the disk refuses.
+        RunError: the folder is another study's, the study is being run there, or the disk refuses.
     """
     found = _read(file)
     study = found.pop(PurePosixPath(FILE), None)
     if study is None:
         raise ConfigError(f"{file}: has no {FILE}, so it is no archive of a study; pack it again.")
-    _require_same(file, study, out / FILE)
+    name = _name_in(study, f"{file}: its {FILE}")
+    out = out or default_folder(name)
+    if (out / FILE).exists():
+        ours = _name_in((out / FILE).read_text("utf-8"), f"{out / FILE}")
+        if name != ours:
+            raise RunError(
+                f"{file} is of the study '{name}', {out} of '{ours}'; name another --out."
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise RunError(f"{out}: is the folder of no study, and not empty; name another --out.")
     runs = [path.parent for path in found if path.name == "run.json"]
-    come = [run for run in runs if not _is_finished(out / run)]
-    with disk_errors(f"{out} could not be written", "choose another --out"):
+    with disk_errors(f"{out} could not be written", "choose another --out"), running(out):
+        come = [run for run in runs if not _is_finished(out / run)]
+        for run in come:
+            if is_held(out / run / ".lock"):
+                raise RunError(f"{out / run}: is being trained; wait for it.")
+        for run in come:
+            shutil.rmtree(out / run, ignore_errors=True)
         for path, text in found.items():
-            if path.parent in come or path.name == SWEEP_FILE:
+            if path.parent in come or path.name == SWEEP_FILE or _lacks(out, path, found):
                 (out / path).parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(out / path, text)
         if not (out / FILE).exists():
-            out.mkdir(parents=True, exist_ok=True)
             write_atomically(out / FILE, study)
-    return len(come)
+    return out, len(come), len(runs) - len(come)
+
+
+def _lacks(out: Path, path: PurePosixPath, found: dict[PurePosixPath, str]) -> bool:
+    """A judgement of the very run that is finished there, which nobody has judged there."""
+    if path.name != JUDGED_FILE or (out / path).exists():
+        return False
+    own = out / path.parent / "scores.csv"
+    return own.exists() and own.read_text("utf-8") == found.get(path.parent / "scores.csv")
+
+
+def _require_archive(file: Path) -> None:
+    """Nothing else is written over.
+
+    Raises:
+        RunError: another ending, or a file that is no archive of a study.
+    """
+    if file.suffix != ".zip":
+        raise RunError(f"{file}: an archive's name ends in .zip; name another --to.")
+    if file.exists():
+        try:
+            with zipfile.ZipFile(file) as archive:
+                is_ours = FILE in archive.namelist()
+        except (OSError, zipfile.BadZipFile):
+            is_ours = False
+        if not is_ours:
+            raise RunError(f"{file}: exists and is no archive of a study; name another --to.")
 
 
 def _read(file: Path) -> dict[PurePosixPath, str]:
@@ -141,22 +190,23 @@ def _is_finished(run: Path) -> bool:
         return False
 
 
-def _require_same(file: Path, text: str, own: Path) -> None:
-    """The archive is of the study in the folder: of the same name."""
-    if not own.exists():
-        return
+def _name_in(text: str, where: str) -> str:
+    """The study's name in a `study.yaml`; whose folder it may name.
+
+    Raises:
+        ConfigError: damaged.
+    """
     try:
-        theirs, ours = (yaml.safe_load(x)["name"] for x in (text, own.read_text("utf-8")))
+        name = str(yaml.safe_load(text)["name"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: its {FILE} is damaged; pack the study again.") from error
-    if theirs != ours:
-        raise RunError(
-            f"{file} is of the study '{theirs}', {own.parent} of '{ours}'; name another --out."
-        )
+        raise ConfigError(f"{where} is damaged; pack the study again.") from error
+    if not _NAME.fullmatch(name) or set(name) == {"."}:
+        raise ConfigError(f"{where} names no study ('{printable(name)}'); pack it again.")
+    return name
 
 
 def _portable(path: Path, out: Path) -> str:
-    """The text of a file, where it could name folders of this machine, its user or kernel."""
+    """The text of a file, without folders of this machine, its user or kernel."""
     text = path.read_text("utf-8")
     if path.name == "run.json":
         record = _without_folders(json.loads(text), out)
@@ -166,6 +216,12 @@ def _portable(path: Path, out: Path) -> str:
         versions = record.get("versions", {})
         versions["platform"] = versions.get("platform", "").partition("-")[0]
         return json.dumps(record, indent=1) + "\n"
+    if path.name == FILE:
+        study = yaml.safe_load(text)
+        for data in study["data"]:
+            if isinstance(data, dict) and "sha256" in data:  # which tells it, whatever its place
+                data["file"] = Path(data["file"]).name
+        return yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
     return text
 
 

@@ -12,7 +12,6 @@ from shared.comparison.record import Run
 from shared.comparison.results import write_results
 from shared.errors import RunError
 from shared.record.schema import MODES
-from shared.runs import members
 from shared.studies import states
 from shared.studies.jobs import Job
 from shared.studies.study import Study
@@ -63,8 +62,11 @@ def write_page(study: Study, jobs: Sequence[Job], folder: Path) -> Path:
         RunError: no run has been scored, or a claim names a label that is none of the study's, or,
             where all rows were run, that no run has.
     """
-    runs, lost = runs_of(jobs), missing(jobs)
-    scored = ((x.label, x.environment) for x in runs if x.final_episodes("deterministic"))
+    runs = runs_of(jobs)
+    scored = {
+        (x.label, x.environment) for x in runs if any(x.final_episodes(mode) for mode in MODES)
+    }
+    lost = missing(jobs, scored)
     return write_results(
         runs,
         folder / f"{study.name}.md",
@@ -86,8 +88,7 @@ def claims_of(study: Study, scored: Iterable[tuple[str, str]]) -> tuple[Claim, .
     for label, environment in scored:
         places.setdefault(label, set()).add(environment)
     everywhere = set().union(*places.values())
-    rows = {row.label for row in study.rows}
-    rows |= {f"{row.label}, {name}" for row in study.rows for name in members.names(row.sweep)}
+    rows = {name for row in study.rows for name in (row.label, *row.names)}
 
     def where(label: str) -> set[str]:
         """A label that is no row's (the data, another page's, or a mistake, which is told)."""
@@ -97,12 +98,19 @@ def claims_of(study: Study, scored: Iterable[tuple[str, str]]) -> tuple[Claim, .
     return tuple(pair for pair in study.report.claims if where(pair[0]) & where(pair[1]))
 
 
-def missing(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """A paragraph that names the rows that were not run, by data set; none if all were."""
-    lost: dict[str, list[str]] = {}
+def missing(jobs: Sequence[Job], scored: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """A paragraph that names the rows without a score, by data set; none if all have one.
+
+    Arguments:
+        jobs: of the study.
+        scored: label and environment of every line that has one.
+    """
+    known, lost = set(scored), dict[str, list[str]]()
     for job in jobs:
-        if not all((folder / "run.json").exists() for folder in job.members):
-            lost.setdefault(job.data.label, []).append(job.row.label)
+        if any((name, job.data.label) not in known for name in job.row.names):
+            failed = states.state_of(job).status == states.FAILED
+            told = f"{job.row.label} (failed)" if failed else job.row.label
+            lost.setdefault(job.data.label, []).append(told)
     if not lost:
         return ()
     rows = len({job.row.label for job in jobs})

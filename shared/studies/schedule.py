@@ -31,6 +31,8 @@ class Schedule:
         self._workers, self._tell, self._total = workers, tell, len(jobs)
         self._waiting = {job.folder: job for job in jobs}
         self._open = list(range(workers.count))
+        self._alone: dict[Path, Job] = {}
+        self._short: set[Path] = set()
         self._at: dict[int, Job] = {}
         self._served: dict[int, tuple] = {}
         self._deaths: dict[Path, int] = {}
@@ -43,7 +45,10 @@ class Schedule:
 
     def run(self) -> dict[Path, str]:
         """Carry out all jobs that can be; folder -> what failed."""
-        while self._waiting or self._at:
+        while self._waiting or self._at or self._alone:
+            if not self._waiting and not self._at:  # the next of them has all memory for itself
+                folder, job = self._alone.popitem()
+                self._waiting[folder] = job
             self._leave_out()
             self._fill()
             if self._at:
@@ -94,7 +99,11 @@ class Schedule:
         return self._tell(f"again    {job.name}: {ended.how}; it goes on from its checkpoint")
 
     def _make_room(self, job: Job) -> None:
-        """The job comes again, once fewer share the memory; alone it has all that there is."""
+        """The job comes again, once fewer share the memory; the second time in the end, alone."""
+        if job.folder in self._short:
+            self._alone[job.folder] = job
+            return self._tell(f"later    {job.name}: too little memory again; alone, in the end")
+        self._short.add(job.folder)
         for idle in set(self._open) - set(self._at):
             self._workers.retire(idle)
         self._open = list(self._at)

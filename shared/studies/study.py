@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.loading.request import DataRequest
+from shared.runs import members
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class DataSet:
 
     def request(self, observation: str | None, data_dir: Path | None) -> DataRequest:
         """The same as training asks for it."""
+        if self.sha256 is not None:  # a single file, so no folder of frames: nobody looks for it
+            observation = observation or "state"
         return DataRequest(self.name, self.file, self.source, data_dir, observation)
 
 
@@ -61,6 +64,13 @@ class Row:
     model_from: str | None = None
     features_from: str | None = None
     is_control: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Labels of its lines in the tables: of a sweep, one a value."""
+        if not self.sweep:
+            return [self.label]
+        return [f"{self.label}, {name}" for name in members.names(self.sweep)]
 
     @property
     def after(self) -> str | None:

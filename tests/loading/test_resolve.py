@@ -2,13 +2,14 @@
 
 import os
 import time
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 
 from shared.data.catalog import lookup
-from shared.errors import ConfigError, DataError
+from shared.errors import Advice, ConfigError, DataError
 from shared.loading import fetch as fetching
 from shared.loading.fetch import Unreachable
 from shared.loading.places import collected_path, default_data_dir, official_path
@@ -161,6 +162,18 @@ def test_collected_file_is_noted_and_reproducible(recorded, tmp_path):
     assert sorted(p.name for p in again.parent.iterdir()) == [again.name, again.name + ".sha256"]
     other = collect("hopper-random", ROWS, seed=1, data_dir=tmp_path)
     assert other.read_bytes() != path.read_bytes()
+
+
+def test_a_smaller_recording_is_told_of_before_a_larger_one_is_made(tmp_path):
+    collect("hopper-random", 40, data_dir=tmp_path)
+    where = {"data_dir": tmp_path, "source": "collected"}
+    told = "50 rows are recorded now, though 40 were before; --set rows=40 takes those"
+    with pytest.warns(Advice, match=told):
+        load_data("hopper-random", rows=50, **where)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_data("hopper-random", rows=50, **where)
+        load_data("hopper-random", rows=40, **where)
 
 
 def test_recorded_rows_continue_each_other(recorded):
