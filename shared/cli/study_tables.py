@@ -52,8 +52,8 @@ def print_plan(study: Study, jobs: Sequence[Job], costs: Mapping[Path, Cost], wo
         f"{size(disk)} of disk"
     )
     lost = len(todo) - len(known)
-    more = f"{lost} runs whose data say only when they are read how large they are"
     if lost:
+        more = f"{lost} whose data say only when they are read how large they are"
         told = f"{told} and {more}" if known else more
     console.print(f"{len(todo)} of {len(left)} runs are left: {told}.")
 

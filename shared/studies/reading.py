@@ -45,7 +45,7 @@ def find_study(name: str, files: Files) -> Study:
     known = committed()
     path = known.get(name, Path(name))
     if not path.is_file():
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"the nearest name is '{near[0]}', or " if near else ""
         raise ConfigError(f"study '{name}' does not exist; {hint}name a YAML file.")
     try:

@@ -29,6 +29,8 @@ def read_rows(document: Mapping[str, Any], where: str) -> tuple[Row, ...]:
     for group, entries in ({"algorithms": {name: name for name in listed}} | named).items():
         for label, entry in entries.items():
             place = f"{where}: {group}: '{label}'"
+            if not isinstance(label, str) or not label.strip():
+                raise ConfigError(f"{place}: is no label; write a name.")
             for row in _rows_of(label, entry, common, place, group == "controls"):
                 if row.label in rows:
                     raise ConfigError(f"{place}: two rows have the label; rename one.")
@@ -116,9 +118,8 @@ def family_of(algorithm: str, where: str) -> str:
 
 def _seeds(value: Any, where: str) -> tuple[int, ...]:
     """A number of seeds, or neighbouring ones by name."""
-    if not isinstance(value, list):
-        value = list(range(convert(value, int, where)))
-    seeds = convert(value, tuple[int, ...], where)
+    listed = value if isinstance(value, list) else list(range(convert(value, int, where)))
+    seeds = convert(listed, tuple[int, ...], where)
     if not seeds or list(seeds) != list(range(seeds[0], seeds[0] + len(seeds))) or seeds[0] < 0:
         raise ConfigError(f"{where} is {value!r}; write a number, or neighbours as in [3, 4, 5].")
     return seeds

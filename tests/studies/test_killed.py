@@ -113,13 +113,18 @@ def test_a_killed_study_ends_in_the_same_tables(begin, whole, kept, monkeypatch)
 def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
     """By submitit's local executor, in the place of Slurm."""
     pytest.importorskip("submitit")
-    jobs, out = begin(controls={"diverges": {"algorithm": "bc", "set": {"learning_rate": 1e30}}})
+    claims = {"claims": [["BC", "diverges"], ["BC", "the data"]]}
+    diverges = {"algorithm": "bc", "set": {"learning_rate": 1e30}}
+    jobs, out = begin(controls={"diverges": diverges}, report=claims)
     place = make_workers("slurm", 2, out, {"cluster": "local"})
     failed = carry_out(jobs, out, place, tell=lambda sentence: None)
     assert [*failed] == [jobs[1].folder] and "became" in failed[jobs[1].folder]
     result = CliRunner().invoke(clap, ["study", "status", str(out)], env={"COLUMNS": "300"})
     assert result.exit_code == 0 and "failed: phase 'policy'" in result.output, result.output
     assert "1 finished, 1 failed" in result.output
+    page = (report(out) / "smoke.md").read_text()
+    assert "Not run: hopper-random: diverges (failed)." in page and "- BC: " in page
+    assert "diverges" not in page.partition("## Readings")[2].partition("## Scores")[0]
 
 
 def test_a_run_that_lacks_memory_beside_others_comes_again(begin, kept):

@@ -143,7 +143,18 @@ def test_a_row_learns_on_the_states_of_another_rows_model(tmp_path):
         ({"report": {"claims": [["BC", "CB"]]}}, "claims: 'CB' is no row; the nearest"),
         ({"report": {"claims": ["BC"]}}, "claims: 'BC' is no pair of labels"),
         ({"report": {"notes": "hello"}}, "report: notes is 'hello'; write a list"),
+        (
+            {
+                "rows": {"A": {"algorithm": "plas", "sweep": {"latent_clip": [1, 2]}}},
+                "report": {"claims": [["A, latent_clip=[1]", "the data"]]},
+            },
+            "'A, latent_clip=[1]' is no row; the nearest valid name is 'A, latent_clip=1'",
+        ),
+        ({"report": {"mode": "best"}}, "'mode' is 'best'; choose one of deterministic, sampled"),
+        ({"report": {"axis": "weeks"}}, "'axis' is 'weeks'; choose one of updates, hours"),
+        ({"rows": {"": "bc"}}, "'': is no label; write a name"),
         ({"seeds": [1, 3]}, "'seeds' is [1, 3]; write a number, or neighbours"),
+        ({"seeds": 0}, "'seeds' is 0; write a number, or neighbours"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_its_place(changes, expected, tmp_path):
@@ -171,7 +182,7 @@ def test_a_plan_is_printed_and_nothing_is_made(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document))
     result = CliRunner().invoke(cnf, words, env={"COLUMNS": "160"})
     assert result.exit_code == 0, result.output
-    assert result.output.count("unknown") == 4 and "2 runs are left: 2 runs whose" in result.output
+    assert result.output.count("unknown") == 4 and "2 runs are left: 2 whose" in result.output
     result = CliRunner().invoke(cnf, ["study", "status", str(out)])
     assert result.exit_code == 2 and result.output.startswith("error: study '"), result.output
     assert not Path("study.yaml").exists()
