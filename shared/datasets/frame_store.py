@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from shared.datasets.frames import Frames
@@ -115,7 +114,9 @@ def to_device(
     image = frames.image if frames.image is not None else frames.state
     assert image is not None
     if _on_device(image.nbytes, where, device_memory()):
-        return SequenceDataset(jnp.asarray(image), places)
+        # Not `jnp.asarray`: it copies once more on the device, where this takes twice the frames at
+        # first, and on a CPU, which can read them where they lie (in a mapped file, unread).
+        return SequenceDataset(jax.device_put(image), places)
     return MappedSequences(image, places)
 
 

@@ -222,7 +222,7 @@ def make_dataset(
     ends = ~stays | transitions.terminal
     stretch = np.cumsum(ends) - ends
     returns = np.bincount(stretch, np.asarray(transitions.reward, np.float64))
-    device = Transition(*(jnp.asarray(x) for x in transitions))
+    device = Transition(*map(jax.device_put, transitions))  # no copy, see `frame_store`
     indices = (
         np.flatnonzero(~is_held),
         np.flatnonzero(is_held),
