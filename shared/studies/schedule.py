@@ -46,11 +46,13 @@ class Schedule:
     def run(self) -> dict[Path, str]:
         """Carry out all jobs that can be; folder -> what failed."""
         while self._waiting or self._at or self._alone:
-            if not self._waiting and not self._at:  # the next of them has all memory for itself
-                folder, job = self._alone.popitem()
-                self._waiting[folder] = job
             self._leave_out()
             self._fill()
+            if not self._at and self._alone:  # the next of them has all memory for itself
+                _, job = self._alone.popitem()
+                for slot in self._open:
+                    self._workers.retire(slot)
+                self._begin(self._open[0], job)
             if self._at:
                 for ended in self._workers.wait():
                     self._note(ended)
@@ -67,13 +69,16 @@ class Schedule:
             job = None if slot in self._at else self._next(slot)
             if job is not None:
                 del self._waiting[job.folder]
-                self._at[slot], self._served[slot] = job, job.shape
-                self._tell(f"start    {job.name}")
-                self._workers.submit(slot, job)
+                self._begin(slot, job)
+
+    def _begin(self, slot: int, job: Job) -> None:
+        self._at[slot], self._served[slot] = job, job.shape
+        self._tell(f"start    {job.name}")
+        self._workers.submit(slot, job)
 
     def _next(self, slot: int) -> Job | None:
         """The job for a slot: one of its shape, else of a shape that no other slot serves."""
-        missing = {*self._waiting, *(job.folder for job in self._at.values())}
+        missing = {*self._waiting, *self._alone, *(job.folder for job in self._at.values())}
         ready = [job for job in self._waiting.values() if job.after not in missing]
         others = {shape for other, shape in self._served.items() if other != slot}
 

@@ -129,17 +129,23 @@ def test_a_failed_run_is_named_and_the_rest_goes_on(begin, kept):
 
 def test_a_run_that_lacks_memory_beside_others_comes_again(begin, kept):
     """Once fewer share it; alone, what it lacks is nobody else's, so that it fails."""
-    large = {
-        f"{size}": {"algorithm": "bc", "set": {"hidden_sizes": [size, size]}}
-        for size in (10**8, 10**8 + 1)
+    tiny = yaml.safe_load(committed()["smoke"].read_text())["set"]
+    sizes = tiny.pop("hidden_sizes")
+    large = {"pretrain_steps": 10, "vae_hidden_sizes": [10**8, 10**8]}
+    rows = {
+        "large": {"algorithm": "plas", "set": large},
+        "on its VAE": {"algorithm": "plas", "model_from": "large", "set": {"latent_clip": 1.0}},
+        "BC": {"algorithm": "bc", "set": {"hidden_sizes": sizes}},
     }
-    jobs, out = begin(controls=large)
+    wide = {"BC, wide": {"algorithm": "bc", "set": {"hidden_sizes": [10**8, 10**8]}}}
+    jobs, out = begin(rows=rows, controls=wide, set=tiny, report={})
     told = []
     failed = carry_out(jobs, out, make_workers("local", 3, out, {}), tell=told.append)
-    assert len(failed) == 2 and all("there is too little memory" in x for x in failed.values())
+    assert len(failed) == 3 and "left out" in failed[jobs[1].folder]
+    assert all("there is too little memory" in failed[jobs[i].folder] for i in (0, 3))
     again = [line for line in told if line.startswith("again")]
     assert again and all("too little memory for" in line for line in again), told
-    assert state_of(jobs[0]).status == "finished"
+    assert state_of(jobs[2]).status == "finished"
 
 
 def test_a_job_that_fails_before_its_run_begins_says_so(begin, hopper_random, tmp_path):

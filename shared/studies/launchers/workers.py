@@ -42,7 +42,7 @@ class AbstractWorkers(abc.ABC):
         """Some jobs that ended; waits for the first one."""
 
     def retire(self, slot: int) -> None:
-        """Give back what a free slot holds; no job comes any more.  Where memory is shared."""
+        """Give back what a free slot holds until its next job.  Where memory is shared."""
         raise NotImplementedError
 
     @abc.abstractmethod
