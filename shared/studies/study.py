@@ -44,7 +44,8 @@ class DataSet:
 
     def request(self, observation: str | None, data_dir: Path | None) -> DataRequest:
         """The same as training asks for it."""
-        if self.sha256 is not None:  # a single file, so no folder of frames: nobody looks for it
+        if self.sha256 and self.file and not self.file.exists():
+            # Looked at where the data are gone: a single file, so hardly one of frames.
             observation = observation or "state"
         return DataRequest(self.name, self.file, self.source, data_dir, observation)
 
