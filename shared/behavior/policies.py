@@ -1,7 +1,7 @@
 """Behaviour policies as plain NumPy: one observation in, one action out.
 
-A collected data set must be the same bits every time and on every machine, so its
-policies depend on no compiler, no device and no BLAS: a few matrix-vector products in
+A collected data set must be the same bits every time and, as far as policies decide it, on
+every machine, so they depend on no compiler, no device and no BLAS: a few matrix-vector products in
 float32, added up in a fixed order, at about 40 µs a step.  `weights/<environment>.npz`
 holds, for one training,
 

@@ -16,7 +16,6 @@ from shared.comparison.statistics import bootstrap_interval, performance_profile
 from shared.errors import RunError
 from shared.record.schema import MODES
 
-AXES = ("updates", "hours", "cpu-hours")
 NLL_STYLES = {"train_nll": ("training", "-"), "validation_nll": ("validation", "--")}
 
 

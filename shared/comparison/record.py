@@ -16,6 +16,8 @@ SOURCES = {
     "benchmark's file",
     "yours": "a data file of the user's own",
 }
+AXES = ("updates", "hours", "cpu-hours")
+"""Of learning curves; see `Run.hours` and `Run.cpu_hours`."""
 
 
 @dataclass(frozen=True)

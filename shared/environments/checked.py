@@ -159,6 +159,7 @@ class CheckedSimulator:
             ConfigError: the simulator draws none.
             SimulatorError: it fails, or draws something else.
             SystemPackageError: the machine has no headless OpenGL.
+            MemoryShortage: no room for another picture.
         """
         with drawing_backend():
             found = self._call("render", self._environment.render)

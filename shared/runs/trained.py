@@ -26,11 +26,8 @@ def load_state(path: Path, *, checkpoint: str | None = None):
         if not isinstance(run.record.get(key), dict):
             raise RunError(f"{path}/run.json: '{key}' is missing or damaged; restore the file.")
     if run.checkpoints.latest is None:
-        why = (
-            "came without its weights"
-            if run.record.get("status") == "finished"
-            else ("holds no checkpoint yet")
-        )
+        is_record = run.record.get("status") == "finished"
+        why = "came without its weights" if is_record else "holds no checkpoint yet"
         raise RunError(f"{path}: {why}; train it with 'train --resume {path}'.")
     plan = Plan.from_dict(run.config)
     algorithm = plan.build()

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from shared.comparison.claims import DATA, SAMPLED
+from shared.comparison.record import AXES
 from shared.errors import ConfigError
 from shared.record.schema import MODES
 from shared.runs.conversion import nearest_name
@@ -20,8 +21,6 @@ from shared.studies.study import Reporting, Row, Study
 
 KEYS = ("title", "question", "data", "source", *COMMON_KEYS, "values", *GROUPS, "report")
 REPORT_KEYS = ("notes", "claims", "mode", "axis")
-AXES = ("updates", "hours", "cpu-hours")
-"""Of the learning curves, as `compare --axis` has them."""
 Files = Mapping[str, Path] | None
 """Label of a data set -> the file that it is; None opens no file and looks for none."""
 
@@ -118,7 +117,7 @@ def _check_claimed(label: str, rows: Sequence[Row], where: str) -> None:
     if label == DATA or ".md: " in label:
         return
     names = [name for row in rows for name in row.names]
-    if label in names or label in {row.label for row in rows}:
+    if label in names:
         return
     near = nearest_name(label, names)
     raise ConfigError(f"{where}: '{label}' is no row{near}.")

@@ -32,6 +32,8 @@ TABLES = ("config.yaml", "run.json", "scores.csv", "metrics.csv", JUDGED_FILE)
 """Of a run; the last one where a policy was judged."""
 LARGEST = 64 << 20
 """Bytes of a file in an archive, unpacked."""
+IN_ALL = 1 << 30
+"""Bytes of all of them, which are read before one is written."""
 _NAME = re.compile(r"[\w.,= +-]{1,200}", re.ASCII)
 
 
@@ -150,6 +152,11 @@ def _read(file: Path) -> dict[PurePosixPath, str]:
     found: dict[PurePosixPath, str] = {}
     try:
         with zipfile.ZipFile(file) as archive:
+            if sum(info.file_size for info in archive.infolist()) > IN_ALL:
+                raise ConfigError(
+                    f"{file}: unpacks to more than {IN_ALL:,} bytes; take an archive of 'study "
+                    "pack'."
+                )
             for info in archive.infolist():
                 path = PurePosixPath(info.filename)
                 if not _is_ours(path):

@@ -88,7 +88,7 @@ def claims_of(study: Study, scored: Iterable[tuple[str, str]]) -> tuple[Claim, .
     for label, environment in scored:
         places.setdefault(label, set()).add(environment)
     everywhere = set().union(*places.values())
-    rows = {name for row in study.rows for name in (row.label, *row.names)}
+    rows = {name for row in study.rows for name in row.names}
 
     def where(label: str) -> set[str]:
         """A label that is no row's (the data, another page's, or a mistake, which is told)."""

@@ -91,7 +91,7 @@ class Schedule:
     def _note(self, ended: Ended) -> None:
         job = self._at.pop(ended.slot)
         if ended.outcome is not None:
-            if ended.outcome.short and self._at and self._workers.share_memory:
+            if ended.outcome.short and self._at and self._workers.retire(ended.slot):
                 return self._make_room(job)
             if ended.outcome.error is not None:
                 return self._fail(job, ended.outcome.error)

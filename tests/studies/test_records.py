@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cnf.cli import main as cnf
 from shared.errors import ConfigError, RunError
+from shared.studies import records
 from shared.studies.folder import freeze, open_study, running
 from shared.studies.jobs import make_jobs, to_plain
 from shared.studies.reading import committed, make_study
@@ -184,7 +185,7 @@ def test_a_hostile_archive_writes_nothing(name, tmp_path):
     assert not out.parent.exists()
 
 
-def test_a_damaged_or_foreign_archive_is_refused_by_a_sentence(archive, tmp_path):
+def test_a_damaged_or_foreign_archive_is_refused_by_a_sentence(archive, tmp_path, monkeypatch):
     cut = tmp_path / "cut.zip"
     cut.write_bytes(archive.read_bytes()[:-200])
     with pytest.raises(ConfigError, match="cut.zip: is damaged .*; pack the study again"):
@@ -194,6 +195,10 @@ def test_a_damaged_or_foreign_archive_is_refused_by_a_sentence(archive, tmp_path
         opened.writestr("runs/a/b/scores.csv", b"0" * (65 << 20))
     with pytest.raises(ConfigError, match="68,157,440 bytes, more than 67,108,864"):
         unpack(bomb, tmp_path / "smoke")
+    monkeypatch.setattr(records, "IN_ALL", 1000)
+    with pytest.raises(ConfigError, match="unpacks to more than 1,000 bytes"):
+        unpack(archive, tmp_path / "smoke")
+    monkeypatch.undo()
     with pytest.raises(ConfigError, match="nothing.zip: there is no such file"):
         unpack(tmp_path / "nothing.zip", tmp_path / "smoke")
     other = tmp_path / "other"

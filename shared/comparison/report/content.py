@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from shared.comparison.cost import Cost, costs
 from shared.comparison.drawing import Drawing
 from shared.comparison.intervals import improvements, intervals
-from shared.comparison.plots import AXES, curves, profiles
-from shared.comparison.record import Run, pool
+from shared.comparison.plots import curves, profiles
+from shared.comparison.record import AXES, Run, pool
 from shared.comparison.report.matrix import Matrix, make_matrices
 from shared.comparison.reported import Figure, figures_for
 from shared.comparison.sensitivity import sensitivity

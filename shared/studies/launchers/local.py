@@ -29,8 +29,6 @@ class LocalWorkers(AbstractWorkers):
         logs: folder for what the processes print.
     """
 
-    share_memory = True
-
     def __init__(self, count: int | None, logs: Path):
         self._gpus = gpus()
         self.count, self._logs = count or len(self._gpus) or cores(), logs
@@ -47,14 +45,14 @@ class LocalWorkers(AbstractWorkers):
     def wait(self) -> list[Ended]:
         return [self._read(key.data) for key, _ in self._ready.select()]
 
-    def retire(self, slot: int) -> None:
+    def retire(self, slot: int) -> bool:
         process = self._processes.pop(slot, None)
-        if process is None:  # it never had a job
-            return
-        self._ready.unregister(_pipe(process.stdout))
-        process.kill()
-        process.wait()
-        _close(process)
+        if process is not None:  # it has had a job
+            self._ready.unregister(_pipe(process.stdout))
+            process.kill()
+            process.wait()
+            _close(process)
+        return True
 
     def close(self, *, interrupt: bool = False) -> None:
         for process in self._processes.values():

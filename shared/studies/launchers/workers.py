@@ -23,15 +23,9 @@ class Ended(NamedTuple):
 
 
 class AbstractWorkers(abc.ABC):
-    """A number of slots, each of which works on one job at a time.
-
-    Attributes:
-        count: how many.
-        share_memory: they are of one machine, and what one takes the others lack.
-    """
+    """A number of slots, each of which works on one job at a time."""
 
     count: int
-    share_memory = False
 
     @abc.abstractmethod
     def submit(self, slot: int, job: Job) -> None:
@@ -41,9 +35,9 @@ class AbstractWorkers(abc.ABC):
     def wait(self) -> Sequence[Ended]:
         """Some jobs that ended; waits for the first one."""
 
-    def retire(self, slot: int) -> None:
-        """Give back what a free slot holds until its next job.  Where memory is shared."""
-        raise NotImplementedError
+    def retire(self, slot: int) -> bool:
+        """Give back the memory that a free slot holds until its next job, if slots share it."""
+        return False
 
     @abc.abstractmethod
     def close(self, *, interrupt: bool = False) -> None:
